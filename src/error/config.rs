@@ -2,7 +2,7 @@
 
 use std::{error, fmt, time::Duration};
 
-/// A session's settings cannot work. You learn it when the layer is built.
+/// A session's settings cannot work. Building the layer fails with this error.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -12,13 +12,14 @@ pub enum ConfigError {
     NameTooLong {
         /// The name.
         name: String,
-        /// The most bytes it may have.
+        /// The most bytes that it may have.
         limit: usize,
     },
-    /// The session's name begins with a prefix of cookie names. The cookie gets that by itself.
+    /// The session's name begins with a prefix of cookie names. The cookie gets its prefix by
+    /// itself.
     PrefixedName(String),
-    /// Cookies of [`former_attributes`](crate::SessionConfig::former_attributes) had this name, and
-    /// new ones have another, so nobody would stay logged in.
+    /// Cookies with the [`former_attributes`](crate::SessionConfig::former_attributes) had this
+    /// name, but new ones have another, so nobody would stay logged in.
     FormerName(String),
     /// Two sessions of one layer, or their cookies, have the same name.
     DuplicateName(String),
@@ -53,8 +54,8 @@ pub enum ConfigError {
         /// The absolute timeout.
         absolute: Duration,
     },
-    /// A first idle timeout beyond the idle timeout would keep sessions that nobody comes back to
-    /// longer than others.
+    /// A first idle timeout beyond the idle timeout would keep sessions of one-time visitors longer
+    /// than others.
     FirstIdleLongerThanIdle {
         /// The first idle timeout.
         first: Duration,
@@ -66,11 +67,11 @@ pub enum ConfigError {
         /// The method of [`SessionConfig`](crate::SessionConfig) or
         /// [`CookieStore`](crate::CookieStore) that was called.
         setting: &'static str,
-        /// For which sessions it does nothing.
+        /// The sessions for which it does nothing.
         session: &'static str,
     },
-    /// A session that is shared with Go's gorilla/sessions asks for something that its cookies
-    /// cannot carry.
+    /// The cookies of a session that is shared with Go's gorilla/sessions cannot carry this
+    /// setting.
     NotInGorilla {
         /// The method of [`SessionConfig`](crate::SessionConfig) or
         /// [`CookieStore`](crate::CookieStore) that was called.
@@ -83,10 +84,10 @@ pub enum ConfigError {
         /// The method of [`SessionConfig`](crate::SessionConfig) that was called.
         setting: &'static str,
     },
-    /// Sessions of this name are in a cookie, and nothing remembers which have ended.
+    /// Sessions of this name are in a cookie, and no store remembers which have ended.
     NeedsRevocation(String),
     /// The ends or the subjects' lists of this session would be kept in a store that may drop them
-    /// before their time.
+    /// too early.
     ForgetfulStore(String),
     /// Sessions of this name are in their cookie alone, and have no records.
     NoRecords(String),
@@ -154,7 +155,7 @@ impl fmt::Display for ConfigError {
 }
 
 impl ConfigError {
-    /// What is wrong with another setting than the cookie's name and attributes.
+    /// Shows errors of settings other than the cookie's name and attributes.
     fn fmt_setting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::MaxAgeTooLong { setting } => write!(
@@ -189,7 +190,7 @@ impl ConfigError {
             ),
             Self::NotInGorilla { setting } => write!(
                 f,
-                "gorilla's cookies cannot carry what `.{setting}(..)` asks for: leave it out"
+                "gorilla's cookies cannot carry the effect of `.{setting}(..)`: leave it out"
             ),
             Self::ClockSkewTooLong => f.write_str(
                 "`clock_skew`: clocks that differ by more than an hour are wrong: set them right and allow less",

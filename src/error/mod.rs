@@ -1,5 +1,5 @@
-//! What can go wrong: at start-up ([`ConfigError`]), while a request is served ([`Error`]), and
-//! with a visitor's cookie ([`Rejection`], which is not an error for the visitor).
+//! What can go wrong: at start-up ([`ConfigError`]), during a request ([`Error`]), and with a
+//! visitor's cookie ([`Rejection`], which is not an error for the visitor).
 
 mod config;
 mod rejection;
@@ -25,9 +25,9 @@ struct Inner {
     value: Option<Box<str>>,
     source: Option<BoxError>,
     more: Vec<Error>,
-    /// Nothing was written: the session was being read.
+    /// The session was being read, so nothing was written.
     is_of_load: bool,
-    /// The log has it already.
+    /// The error is in the log already.
     is_told: bool,
 }
 
@@ -56,13 +56,12 @@ pub enum ErrorKind {
     /// [`Sessions::open`](crate::Sessions::open) was called with settings that cannot work. The
     /// [source](error::Error::source) is the [`ConfigError`].
     InvalidSettings,
-    /// The value has no JSON, or would read back as something else.
+    /// The value cannot be written as JSON, or would read back differently.
     SerializeFailed,
     /// The stored value is not of the requested type.
     DeserializeFailed,
-    /// Another request saved first, and on its values the closure of a
-    /// [`try_update`](crate::Session::try_update) failed. The source is the closure's error.
-    /// Nothing was saved.
+    /// Another request saved first, and the closure of a [`try_update`](crate::Session::try_update)
+    /// failed on its values. The source is the closure's error. Nothing was saved.
     UpdateRefused,
     /// The session would outgrow its cookie or its limit. Sizes are in bytes.
     TooLarge {
@@ -71,19 +70,19 @@ pub enum ErrorKind {
         /// The limit.
         limit: usize,
     },
-    /// Other requests changed the session first, each time, until the retries were used up.
+    /// Other requests kept changing the session first, until the retries were used up.
     Conflict,
     /// The session was destroyed, renewed or expired while this request was changing it, or was
     /// destroyed or renewed less than a minute before the request. Nothing was saved. See [what to
     /// answer](crate#login-and-logout) and [Who wins](crate#who-wins).
     Gone,
-    /// The session is, or can be, in its cookie. Only a response can bring one, so nothing can be
-    /// saved [at the end of a body](crate::Session::save_at_end). An old one can be sent again, so
-    /// one request cannot [take](crate::Session::take) a value for itself alone.
+    /// The session is, or can be, in its cookie. Only a response can set a cookie, so nothing can
+    /// be saved [at the end of a body](crate::Session::save_at_end). A browser can send an old
+    /// cookie again, so no request can [take](crate::Session::take) a value for itself alone.
     NeedsStore,
     /// The subject is empty or longer than 256 bytes.
     InvalidSubject,
-    /// A session in a cookie can be listed and ended only if something remembers which have ended:
+    /// Sessions in a cookie can be listed and ended only if a store remembers which have ended:
     /// configure [`revocation`](crate::CookieStore::revocation).
     NeedsRevocation,
     /// The store may drop records before their end, so it cannot list a subject's sessions: see
@@ -92,12 +91,12 @@ pub enum ErrorKind {
     /// The session's record is [encrypted](crate::SessionConfig::encrypt_records) under its ID,
     /// which only the cookie has. Without a request it can be ended, but neither read nor changed.
     RecordsEncrypted,
-    /// The store's clock is so far ahead of the session's that the record would be over at once,
-    /// and each request would start a new session. Give both the same [`Clock`](crate::Clock).
+    /// The store's clock is so far ahead of the session's that the record would expire at once, and
+    /// each request would start a new session. Give both the same [`Clock`](crate::Clock).
     ClocksDiffer,
-    /// The store failed. A save may have happened all the same. This is also the error if a save
-    /// got no answer and eight other saves have followed: nothing shows whether it happened, and it
-    /// is not repeated.
+    /// The store failed. A save may still have happened. This is also the error if a save got no
+    /// answer and eight other saves have followed: nothing shows whether it happened, and it is not
+    /// repeated.
     StoreFailed,
     /// The cookie or the record was written by a later release, which may be running beside this
     /// one. It is neither read nor replaced. The same applies to a record that is being moved, in a
@@ -118,8 +117,8 @@ impl Error {
         Self::build(kind, Some(source.into()))
     }
 
-    /// Whether a save was done, nobody can tell: its answer was lost, and its record has forgotten
-    /// it, if it ever had it.
+    /// Nobody can tell whether a save was done: its answer was lost, and the record no longer holds
+    /// its id, if it ever did.
     pub(crate) fn in_doubt() -> Self {
         let cause = "the answer to a save was lost, and others have saved so often since that nothing \
                      shows whether it happened";
@@ -148,8 +147,7 @@ impl Error {
         self.change(|inner| inner.value = Some(key.into()))
     }
 
-    /// Notes that nothing was to be written, so that nothing is done twice when somebody asks
-    /// again.
+    /// Notes that the operation was a read, so that repeating it does nothing twice.
     pub(crate) fn of_load(self) -> Self {
         self.change(|inner| inner.is_of_load = true)
     }
@@ -158,7 +156,7 @@ impl Error {
         self.0.is_of_load
     }
 
-    /// Notes that the log has it.
+    /// Notes that the error is in the log.
     pub(crate) fn told(self) -> Self {
         self.change(|inner| inner.is_told = true)
     }
@@ -167,7 +165,7 @@ impl Error {
         self.0.is_told
     }
 
-    /// The error and its causes in one sentence.
+    /// Returns the error and its causes in one sentence.
     pub(crate) fn sentence(&self) -> String {
         let mut sentence = self.to_string();
         let mut cause = error::Error::source(self);
@@ -179,14 +177,14 @@ impl Error {
         sentence
     }
 
-    /// Makes one error of all failures of a batch.
+    /// Combines all failures of a batch into one error.
     pub(crate) fn batch(failures: Vec<Self>) -> Option<Self> {
         let mut failures = failures.into_iter();
         let first = failures.next()?;
         Some(first.change(|inner| inner.more = failures.collect()))
     }
 
-    /// Makes one error of this one and another of the same batch.
+    /// Adds another failure of the same batch.
     pub(crate) fn and(self, other: Self) -> Self {
         self.change(|inner| inner.more.push(other))
     }
@@ -232,7 +230,7 @@ impl Error {
         self.0.session.as_deref()
     }
 
-    /// Returns the key of the value that could not be read or written, if one is to blame.
+    /// Returns the key of the value that could not be read or written, if that was the failure.
     ///
     /// ```
     /// # use silverback::{Key, Session, SessionConfig};
@@ -265,8 +263,8 @@ impl Error {
 }
 
 impl ErrorKind {
-    /// Whether the program is put together in a way that cannot work, for any client and
-    /// whatever the stores hold.
+    /// Returns whether the program is set up in a way that cannot work, for any client and any
+    /// content of the stores.
     pub(crate) fn is_misuse(self) -> bool {
         matches!(
             self,
@@ -280,13 +278,13 @@ impl ErrorKind {
         )
     }
 
-    /// Whether another request was faster, which is nobody's fault.
+    /// Returns whether another request was faster, which is nobody's fault.
     #[cfg(feature = "tracing")]
     pub(crate) fn is_of_race(self) -> bool {
         matches!(self, Self::Gone | Self::Conflict | Self::UpdateRefused)
     }
 
-    /// Whether the program has to be changed, and not only asked again.
+    /// Returns whether the program must change, so that a retry is pointless.
     pub(crate) fn is_mistake(self) -> bool {
         !matches!(
             self,
@@ -298,7 +296,7 @@ impl ErrorKind {
         )
     }
 
-    /// What happened and what to do, behind the session's name.
+    /// Returns what happened and what to do, to follow the session's name.
     fn sentence(self) -> &'static str {
         match self {
             Self::NotLoaded => {

@@ -4,12 +4,12 @@ use std::fmt;
 
 use crate::text::words;
 
-/// Why the cookie that came with the request was not accepted.
+/// Why the request's cookie was not accepted.
 ///
-/// The visitor gets an empty session. The reason is for your application and its log. Do not tell
+/// The visitor gets an empty session. The reason is for your application and its log. Do not reveal
 /// it to the client, who could use it as an oracle.
 ///
-/// serde has a word for each, for a log or a test: [`NotFound`](Self::NotFound) is `"not_found"`.
+/// serde uses a word for each, for a log or a test: [`NotFound`](Self::NotFound) is `"not_found"`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Rejection {
@@ -25,7 +25,7 @@ pub enum Rejection {
     /// Its idle timeout or absolute timeout has passed, or it was made before
     /// [`not_before`](crate::SessionConfig::not_before).
     Expired,
-    /// Several valid cookies came under one name, and nothing safe tells which one counts.
+    /// Several valid cookies came under one name, and nothing shows safely which one counts.
     Ambiguous,
     /// The store has no such session: it was destroyed, renewed, swept or lost, or has expired and
     /// left nothing behind.
@@ -36,11 +36,11 @@ pub enum Rejection {
     /// and the store remembers that.
     Revoked,
     /// The session was renewed less than a minute ago. The browser has not received the new ID yet,
-    /// or somebody else has the old one. What the request writes is
-    /// [`ErrorKind::Gone`](crate::ErrorKind::Gone), unless it renews.
+    /// or somebody else has the old one. A write of the request fails with
+    /// [`ErrorKind::Gone`](crate::ErrorKind::Gone), unless the request renews.
     Renewed,
-    /// The session was destroyed less than a minute ago. What the request writes is
-    /// [`ErrorKind::Gone`](crate::ErrorKind::Gone), unless it renews.
+    /// The session was destroyed less than a minute ago. A write of the request fails with
+    /// [`ErrorKind::Gone`](crate::ErrorKind::Gone), unless the request renews.
     Ended,
 }
 
@@ -59,7 +59,7 @@ words!(Rejection {
 });
 
 impl Rejection {
-    /// Whether there was a session, which is over.
+    /// Returns whether the session existed and is over.
     pub(crate) fn is_of_end(self) -> bool {
         match self {
             Self::Expired

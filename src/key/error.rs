@@ -1,19 +1,19 @@
-//! What is wrong with a key.
+//! Why a key cannot be read or used.
 
 use std::{error, fmt, io, sync::Arc};
 
 use super::id::KeyId;
 
-/// The fewest bytes that a secret has.
+/// The fewest bytes of a secret.
 pub(super) const MIN_LEN: usize = 32;
 
-/// How to make a key: one line of 44 characters.
+/// The command that makes a key: one line of 44 characters.
 const MAKE: &str = "`openssl rand -base64 32`";
 
 /// A key could not be read or used.
 ///
-/// `Debug` shows the same sentence as `Display`, because a `main` that returns the error prints
-/// that.
+/// `Debug` shows the same sentence as `Display`, because it is what a `main` that returns the error
+/// prints.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum KeyError {
@@ -38,7 +38,7 @@ pub enum KeyError {
     Wrapped,
     /// The secret has fewer than 32 bytes.
     TooShort {
-        /// How many bytes it has.
+        /// The number of its bytes.
         len: usize,
     },
     /// All bytes of the secret are the same.

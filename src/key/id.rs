@@ -1,4 +1,4 @@
-//! What a key is called.
+//! The name of a key.
 
 use std::{fmt, str::FromStr};
 

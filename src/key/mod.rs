@@ -15,8 +15,8 @@
 //! A token carries its key's [`KeyId`], so many keys cost no more than one. On several machines,
 //! add a new key as [`Pending`](KeyState::Pending) everywhere before you make it active anywhere.
 //!
-//! Secrets are wiped from memory when the last clone of a key is dropped. The key schedules
-//! inside ring are not, as ring offers no way to do so.
+//! Secrets are wiped from memory when the last clone of a key is dropped. The key schedules inside
+//! ring are not, since ring offers no way to wipe them.
 
 mod error;
 mod id;

@@ -116,8 +116,8 @@ impl Keys {
 
     /// Reads keys as text: hexadecimal or base64, separated by commas or white space.
     ///
-    /// A word before a key says what it is for: `active:…`, `pending:…`, `retired:…`, `revoked:…`.
-    /// Of those without a word, the first is active, unless an active one stands before it, and the
+    /// A word before a key gives its state: `active:…`, `pending:…`, `retired:…`, `revoked:…`. Of
+    /// the keys without a word, the first is active, unless an active key precedes it, and the
     /// others are retired.
     ///
     /// ```
@@ -129,9 +129,9 @@ impl Keys {
     /// # Ok::<(), silverback::KeyError>(())
     /// ```
     ///
-    /// A key is in one line. `openssl` breaks base64 after 64 characters and `base64` after 76, so
-    /// nothing tells a key of two such lines from two keys. That is an error, unless a comma or a
-    /// word such as `retired:` stands between the two.
+    /// Write a key in one line. `openssl` breaks base64 after 64 characters and `base64` after 76,
+    /// so two such lines may be one key or two. This is an error, unless a comma or a word such as
+    /// `retired:` separates the lines.
     ///
     /// ```
     /// use silverback::{KeyError, Keys};
@@ -346,7 +346,7 @@ impl Keys {
         Ok(())
     }
 
-    /// The same keys, with revoked ones treated as retired: to explain what one has made.
+    /// Returns the same keys, but revoked ones as retired, to explain the cookies that they made.
     pub(crate) fn pardoned(&self) -> Self {
         let mut ring = self.snapshot();
         for (_, state) in &mut ring {
@@ -365,12 +365,12 @@ impl Keys {
             .clone()
     }
 
-    /// Whether these are the same keys, each in the same state.
+    /// Returns whether these are the same keys, each in the same state.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || self.list() == other.list()
     }
 
-    /// Changes whenever the keys do.
+    /// A number that changes whenever the keys do.
     pub(crate) fn generation(&self) -> u64 {
         self.0.generation.load(Ordering::Acquire)
     }
@@ -381,7 +381,7 @@ fn states(ring: &[(Key, KeyState)]) -> Vec<(KeyId, KeyState)> {
     ring.iter().map(state).collect()
 }
 
-/// Makes `key` the active one; the one until now becomes `former`.
+/// Makes `key` the active one, and puts the previous one into the state `former`.
 fn activate(ring: &mut Vec<(Key, KeyState)>, key: &Key, former: KeyState) -> Result<(), KeyError> {
     let is_revoked =
         |(other, state): &(Key, KeyState)| other.id() == key.id() && *state == KeyState::Revoked;
@@ -399,7 +399,7 @@ fn activate(ring: &mut Vec<(Key, KeyState)>, key: &Key, former: KeyState) -> Res
     Ok(())
 }
 
-/// A clone, which shares the keys.
+/// Makes a clone, which shares the keys.
 impl From<&Self> for Keys {
     fn from(keys: &Self) -> Self {
         keys.clone()

@@ -19,7 +19,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// The least number of bytes a key has.
+    /// The fewest bytes of a key.
     pub const MIN_LEN: usize = MIN_LEN;
 
     /// Makes a new random key of 32 bytes.
@@ -41,8 +41,8 @@ impl Key {
         Self::from_bytes(secret.as_slice())
     }
 
-    /// Makes a key of raw secret bytes, such as the 64 bytes of a `cookie::Key`. Use random bytes:
-    /// a password is not such a secret.
+    /// Makes a key from raw secret bytes, such as the 64 bytes of a `cookie::Key`. Use random
+    /// bytes, not a password.
     ///
     /// ```
     /// use silverback::{Key, KeyError};
@@ -66,7 +66,7 @@ impl Key {
         Ok(Self { secret, id })
     }
 
-    /// Makes a key of hexadecimal digits, at least 64 of them.
+    /// Makes a key from hexadecimal digits, at least 64 of them.
     ///
     /// ```
     /// use silverback::Key;
@@ -85,7 +85,7 @@ impl Key {
         Self::from_bytes(&Zeroizing::new(secret))
     }
 
-    /// Makes a key of base64 text, standard or URL-safe, with or without padding.
+    /// Makes a key from base64 text, standard or URL-safe, with or without padding.
     ///
     /// ```
     /// use silverback::Key;
@@ -108,8 +108,8 @@ impl Key {
         Self::from_bytes(&secret)
     }
 
-    /// Reads text that is all hexadecimal digits, in pairs, as hexadecimal, and any other as
-    /// base64.
+    /// Reads text that consists of pairs of hexadecimal digits as hexadecimal, and any other text
+    /// as base64.
     pub(super) fn from_text(text: &str) -> Result<Self, KeyError> {
         let hex = text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         if hex {
@@ -134,7 +134,7 @@ impl Key {
         self.id
     }
 
-    /// A key for one use, which must not be that of any other.
+    /// Derives a key for one purpose. Each use needs its own purpose.
     pub(crate) fn mac(&self, purpose: &[u8]) -> MacKey {
         MacKey::new(&self.root().expand(&[purpose]))
     }

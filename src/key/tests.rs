@@ -25,7 +25,7 @@ fn text_forms_of_one_secret_give_one_key() {
 }
 
 #[test]
-fn text_that_is_no_key_is_refused_with_its_reason() {
+fn other_text_is_refused_with_the_reason() {
     let check = |text: &str, expected: fn(&KeyError) -> bool| {
         let error = Keys::parse(text).expect_err(text);
         assert!(expected(&error), "{text:?}: {error:?}");
@@ -99,7 +99,7 @@ fn quotes_are_named() {
     }
 }
 
-/// What is wrong and what to do, and no secret.
+/// An error says what is wrong and what to do, and reveals no secret.
 #[test]
 fn errors_say_what_to_do() {
     let ring = Keys::new(Key::from_hex(HEX).unwrap());
@@ -133,7 +133,7 @@ fn errors_say_what_to_do() {
 }
 
 #[test]
-fn keys_say_what_they_are() {
+fn words_give_the_states_of_keys() {
     let other = HEX.replace('9', "8");
     let parse = |text: &str| states(&Keys::parse(text).unwrap());
     assert_eq!(
@@ -185,7 +185,7 @@ fn a_stolen_key_is_replaced_and_revoked_at_once() {
     assert_eq!(
         keys.generation(),
         generation + 1,
-        "readers see both or none"
+        "readers see both changes or neither"
     );
     let found = keys.list();
     assert_eq!(found[0], (next.id(), KeyState::Active));
@@ -193,7 +193,7 @@ fn a_stolen_key_is_replaced_and_revoked_at_once() {
     assert_eq!(
         found[2].1,
         KeyState::Retired,
-        "the first key is not its business"
+        "the first key keeps its state"
     );
 
     let same = keys.rotate_and_revoke(next);

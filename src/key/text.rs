@@ -3,7 +3,7 @@
 use super::error::KeyError;
 use crate::text::words;
 
-/// What a key is used for. serde uses the words of [`Keys::parse`](crate::Keys::parse): `"active"`,
+/// The use of a key. serde uses the words of [`Keys::parse`](crate::Keys::parse): `"active"`,
 /// `"pending"`, `"retired"`, `"revoked"`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
@@ -25,7 +25,7 @@ words!(KeyState {
     Revoked = "revoked",
 });
 
-/// Where `openssl` and `base64` break lines of base64.
+/// The lengths of the lines into which `openssl` and `base64` break base64.
 const LINES: [usize; 2] = [64, 76];
 
 /// Splits text at commas and white space.
@@ -55,7 +55,7 @@ pub(super) fn words(text: &str) -> Result<Vec<&str>, KeyError> {
     Ok(words)
 }
 
-/// Splits what the key is said to be from the key.
+/// Splits the word for a key's state from the key.
 pub(super) fn stated(word: &str) -> Result<(Option<KeyState>, &str), KeyError> {
     let Some((state, key)) = word.split_once(':') else {
         return Ok((None, word));

@@ -1,4 +1,4 @@
-//! What can be reported of a session.
+//! The facts about a session that are reported.
 
 use crate::error::Rejection;
 
@@ -7,13 +7,13 @@ use crate::error::Rejection;
 pub(crate) enum Cause {
     /// By [`destroy`](crate::Session::destroy).
     Logout,
-    /// Nothing was left in it.
+    /// The session became empty.
     Emptied,
     /// Through another session of its subject.
     Elsewhere,
     /// By [`Subjects`](crate::Subjects) or [`SessionRecords`](crate::SessionRecords).
     Operator,
-    /// Its subject has logged in more often than the limit says.
+    /// The subject has more logins than the limit allows.
     Limit,
 }
 
@@ -39,7 +39,7 @@ impl Cause {
     }
 }
 
-/// What a request has found when it looked for its session.
+/// What a request found when it opened its session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Opening {
     Found,
@@ -48,14 +48,15 @@ pub(crate) enum Opening {
     Refused(Rejection),
 }
 
-/// What a save was for the session.
+/// The effect of a save on the session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Saved {
-    /// Its first one.
+    /// The session is new.
     Created,
-    /// It has got a new ID, as at a login.
+    /// The session has a new ID, as after a login.
     Renewed,
-    /// Nothing was left to save.
+    /// The session became empty and is gone.
     Emptied,
+    /// The session was saved before.
     Again,
 }

@@ -1,4 +1,4 @@
-//! Whether a store answers: a line when it stops, and one when it is back.
+//! Whether a store answers. One log line tells when it stops, and one when it is back.
 
 use std::{
     sync::{
@@ -12,10 +12,10 @@ use tokio::time::Instant;
 
 use super::event;
 
-/// How a store is, as the calls of this process have found it.
+/// The health of a store, as seen by this process's calls.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
-    /// Read before anything else, so that a store that is well costs no lock.
+    /// Checked first, so that a healthy store costs no lock.
     is_down: AtomicBool,
     outage: Mutex<Option<Outage>>,
 }
@@ -27,11 +27,11 @@ struct Outage {
     failures: u64,
 }
 
-/// How long no call has failed when a store is back. One that fails now and then has one outage.
+/// A store is back once no call has failed for this long, so sporadic failures are one outage.
 const QUIET: Duration = Duration::from_secs(1);
 
 impl Health {
-    /// A call was answered, whatever the answer is.
+    /// Notes that a call got an answer, even a refusal.
     pub(crate) fn answered(&self, store: &'static str) {
         if self.is_down.load(Ordering::Relaxed) {
             self.may_be_back(store);
@@ -60,7 +60,7 @@ impl Health {
         let _ = (event, store, failures, seconds);
     }
 
-    /// A call was not answered.
+    /// Notes that a call got no answer.
     #[cold]
     pub(crate) fn failed(&self, store: &'static str, error: &(dyn std::error::Error + 'static)) {
         let now = Instant::now();

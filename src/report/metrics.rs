@@ -1,8 +1,8 @@
-//! Counts and times, for a recorder of the `metrics` facade. Without the feature `metrics` each of
-//! these is nothing.
+//! Counts and times, for a recorder of the `metrics` facade. Without the feature `metrics` nothing
+//! here does anything.
 //!
-//! A count allocates nothing. Where the compiler knows the labels, the key of a metric is a static;
-//! where a session's name is one of them, it is made with the settings of the session.
+//! Counting never allocates. If the compiler knows the labels, the key of a metric is a static. If
+//! a label is a session's name, the key is made with the session's settings.
 #![cfg_attr(
     not(feature = "metrics"),
     allow(unused_variables, unused_macros, reason = "nothing is counted")
@@ -16,7 +16,7 @@ use crate::error::Error;
 #[cfg(feature = "metrics")]
 use crate::error::{ErrorKind, Rejection};
 
-/// What is counted of the sessions of one name.
+/// The counters of the sessions of one name.
 #[derive(Debug)]
 pub(crate) struct SessionMetrics {
     #[cfg(feature = "metrics")]
@@ -34,11 +34,11 @@ struct Keys {
     ended: [Key; Cause::ALL.len()],
 }
 
-/// What a request has found.
+/// The outcomes of opening a session.
 #[cfg(feature = "metrics")]
 const LOADED: [&str; 3] = ["found", "new", "refused"];
 
-/// What became of a save; see [`outcome`].
+/// The outcomes of a save: see [`outcome`].
 #[cfg(feature = "metrics")]
 const SAVED: [&str; 7] = [
     "saved",
@@ -130,7 +130,7 @@ impl SessionMetrics {
     }
 }
 
-/// Where the outcome of such a save is in [`SAVED`].
+/// Returns the index of a failed save's outcome in [`SAVED`].
 #[cfg(feature = "metrics")]
 fn outcome(error: &Error) -> usize {
     match error.kind() {
@@ -143,7 +143,7 @@ fn outcome(error: &Error) -> usize {
     }
 }
 
-/// A counter or histogram of one label, whose key is a static if the label is one of these words.
+/// A counter or histogram with one label. Its key is a static if the label is one of these words.
 macro_rules! of_word {
     ($metric:ident, $name:literal, $label:literal, $value:expr, [$($word:literal)+]) => {
         match $value {
@@ -153,7 +153,7 @@ macro_rules! of_word {
     };
 }
 
-/// Another request or server was faster.
+/// Counts a conflict: another request or server was faster.
 pub(crate) fn conflict(operation: &'static str) {
     #[cfg(feature = "metrics")]
     of_word!(
@@ -166,7 +166,7 @@ pub(crate) fn conflict(operation: &'static str) {
     .increment(1);
 }
 
-/// A store was asked once more.
+/// Counts a store call that was repeated.
 pub(crate) fn retry() {
     #[cfg(feature = "metrics")]
     metrics::counter!("silverback.store.retries").increment(1);
@@ -184,17 +184,17 @@ pub(crate) fn evicted(kind: &'static str, records: u64) {
     .increment(records);
 }
 
-/// So many sessions are in a store that the application calls so.
+/// Sets how many sessions are in the store that the application calls `store`.
 pub(crate) fn sessions(store: &str, count: u64) {
     #[cfg(feature = "metrics")]
     {
         let gauge = metrics::gauge!("silverback.store.sessions", "store" => store.to_owned());
-        // No store has as many as an `f64` cannot count.
+        // No store has more sessions than an `f64` can count.
         gauge.set(count as f64);
     }
 }
 
-/// The histogram of a store call, whose key is a static as well.
+/// The histogram of a store call. Its key is a static if the labels are these words.
 macro_rules! of_call {
     (@ $operation:tt, $error:expr) => {
         of_call!(@ $operation, $error, [
@@ -235,7 +235,7 @@ impl Stopwatch {
         }
     }
 
-    /// `error` is the class of what went wrong, if anything did.
+    /// Records a store call. `error` is the class of its error, if it failed.
     pub(crate) fn of_call(self, operation: &'static str, error: Option<&'static str>) {
         #[cfg(feature = "metrics")]
         {
@@ -248,7 +248,7 @@ impl Stopwatch {
         }
     }
 
-    /// The commit of a request that waits for stores, and how often the request has called them.
+    /// Records a commit that waits for stores, and how many store calls the request made.
     pub(crate) fn of_commit(self, calls: u32) {
         #[cfg(feature = "metrics")]
         {
@@ -266,7 +266,7 @@ impl Stopwatch {
 mod tests {
     use super::*;
 
-    /// A variant is found by its number.
+    /// A variant's number is the index of its key.
     #[test]
     fn keys_are_in_the_order_of_their_enums() {
         for (number, reason) in Rejection::ALL.into_iter().enumerate() {

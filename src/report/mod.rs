@@ -1,6 +1,6 @@
-//! What happens to sessions, for their operators: each fact is a line in the log (feature
-//! `tracing`, target `silverback`), by [`Report`], and a count (feature `metrics`), by [`metrics`].
-//! Both have kinds and names only, never an ID, token, key or value. `docs/events.md` lists them.
+//! What happens to sessions, for operators. Each fact is a log line (feature `tracing`, target
+//! `silverback`), by [`Report`], and a count (feature `metrics`), by [`metrics`]. Both hold only
+//! kinds and names, never an ID, token, key or value. `docs/events.md` lists them.
 
 mod fact;
 mod health;
@@ -24,15 +24,15 @@ macro_rules! event {
 }
 pub(crate) use event;
 
-/// What is reported of the sessions of one layer. A client can provoke any of it at will, so each
-/// kind has so many lines a minute, and the next line says how many were left out.
+/// The log of the sessions of one layer. A client can provoke any line at will, so each kind gets a
+/// limited number of lines a minute, and the next line tells how many were left out.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     #[cfg(feature = "tracing")]
     throttle: Throttle<KINDS>,
 }
 
-/// The kinds that have lines of their own. The reasons of [`Rejection`] come first.
+/// The kinds of lines that are counted separately. The reasons of [`Rejection`] come first.
 #[cfg_attr(
     not(feature = "tracing"),
     allow(dead_code, reason = "only lines are counted by kind")
@@ -45,27 +45,26 @@ mod kind {
     pub(super) const TOO_MANY_COOKIES: usize = LONG_RESPONSE + 1;
     pub(super) const CREATED: usize = TOO_MANY_COOKIES + 1;
     pub(super) const RENEWED: usize = CREATED + 1;
-    /// The first of a kind for each [`Cause`].
+    /// The first of the kinds for each [`Cause`].
     pub(super) const ENDED: usize = RENEWED + 1;
     pub(super) const COUNT: usize = ENDED + Cause::Limit as usize + 1;
 }
 #[cfg(feature = "tracing")]
 const KINDS: usize = kind::COUNT;
 
-/// How many lines a minute tell of bad cookies: they all say the same.
+/// The lines a minute about bad cookies. More lines would repeat the first.
 #[cfg(feature = "tracing")]
 const FEW: u64 = 1;
-/// How many lines a minute tell of sessions that begin, are renewed and end: a line for each,
-/// unless there is a flood.
+/// The lines a minute about created, renewed and ended sessions: one for each, except in a flood.
 #[cfg(feature = "tracing")]
 const MANY: u64 = 100;
 
 #[cfg_attr(
     not(feature = "tracing"),
-    allow(unused_variables, reason = "only lines need what there is to tell")
+    allow(unused_variables, reason = "only log lines use the arguments")
 )]
 impl Report {
-    /// A session was saved; `record` is the key of a record that was made for that.
+    /// Reports a save. `record` is the key of the record if the save created one.
     #[inline]
     pub(crate) fn saved(
         &self,
@@ -94,7 +93,7 @@ impl Report {
         }
     }
 
-    /// So many sessions have ended.
+    /// Reports that `count` sessions have ended.
     pub(crate) fn ended(&self, clock: &Clock, session: &str, cause: Cause, count: usize) {
         #[cfg(feature = "tracing")]
         if count > 0
@@ -113,7 +112,7 @@ impl Report {
         }
     }
 
-    /// A session was opened.
+    /// Reports that a session was opened.
     #[inline]
     pub(crate) fn opened(&self, clock: &Clock, session: &str, opening: Opening) {
         if let Opening::Refused(reason) = opening {
@@ -121,7 +120,7 @@ impl Report {
         }
     }
 
-    /// A cookie came that is not accepted. A stale one is everyday; the others are worth a look.
+    /// Reports a refused cookie. Stale cookies are normal. The others are worth a look.
     #[cold]
     fn rejected(&self, clock: &Clock, session: &str, reason: Rejection) {
         #[cfg(feature = "tracing")]
@@ -131,7 +130,7 @@ impl Report {
                     let event = "session_expired";
                     event!(DEBUG, event, session, %reason, left_out, "session cookie not accepted");
                 }
-                // A second tab after a login or logout is everyday, too.
+                // A second tab after a login or logout is normal, too.
                 Rejection::NotFound | Rejection::Renewed | Rejection::Ended => {
                     let event = "session_use_after_expire";
                     event!(DEBUG, event, session, %reason, left_out, "session cookie not accepted");
@@ -148,7 +147,7 @@ impl Report {
         }
     }
 
-    /// A logout came with more sessions than it ends.
+    /// Reports a logout that came with more sessions than it ends.
     pub(crate) fn too_many_cookies(&self, clock: &Clock, session: &str) {
         #[cfg(feature = "tracing")]
         if let Some(left_out) = self.admit(clock, kind::TOO_MANY_COOKIES, FEW) {
@@ -161,7 +160,7 @@ impl Report {
         }
     }
 
-    /// A proxy may soon refuse what the browser sends.
+    /// Reports cookies so long that a proxy may soon refuse the browser's requests.
     pub(crate) fn long_request(&self, clock: &Clock, bytes: usize) {
         #[cfg(feature = "tracing")]
         if let Some(left_out) = self.admit(clock, kind::LONG_REQUEST, FEW) {
@@ -169,7 +168,7 @@ impl Report {
         }
     }
 
-    /// A proxy may soon refuse what the server answers.
+    /// Reports cookies so long that a proxy may soon refuse the server's responses.
     pub(crate) fn long_response(&self, clock: &Clock, bytes: usize) {
         #[cfg(feature = "tracing")]
         if let Some(left_out) = self.admit(clock, kind::LONG_RESPONSE, FEW) {
@@ -177,7 +176,7 @@ impl Report {
         }
     }
 
-    /// Everyday facts, of which nothing is kept where nobody hears of them.
+    /// Admits a line at the level INFO. Counts nothing if no subscriber wants that level.
     #[cfg(feature = "tracing")]
     fn admit_info(&self, clock: &Clock, kind: usize) -> Option<Option<u64>> {
         if !tracing::level_enabled!(tracing::Level::INFO) {
@@ -186,7 +185,8 @@ impl Report {
         self.admit(clock, kind, MANY)
     }
 
-    /// A count of none is not written.
+    /// Admits a line of this kind. Returns how many were left out before it, `Some(None)` for zero,
+    /// so that no zero is logged.
     #[cfg(feature = "tracing")]
     fn admit(&self, clock: &Clock, kind: usize, lines: u64) -> Option<Option<u64>> {
         let left_out = self.throttle.admit(kind, clock.now(), lines)?;

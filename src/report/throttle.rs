@@ -1,4 +1,4 @@
-//! So many lines a minute of each kind, for what clients can make a server log.
+//! Limits the lines a minute of each kind, since clients can make a server log them.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -7,11 +7,10 @@ use std::{
 
 use crate::clock::Timestamp;
 
-/// How long the lines of a kind are counted from the first one.
+/// How long the lines of a kind are counted, from the first one.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// The bits of a gate that count. A billion of a kind in a minute count as a little more than a
-/// billion.
+/// The bits of a gate's counter. It stops at a little more than a billion lines a minute.
 const COUNT_BITS: u32 = 30;
 const COUNT: u64 = (1 << COUNT_BITS) - 1;
 
@@ -19,8 +18,8 @@ const COUNT: u64 = (1 << COUNT_BITS) - 1;
 #[derive(Debug)]
 pub(crate) struct Throttle<const N: usize>([Gate; N]);
 
-/// When the time ends in which lines are counted, and how many there would have been since it
-/// began. One word has both, so that a flood takes no lock.
+/// The end of the current minute, and how many lines it would have had. One word holds both, so
+/// that a flood takes no lock.
 #[derive(Debug, Default)]
 struct Gate(AtomicU64);
 
@@ -31,8 +30,9 @@ impl<const N: usize> Default for Throttle<N> {
 }
 
 impl<const N: usize> Throttle<N> {
-    /// Returns how many of this kind were left out before, if there shall be a line now: one of the
-    /// first `lines` of a minute. The first line of a minute tells of those of the last one.
+    /// Returns `None` if the line must be left out: only the first `lines` of a minute are written.
+    /// Otherwise returns how many of this kind were left out in the previous minute, for the first
+    /// line of a minute, and zero for the others.
     pub(crate) fn admit(&self, kind: usize, now: Timestamp, lines: u64) -> Option<u64> {
         self.0.get(kind)?.admit(now, lines)
     }
@@ -44,7 +44,7 @@ impl Gate {
         let mut left_out = None;
         let next = |word: u64| {
             let (until, count) = (word >> COUNT_BITS, word & COUNT);
-            // A time that ends later than one that begins now is of a clock that was wrong.
+            // A minute that ends later than one that begins now comes from a clock that was wrong.
             let is_counted = (now.as_secs().saturating_add(1)..=open_from).contains(&until);
             if is_counted {
                 left_out = (count < lines).then_some(0);
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn one_line_a_minute_tells_what_was_left_out() {
+    fn one_line_a_minute_tells_how_many_were_left_out() {
         let gate = Gate::default();
         for (secs, line) in [
             (0, Some(0)),
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_have_gates_of_their_own() {
+    fn each_kind_has_its_own_gate() {
         let throttle = Throttle::<2>::default();
         assert_eq!(throttle.admit(0, at(0), 1), Some(0));
         assert_eq!(throttle.admit(0, at(1), 1), None);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_that_is_full_stays_full() {
+    fn a_full_count_stays_full() {
         let gate = Gate::default();
         gate.admit(at(0), 1);
         gate.0.fetch_add(COUNT - 1, Ordering::Relaxed);
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_threads_one_logs_and_all_are_counted() {
+    fn one_of_many_threads_logs_and_all_are_counted() {
         let gate = Gate::default();
         let lines = std::thread::scope(|scope| {
             let threads = [(); 4].map(|()| {
