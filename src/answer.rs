@@ -1,4 +1,4 @@
-//! Which status an error gets: one table for HTTP and gRPC.
+//! The status of each error: one table for HTTP and gRPC.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -20,11 +20,11 @@ use crate::error::{Error, ErrorKind};
 /// | the store, after any other handler, or in the middle of one | 503 | - | 13 `INTERNAL` |
 /// | everything else | 500 | - | 13 `INTERNAL` |
 ///
-/// `Retry-After` and `UNAVAILABLE` are sent only where a second request does nothing twice. Proxies
-/// and clients repeat a request when they see them, and after a failed save the handler has already
-/// charged the card.
+/// `Retry-After` and `UNAVAILABLE` are sent only if a second request does nothing twice. Proxies
+/// and clients repeat a request when they see them, but before a failed save the handler may have
+/// charged a card.
 ///
-/// Of several failures the gravest counts: 500, then 503, then 409.
+/// Of several failures, the most severe counts: 500, then 503, then 409.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Answer {
     status: StatusCode,
@@ -32,16 +32,16 @@ pub struct Answer {
     grpc_code: i32,
 }
 
-/// What a client loses if it sends the request again.
+/// Whether it is safe to send the request again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Again {
-    /// Nothing: no handler ran, or one that only reads.
+    /// No handler ran, or one that only reads.
     Harmless,
-    /// Something may be done twice.
+    /// The handler may do something twice.
     Risky,
 }
 
-/// A store that restarts or fails over is back after some such time; clients add jitter.
+/// About the time that a store needs to restart or fail over. Clients add jitter.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 const ABORTED: i32 = 10;
@@ -93,7 +93,7 @@ impl Answer {
         self.grpc_code
     }
 
-    /// The answer to an error in a handler, which knows whether it comes from a load.
+    /// The answer to an error in a handler. The error knows whether it comes from a load.
     fn in_handler(error: &Error) -> Self {
         Self::gravest(error, |failure| {
             if failure.is_of_load() {
@@ -104,7 +104,7 @@ impl Answer {
         })
     }
 
-    /// The answer to an error of the commit, when the handler has done its work.
+    /// The answer to an error of the commit, after the handler has run.
     pub(crate) fn after_handler(error: &Error, again: Again) -> Self {
         Self::gravest(error, |_| (again, INTERNAL))
     }
@@ -126,7 +126,7 @@ impl Answer {
             }
             _ => Self::INTERNAL,
         });
-        // One that forbids another try wins over one that invites it.
+        // An answer that forbids a retry wins over one that invites it.
         let rank = |answer: &Self| match answer.status {
             StatusCode::CONFLICT => 0,
             StatusCode::SERVICE_UNAVAILABLE => 1 + u8::from(answer.retry_after.is_none()),
@@ -144,9 +144,9 @@ impl Answer {
 
 static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// Whether headers or trailers of a gRPC response say that the handler failed on the server's side.
+/// Returns whether headers or trailers of a gRPC response report a failure of the server.
 ///
-/// The codes are those that map to 5xx, and 1 (`CANCELLED`), which tonic's timeout answers.
+/// The codes are those that map to 5xx, and 1 (`CANCELLED`), which tonic's timeout returns.
 pub(crate) fn is_failed(headers: &HeaderMap) -> bool {
     let code = headers.get(&GRPC_STATUS).map(HeaderValue::as_bytes);
     code.is_some_and(|code| matches!(code, b"1" | b"2" | b"4" | b"12" | b"13" | b"14" | b"15"))
@@ -177,9 +177,9 @@ impl Error {
 
     /// Returns what the client may read: `session error`, and nothing else in a release build.
     ///
-    /// In a debug build (`debug_assertions`) the error and its causes follow, if the program has to
+    /// In a debug build (`debug_assertions`), the error and its causes follow if the program must
     /// be changed, such as when a layer is missing or a name is misspelt. No message of this crate
-    /// contains a session's values or a key. The log gets them in every build.
+    /// contains a session's values or a key. The log gets the causes in every build.
     ///
     /// axum's `IntoResponse` sends this. Elsewhere make it the body of the response, or the message
     /// of a gRPC status.
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_failures_the_gravest_counts() {
+    fn the_most_severe_failure_counts() {
         let (gone, large) = (
             || Error::new(ErrorKind::Gone),
             || Error::new(ErrorKind::RandomFailed),

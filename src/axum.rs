@@ -90,7 +90,7 @@ impl<S: Send + Sync, N: Selector> FromRequestParts<S> for Flashes<N> {
     }
 }
 
-/// The session that is meant, loaded if its store waits.
+/// Returns the selected session, loaded if its store waits.
 async fn session_of<N: Selector>(parts: &Parts) -> Result<Session, Error> {
     let innermost = parts.extensions.get::<Session>();
     let innermost = innermost.ok_or_else(|| Error::new(ErrorKind::MissingLayer))?;
@@ -102,8 +102,8 @@ async fn session_of<N: Selector>(parts: &Parts) -> Result<Session, Error> {
     Ok(session)
 }
 
-/// Answers as [`Answer`](crate::Answer) says, with [`Error::client_message`] as the body; the error
-/// is in the response's extensions, and logged.
+/// Responds with the error's [`Answer`](crate::Answer), and [`Error::client_message`] as the body.
+/// The error is logged, and put into the response's extensions.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let answer = self.answer();

@@ -21,9 +21,9 @@ use crate::{
 pin_project! {
     /// A body that saves its session before it ends: see [`Session::save_at_end`].
     ///
-    /// It yields what the body inside yields, and fails with that body's error, or with an
-    /// [`Error`] if the session cannot be saved. Both come boxed, as hyper, axum and tonic take
-    /// them; `downcast_ref::<silverback::Error>()` tells the second.
+    /// It yields the frames of the inner body, and fails with that body's error, or with an
+    /// [`Error`] if the session cannot be saved. Both are boxed, as hyper, axum and tonic expect;
+    /// `downcast_ref::<silverback::Error>()` finds the second.
     pub struct SavingBody<B: Body> {
         #[pin]
         inner: B,
@@ -36,7 +36,7 @@ enum Stage<D> {
     Streaming,
     Saving {
         save: Save,
-        /// What the client gets when the session is saved.
+        /// The frame that the client gets once the session is saved.
         held: Option<Frame<D>>,
     },
     Over,
@@ -46,13 +46,13 @@ type Save = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 /// Streams.
 impl Session {
-    /// Wraps `body`, so that what changes in this session while it streams is saved before it ends.
-    /// If the save fails, the body ends with an error, so that the client does not take it for a
+    /// Wraps `body`, so that changes to this session while it streams are saved before it ends. If
+    /// the save fails, the body ends with an error, so that the client does not take it for a
     /// success.
     ///
     /// A session is saved with its response, whose head is sent before the first byte of the body.
-    /// What the stream changes later has to be saved separately, and somebody has to hear of a
-    /// failure. This does both.
+    /// Later changes by the stream must be saved separately, and the client must learn of a
+    /// failure. This method does both.
     ///
     /// ```
     /// use http::Response;
@@ -64,7 +64,7 @@ impl Session {
     ///     Ok(Response::new(session.save_at_end(export)?))
     /// }
     ///
-    /// /// What the stream calls from time to time, with a clone of the session.
+    /// /// The stream calls this from time to time, with a clone of the session.
     /// async fn note(session: &Session, row: u64) -> Result<(), Error> {
     ///     session.load().await?; // the response is on its way: see "After the response"
     ///     session.insert("exported", row)
@@ -83,9 +83,9 @@ impl Session {
     ///
     /// Frames pass through as they come. The session is saved when `body` has ended, before its
     /// trailers, which hold the status of gRPC. If the body's length is known, the session is saved
-    /// before the last piece, since nobody waits for more than `Content-Length` says. So a client
-    /// that has received everything knows that the session is saved. If nothing was changed, no
-    /// store is asked.
+    /// before the last piece, since HTTP/1 servers stop reading once `Content-Length` is reached.
+    /// So a client that has received everything knows that the session is saved. Without a change,
+    /// no store is asked.
     ///
     /// If the save fails, the body ends with the error. Over HTTP/1 the connection is closed before
     /// the end, over HTTP/2 the stream is reset. The response's status has been sent by then. The
@@ -95,20 +95,21 @@ impl Session {
     ///
     /// - The changes of a stream that fails: by an error of `body`, or by one of the gRPC statuses
     ///   [that keep nothing](Self#which-changes-last), in its trailers.
-    /// - Its changes when the client goes away, since servers drop the body then.
+    /// - Its changes when the client disconnects, since servers then drop the body.
     /// - Its changes after the last byte, if you set `Content-Length` yourself for a body that does
     ///   not know its length: HTTP/1 servers drop the body once that many bytes are sent.
     ///
     /// If an inner layer reads the body to its end before the session's layer has seen the
-    /// response, to compress or replace it, the changes are saved whatever becomes of the response.
+    /// response, to compress or replace it, the changes are saved regardless of the response.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NeedsStore`] at once for a session that is always in its cookie: only a
-    /// response could save it, and its head has gone when the body streams. A session that can
+    /// [`ErrorKind::NeedsStore`] at once for a session that is always in its cookie: only the head
+    /// of a response could save it, and it is sent before the body. A session that can
     /// [overflow](crate::store::CookieStore::overflow) is not refused. While it is in its cookie, a
-    /// change after the response is [`ErrorKind::AlreadyCommitted`]. So is a change of a session
-    /// that was new and empty when the response went: put something in before you return it.
+    /// change after the response fails with [`ErrorKind::AlreadyCommitted`]. So does a change of a
+    /// session that was new and empty when the response was sent: write something before you return
+    /// the response.
     pub fn save_at_end<B: Body>(&self, body: B) -> Result<SavingBody<B>, Error> {
         if self.settings().records().is_none() {
             return Err(Error::new(ErrorKind::NeedsStore).of(self.name()));
@@ -167,7 +168,7 @@ where
                     let saved = ready!(save.as_mut().poll(cx));
                     let held = held.take();
                     *this.stage = match (&saved, &held) {
-                        // Something may be changed behind the last piece, before the trailers.
+                        // The session may change after the last piece, before the trailers.
                         (Ok(()), Some(_)) => Stage::Streaming,
                         _ => Stage::Over,
                     };
@@ -195,7 +196,7 @@ where
     fn size_hint(&self) -> SizeHint {
         let hint = self.inner.size_hint();
         match &self.stage {
-            // A server asks no more of a body that it knows to be empty.
+            // A server does not poll a body that it knows to be empty.
             Stage::Streaming if hint.exact() == Some(0) && self.session.has_unsaved() => {
                 SizeHint::default()
             }
@@ -209,7 +210,7 @@ where
     }
 }
 
-/// Whether nobody may ask for more than this frame.
+/// Returns whether this may be the last frame that a server polls.
 fn is_last<B: Body>(frame: &Frame<B::Data>, rest: &B) -> bool {
     frame.is_trailers() || rest.is_end_stream() || rest.size_hint().exact() == Some(0)
 }

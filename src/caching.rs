@@ -1,8 +1,8 @@
-//! What a response lets caches do with it.
+//! What caches may do with a response.
 //!
-//! `Vary: Cookie` alone is not enough: a shared cache would show a flash message twice, and the
-//! page of a user who has logged out to anyone who still sends the old cookie. A stored
-//! `Set-Cookie` would hand one visitor's session to the next.
+//! `Vary: Cookie` alone is not enough: a shared cache would show a flash message twice, and show
+//! the page of a logged-out user to anyone who still sends the old cookie. A stored `Set-Cookie`
+//! would hand one visitor's session to the next.
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -11,20 +11,20 @@ use http::{
 
 use crate::{state::Use, trace};
 
-/// Says what the response depends on.
+/// Tells caches that the response depends on a session.
 pub(crate) fn note_use(headers: &mut HeaderMap, used: Use) {
     if used >= Use::Absent {
         vary_by_cookie(headers);
     }
-    // It is one visitor's, and out of date as soon as the session changes or ends.
+    // The response is for one visitor, and stale as soon as the session changes or ends.
     if used == Use::There {
         let directives = const { HeaderValue::from_static("private, no-cache") };
         insert_first(headers, header::CACHE_CONTROL, directives);
     }
 }
 
-/// Sets a field that the handler has not set; otherwise returns what it has set. Not inlined: all
-/// fields share one copy of it.
+/// Sets a field unless the handler has set it, and otherwise returns the handler's values. Not
+/// inlined, so that all fields share one copy of the code.
 #[inline(never)]
 fn insert_first(
     headers: &mut HeaderMap,
@@ -53,8 +53,8 @@ fn vary_by_cookie(headers: &mut HeaderMap) {
     }
 }
 
-/// The response has a session's cookie. What the handler said about caches stays, unless it would
-/// let one that many visitors share keep the cookie.
+/// Keeps a session's cookie out of shared caches. The handler's directives stay, unless they would
+/// let a shared cache keep the cookie.
 pub(crate) fn keep_cookies_out(headers: &mut HeaderMap, allows_shared: bool) {
     if !allows_shared && headers.keys().any(|name| is_targeted(name.as_str())) {
         remove_targeted(headers);
@@ -71,8 +71,8 @@ pub(crate) fn keep_cookies_out(headers: &mut HeaderMap, allows_shared: bool) {
     }
 }
 
-/// Fields for certain caches, which follow them instead of `Cache-Control`: RFC 9213, and what was
-/// there before it.
+/// Removes fields that certain caches follow instead of `Cache-Control` (RFC 9213 and its
+/// predecessors), if they allow those caches to keep the response.
 #[cold]
 fn remove_targeted(headers: &mut HeaderMap) {
     let targeted = headers.keys().filter(|name| is_targeted(name.as_str()));
@@ -99,23 +99,23 @@ fn is_targeted(name: &str) -> bool {
     name.len() >= "edge-control".len() && (name.ends_with("-cache-control") || is_known(name))
 }
 
-/// What all fields of a name say (RFC 9111, section 5.2).
+/// The directives of all fields of a name (RFC 9111, section 5.2).
 #[derive(Clone, Copy, Debug, Default)]
 struct Directives {
     no_store: bool,
     private: bool,
     no_cache: bool,
-    /// Caches may keep it although they would not by default.
+    /// Whether caches may keep the response although they would not by default.
     public: bool,
-    /// It is fresh for a time.
+    /// Whether the response is fresh for some time.
     fresh: bool,
-    /// Another reader may see other directives.
+    /// Whether another parser may read other directives.
     is_malformed: bool,
 }
 
 impl Directives {
-    /// Whether a shared cache may keep the response and use it without asking. One that says
-    /// nothing of that may be kept for as long as the cache thinks fit (section 4.2.2).
+    /// Returns whether a shared cache may keep the response and use it without asking. Without a
+    /// directive it may keep it for as long as it sees fit (section 4.2.2).
     fn allow_shared(self) -> bool {
         if self.is_malformed {
             return true;
@@ -124,7 +124,7 @@ impl Directives {
         !self.no_store && (self.public || !forbid)
     }
 
-    /// Whether the caches that the field is for may keep the response.
+    /// Returns whether the caches that the field targets may keep the response.
     fn allow_targeted(self) -> bool {
         self.is_malformed || self.public || !(self.no_store || self.private)
     }
@@ -132,7 +132,7 @@ impl Directives {
     fn add(&mut self, directive: &[u8]) {
         let mut parts = directive.splitn(2, |byte| *byte == b'=');
         let name = parts.next().unwrap_or_default().trim_ascii();
-        // With the names of fields it is about those alone.
+        // With an argument, a directive concerns only the fields that it names.
         let is_whole = parts.next().is_none();
         let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
         self.no_store |= is("no-store") && is_whole;
@@ -161,7 +161,8 @@ fn directives(headers: &HeaderMap, name: &HeaderName) -> Directives {
     found
 }
 
-/// The next comma outside of quotes, and whether all quotes before it are closed.
+/// Returns the position of the next comma outside quotes, and whether all quotes before it are
+/// closed.
 fn end_of_directive(bytes: &[u8]) -> (usize, bool) {
     let (mut is_quoted, mut is_escaped) = (false, false);
     for (at, byte) in bytes.iter().enumerate() {
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_cache_may_keep_what_does_not_forbid_it() {
+    fn a_shared_cache_may_keep_responses_that_do_not_forbid_it() {
         #[rustfmt::skip]
         let rows: [(&[&str], bool); 29] = [
             (&["private"], false),
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_for_certain_caches_go_unless_they_forbid_it() {
+    fn targeted_fields_are_removed_unless_they_forbid_caching() {
         for (name, value, stays) in [
             ("cdn-cache-control", "max-age=60", false),
             ("cdn-cache-control", "no-store", true),

@@ -1,4 +1,4 @@
-//! What a cookie is, and why it was refused, for operators.
+//! Explains a cookie, and why it was refused, to operators.
 
 use crate::{
     binary::Tail,
@@ -45,14 +45,14 @@ pub struct Explanation {
 }
 
 impl SessionConfig {
-    /// Says what a cookie of this session is, and why a server refuses it. This is for an operator
-    /// who has a user's cookie.
+    /// Explains a cookie of this session, and why a server refuses it, to an operator who has a
+    /// user's cookie.
     ///
-    /// It takes the cookie's value without its name, and asks no store, so it finds no fault with
-    /// the cookie of a session that has ended in its store.
+    /// It takes the cookie's value without its name. It asks no store, so it finds no fault with
+    /// the cookie of a session that has ended in its store:
     /// [`SessionRecords`](crate::SessionRecords) loads the record of
-    /// [`record_key`](Explanation::record_key). It reads cookies that have expired, or whose key
-    /// was revoked, too.
+    /// [`record_key`](Explanation::record_key). It also reads cookies that have expired, or whose
+    /// key was revoked.
     ///
     /// ```
     /// use silverback::{Key, Keys, Rejection, SessionConfig, Timestamp};
@@ -67,11 +67,11 @@ impl SessionConfig {
     ///
     /// # Errors
     ///
-    /// What [`SessionLayer::try_new`](crate::SessionLayer::try_new) would say.
+    /// Those of [`SessionLayer::try_new`](crate::SessionLayer::try_new).
     pub fn explain(&self, cookie: &str, now: Timestamp) -> Result<Explanation, ConfigError> {
         let (settings, value) = (self.build()?, cookie.as_bytes());
         let pardoned = self.with_keys(self.keys().pardoned()).build()?;
-        // The value alone does not show which of its names the cookie has.
+        // The value alone does not show which of the session's cookie names it had.
         let mut read = pardoned.names().map(|named| named.read_cookie(value));
         let place = read.position(|read| read.is_some()).unwrap_or_default();
         let named = settings.names().nth(place).unwrap_or(&settings);
@@ -92,7 +92,7 @@ impl SessionConfig {
             is_later_format,
             ..Explanation::default()
         };
-        // Longer ones are not looked at.
+        // Not a token, so it may be a cookie of Go's. Values too long for a token end up here, too.
         if head.is_none() {
             return Ok(match settings.open_cookie(value, now) {
                 Ok(cookie) => told.of_foreign(&settings, cookie.payload),
@@ -108,7 +108,7 @@ impl SessionConfig {
 }
 
 impl Explanation {
-    /// Of a cookie that Go made.
+    /// Explains a cookie that Go made.
     fn of_foreign(self, settings: &Settings, payload: Payload) -> Self {
         let Payload::Foreign(foreign) = payload else {
             return self;

@@ -1,8 +1,8 @@
 #![doc = include_str!("guide/links.md")]
 #![doc = include_str!("../docs/guides/README.md")]
 
-/// A page of `docs/guides`. There its links lead to docs.rs, and here into this documentation: of
-/// two definitions of a link the first one counts (CommonMark 0.31, section 4.7).
+/// A page of `docs/guides`. In the repository its links lead to docs.rs, and here into this
+/// documentation: of two definitions of a link, the first counts (CommonMark 0.31, section 4.7).
 macro_rules! pages {
     ($($page:ident: $path:literal,)*) => {$(
         #[doc = include_str!("guide/links.md")]
@@ -37,7 +37,7 @@ pages! {
     types: "../docs/guides/types.md",
 }
 
-// Its programs are tests of `stores/tower-sessions`, whose dependencies they need.
+// The programs on this page are tests of `stores/tower-sessions`, since they need its dependencies.
 #[cfg(not(doctest))]
 #[doc = include_str!("guide/links.md")]
 #[doc = include_str!("../docs/guides/tower-sessions.md")]

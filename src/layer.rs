@@ -1,4 +1,4 @@
-//! The layer: which sessions there are, checked before the first request.
+//! The layer. It checks its sessions' settings before the first request.
 
 use std::{fmt, sync::Arc};
 
@@ -33,15 +33,15 @@ use crate::{
 /// [`with`](Self::with) are saved together.
 ///
 /// Layers can be nested. Each saves its own sessions, and [`Sessions`](crate::Sessions) finds those
-/// of outer layers too. If an inner layer cannot save its sessions, its 503 is a response like any
-/// other to the outer layers, which save nothing then.
+/// of outer layers too. If an inner layer cannot save its sessions, the outer layers see its 503 as
+/// an ordinary response, and save nothing.
 pub struct SessionLayer<R = DefaultResponder> {
     shared: Shared,
     responder: R,
 }
 
 impl SessionLayer {
-    /// Makes a layer of one session.
+    /// Makes a layer with one session.
     ///
     /// ```
     /// use silverback::{Keys, SessionConfig, SessionLayer};
@@ -52,15 +52,15 @@ impl SessionLayer {
     ///
     /// # Panics
     ///
-    /// If the settings cannot work, since browsers would drop such a cookie silently. Names and
-    /// attributes are usually literals. For those that are not, use [`try_new`](Self::try_new).
+    /// If the settings cannot work, since browsers would silently drop the cookie. Names and
+    /// attributes are usually literals. If yours are not, use [`try_new`](Self::try_new).
     #[must_use]
     #[track_caller]
     pub fn new(config: SessionConfig) -> Self {
         Self::try_new(config).unwrap_or_else(|error| refuse(&error))
     }
 
-    /// Makes a layer of one session, with settings that come from outside the program.
+    /// Makes a layer with one session, with settings that come from outside the program.
     ///
     /// ```
     /// use silverback::{Keys, SessionConfig, SessionLayer};
@@ -105,7 +105,7 @@ impl<R> SessionLayer<R> {
     ///
     /// # Panics
     ///
-    /// As [`new`](SessionLayer::new), and if the layer has a session of that name already.
+    /// As for [`new`](SessionLayer::new), and if the layer already has a session of that name.
     #[must_use]
     #[track_caller]
     pub fn with(self, config: SessionConfig) -> Self {
@@ -129,7 +129,7 @@ impl<R> SessionLayer<R> {
     /// A [`ConfigError`] that says what to change.
     #[expect(
         clippy::needless_pass_by_value,
-        reason = "reads as the other builders do"
+        reason = "consistent with the other builders"
     )]
     pub fn try_with(mut self, config: SessionConfig) -> Result<Self, ConfigError> {
         let settings = config.build()?;
@@ -149,9 +149,8 @@ impl<R> SessionLayer<R> {
         Ok(self)
     }
 
-    /// Changes the response to a request whose sessions could not be saved; see
+    /// Sets the response to a request whose sessions could not be saved; see
     /// [`Responder`](crate::Responder).
-    ///
     ///
     /// ```
     /// use http::Response;
@@ -167,7 +166,7 @@ impl<R> SessionLayer<R> {
     /// # Ok::<(), silverback::KeyError>(())
     /// ```
     ///
-    /// Each request has a clone of the responder. One that is large or has no `Clone` goes into an
+    /// Each request gets a clone of the responder. Put one that is large or not `Clone` into an
     /// [`Arc`]:
     ///
     /// ```
@@ -213,8 +212,8 @@ impl<R> SessionLayer<R> {
     /// what a 408 or 5xx discards. [`Session`](crate::Session#which-changes-last) has the table. By
     /// default, every response with a status below 500 other than 408 keeps its changes.
     ///
-    /// The function is asked once the response is there, and only for requests that used a session.
-    /// It must not wait.
+    /// The function is called when the response is ready, and only for requests that used a
+    /// session. It must not block.
     ///
     /// ```
     /// # use silverback::{Keys, SessionConfig, SessionLayer};
@@ -238,18 +237,18 @@ impl<R> SessionLayer<R> {
     /// | The response | `Vary` | `Cache-Control` |
     /// |---|---|---|
     /// | used no session | - | the handler's |
-    /// | asked for a session, and there is none | `Cookie` | the handler's |
-    /// | used a session that is there | `Cookie` | the handler's, or `private, no-cache` |
+    /// | asked for a session that does not exist | `Cookie` | the handler's |
+    /// | used a session that exists | `Cookie` | the handler's, or `private, no-cache` |
     /// | sets or removes a session's cookie | `Cookie` | the handler's if no shared cache may keep it, or `no-store` |
     ///
     /// A shared cache may keep a response with neither `private` nor `no-store`, unless it has
     /// `no-cache` and no lifetime (RFC 9111, section 5.2). Beside a session's cookie such a
     /// `Cache-Control` becomes `private, no-store`, with an event, because the cache would hand one
-    /// visitor's session to the next. `CDN-Cache-Control` and its kind (RFC 9213),
+    /// visitor's session to the next. `CDN-Cache-Control` and similar fields (RFC 9213),
     /// `Surrogate-Control`, `Edge-Control` and `X-Accel-Expires` are removed if they allow it.
     ///
-    /// Call this if your cache drops `Set-Cookie` from the responses that it keeps, or keeps none
-    /// that has one.
+    /// Call this if your cache drops `Set-Cookie` from the responses that it keeps, or does not
+    /// keep responses with `Set-Cookie`.
     ///
     /// ```
     /// # use silverback::{Keys, SessionConfig, SessionLayer};
@@ -298,7 +297,7 @@ impl<R> SessionLayer<R> {
     /// Uses another clock, for tests.
     ///
     /// Stores have their own clock: give them the same one. If a store's clock is so far ahead that
-    /// a session would be over at once, saving is
+    /// a session would expire at once, saving fails with
     /// [`ErrorKind::ClocksDiffer`](crate::ErrorKind::ClocksDiffer).
     ///
     /// ```
@@ -319,7 +318,7 @@ impl<R> SessionLayer<R> {
 #[track_caller]
 #[expect(
     clippy::panic,
-    reason = "a literal that cannot work shows at start-up, as in axum's Router"
+    reason = "an invalid literal fails at start-up, as in axum's Router"
 )]
 fn refuse<T>(error: &ConfigError) -> T {
     panic!("invalid session configuration: {error}")

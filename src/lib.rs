@@ -230,8 +230,9 @@
 //! - A browser that never received the response to its login is held up for a minute: its old cookie
 //!   writes nothing, but it can log in again at once.
 //! - Anyone who knows the ID from before a login can end that login for a minute. They cannot use it.
-//! - Of two logins at the same time, one has the cart, and the other may win in the browser. A renewal
-//!   that is no login can displace another in the same way, if its request inserts something.
+//! - Of two logins at the same time, one has the cart, and the other may win in the browser. A
+//!   renewal that is not a login can displace another in the same way, if its request inserts
+//!   something.
 //! - A copy of a session in a cookie alone stays valid until its timeouts.
 //!
 //! A lagging replica adds nothing to this list, because sessions are read as they [are
@@ -305,7 +306,7 @@
 //! | `testing` | [`testing`](mod@testing): browsers, seeded sessions and failing stores for your tests | no |
 //! | `tracing` | events on the target `silverback`: kinds and names, never a secret | yes |
 //!
-//! Features only add. None changes what another does.
+//! Features only add. No feature changes what another does.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;

@@ -1,4 +1,4 @@
-//! Sessions by their record's key: reading, changing and ending them, without a request.
+//! Reads, changes and ends sessions by the keys of their records, without a request.
 
 use std::{fmt, sync::Arc};
 
@@ -18,9 +18,10 @@ use crate::{
 /// Reads, changes and ends sessions in a store by their [`RecordKey`], without a request: for jobs,
 /// for an administrator's pages, and for an operator's tool.
 ///
-/// The key of a session is [`Session::record_key`]. [`Subjects::list`](crate::Subjects::list) has
-/// those of a user's sessions, and a store's [`browse`](crate::store::Browse::browse) has all. It
-/// is a hash of the secret ID, so it may appear in a log or in the URL of an administrator's page.
+/// The key of a session is [`Session::record_key`]. [`Subjects::list`](crate::Subjects::list)
+/// returns those of a user's sessions, and a store's [`browse`](crate::store::Browse::browse)
+/// returns all. A key is a hash of the secret ID, so it may appear in a log or in the URL of an
+/// administrator's page.
 ///
 /// ```
 /// use silverback::{MemoryStore, SessionConfig, SessionRecords, store::RecordKey};
@@ -51,11 +52,11 @@ use crate::{
 ///
 /// # What can be done to a session
 ///
-/// [`load`](Self::load) gives a [`Session`] as a request has it [after its
+/// [`load`](Self::load) returns a [`Session`] as a request has it [after its
 /// response](Session#after-the-response). You read and change its values, flash messages and
 /// subject, and [`save`](Session::save) writes them by compare and swap. If a request has saved
 /// meanwhile, both keep their changes. If the session was renewed or has ended meanwhile, the save
-/// is [`ErrorKind::Gone`](crate::ErrorKind::Gone): it never recreates a record.
+/// fails with [`ErrorKind::Gone`](crate::ErrorKind::Gone): it never recreates a record.
 /// [`load`](Session::load) reads the session again, and [`destroy`](Session::destroy) ends it. A
 /// change that is not saved is lost.
 ///
@@ -63,18 +64,18 @@ use crate::{
 /// [`last_used`](Session::last_used) stays. [`touch`](Session::touch) restarts it.
 ///
 /// Some changes need a response to reach the browser: another ID, and so another subject; a
-/// lifetime; the cookie's attributes. These are
+/// lifetime; the cookie's attributes. These fail with
 /// [`ErrorKind::AlreadyCommitted`](crate::ErrorKind::AlreadyCommitted).
 ///
 /// | The session | [`load`](Self::load) | [`destroy`](Self::destroy) |
 /// |---|---|---|
 /// | in a store | `Some` | leaves a mark for 60 seconds, as a logout does |
 /// | in a store, [encrypted](SessionConfig::encrypt_records) | [`ErrorKind::RecordsEncrypted`](crate::ErrorKind::RecordsEncrypted): only the cookie has the key | removes the record and leaves no mark, as [`Subjects`](crate::Subjects) does |
-/// | has [outgrown](crate::store::CookieStore::overflow) its cookie | `Some` | as one in a store |
-/// | could outgrow its cookie, and is in it | `None` | ends it if there is [`revocation`](crate::store::CookieStore::revocation) |
+/// | has [outgrown](crate::store::CookieStore::overflow) its cookie | `Some` | as for one in a store |
+/// | could outgrow its cookie, but is in it | `None` | ends it if there is [`revocation`](crate::store::CookieStore::revocation) |
 /// | is always in its cookie | [`ConfigError::NoRecords`] | [`ConfigError::NoRecords`] |
 /// | was renewed or destroyed less than a minute ago | `None` | follows a renewal to the session's new ID |
-/// | is not there | `None` | `false` |
+/// | does not exist | `None` | `false` |
 #[derive(Clone)]
 pub struct SessionRecords {
     shared: Arc<Shared>,
@@ -82,8 +83,8 @@ pub struct SessionRecords {
 }
 
 impl SessionRecords {
-    /// Pass the layer's settings or a clone of them: two settings mean the same store only if one
-    /// is a clone of the other.
+    /// Manages the records of the sessions with these settings. Pass the layer's settings or a
+    /// clone of them: two settings mean the same store only if one is a clone of the other.
     ///
     /// ```
     /// use silverback::{Keys, MemoryStore, SessionConfig, SessionLayer, SessionRecords};
@@ -127,8 +128,8 @@ impl SessionRecords {
         }
     }
 
-    /// Returns the session of this key, loaded. `None` if it is not there, has expired, or was
-    /// renewed or destroyed.
+    /// Returns the session with this key, loaded. Returns `None` if it does not exist, has expired,
+    /// or was renewed or destroyed.
     ///
     /// The read is always [current](Read::Current), even with
     /// [`recent_reads`](SessionConfig::recent_reads).
@@ -145,9 +146,8 @@ impl SessionRecords {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::RecordsEncrypted`](crate::ErrorKind::RecordsEncrypted) if the records of this
-    /// session are encrypted and there is one.
-    /// [`ErrorKind::StoreFailed`](crate::ErrorKind::StoreFailed),
+    /// [`ErrorKind::RecordsEncrypted`](crate::ErrorKind::RecordsEncrypted) if the session exists
+    /// and its record is encrypted. [`ErrorKind::StoreFailed`](crate::ErrorKind::StoreFailed),
     /// [`ErrorKind::LaterFormat`](crate::ErrorKind::LaterFormat).
     pub async fn load(&self, key: &RecordKey) -> Result<Option<Session>, Error> {
         let id = SessionId::of_record(*key);
@@ -165,7 +165,7 @@ impl SessionRecords {
         })
     }
 
-    /// Ends the session of this key. To requests that are running, or come later with its cookie,
+    /// Ends the session with this key. To requests that are running, or come later with its cookie,
     /// this is a logout: see [`Session::destroy`].
     ///
     /// Returns `false` if there was none. A session that was renewed more than a minute ago has
@@ -197,7 +197,7 @@ impl SessionRecords {
             let vault = self.vault(&meter)?;
             let doomed = Doomed {
                 id: SessionId::of_record(*key),
-                // The end is remembered for as long as that of the latest session.
+                // The end must be remembered for as long as that of the youngest possible session.
                 created: vault.now(),
                 is_open: false,
                 version: None,
@@ -210,13 +210,13 @@ impl SessionRecords {
         Ok(ended > 0)
     }
 
-    /// The session as one whose request is over.
+    /// Makes a session whose request is over.
     fn session(&self, id: SessionId, found: Found) -> Session {
         let registry = Registry::new(Arc::clone(&self.shared), [], false);
         registry.exchange.end();
         let handle = registry.first();
         let mut view = found.into_view(id.clone(), handle.clock().now());
-        // What is changed here is not in any cookie, and none may replace the record.
+        // No cookie has the changes made here, so none may replace the record.
         view.home.hear();
         handle.cell().with(|state| state.open_late(id, view));
         Session::from(handle)

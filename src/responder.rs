@@ -1,4 +1,4 @@
-//! What the client gets when a session could not be saved.
+//! The response to a request whose session could not be saved.
 
 use std::{fmt, sync::Arc};
 
@@ -12,9 +12,10 @@ use crate::{
 
 /// Makes the response to a request whose sessions could not all be saved.
 ///
-/// The handler has done its work and reports success, but what it put into a session is lost. The
-/// [default](DefaultResponder) therefore answers with the error's [`Answer`]. Any function of this
-/// shape is a responder. It may look at the error, and let the handler's response pass:
+/// The handler has run and reports success, but its changes to a session are lost. The
+/// [default](DefaultResponder) therefore responds with the error's [`Answer`]. Any function from
+/// [`FailedCommit`] to a response is a responder. It may inspect the error, or pass on the
+/// handler's response:
 ///
 /// ```
 /// use http::Response;
@@ -36,11 +37,11 @@ use crate::{
 /// # }
 /// ```
 ///
-/// The closure has to name its argument's type. With axum that is `FailedCommit<axum::body::Body>`.
+/// The closure must name its argument's type. With axum it is `FailedCommit<axum::body::Body>`.
 ///
-/// The layer adds the cookies of the sessions that were saved to whatever the responder returns,
-/// including those of an inner [`SessionLayer`](crate::SessionLayer): a renewed session lives only
-/// under its new ID. Other cookies of the handler's response go with that response.
+/// The layer adds the cookies of the sessions that were saved to the responder's response,
+/// including those of an inner [`SessionLayer`](crate::SessionLayer), because a renewed session
+/// lives only under its new ID. Other cookies of the handler's response stay with that response.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot answer with a body of type `{B}`",
     label = "does not implement `Responder<{B}>`",
@@ -53,7 +54,7 @@ pub trait Responder<B> {
     /// use http::Response;
     /// use silverback::{FailedCommit, Responder};
     ///
-    /// /// Sends what the handler said, as if nothing had happened.
+    /// /// Sends the handler's response, as if nothing had happened.
     /// struct Shrug;
     ///
     /// impl<B> Responder<B> for Shrug {
@@ -93,7 +94,7 @@ impl<B> FailedCommit<B> {
         }
     }
 
-    /// Returns how to answer the error after this request.
+    /// Returns how to answer this request.
     ///
     /// ```
     /// # use http::Response;
@@ -117,8 +118,8 @@ impl<B> FailedCommit<B> {
         Answer::after_handler(&self.error, again)
     }
 
-    /// Returns the request's method. After a [safe](Method::is_safe) one, a client that repeats the
-    /// request does nothing twice.
+    /// Returns the request's method. With a [safe](Method::is_safe) method, a client may repeat the
+    /// request without doing anything twice.
     ///
     /// ```
     /// # use http::Response;
@@ -140,7 +141,7 @@ impl<B> FailedCommit<B> {
         &self.head.method
     }
 
-    /// Returns what went wrong. [`Error::failures`] has the failure of each session.
+    /// Returns the error. [`Error::failures`] iterates over the failures of all sessions.
     ///
     /// ```
     /// # use http::Response;
@@ -180,7 +181,7 @@ impl<B> FailedCommit<B> {
         &self.response
     }
 
-    /// Returns the handler's response, to change it or to send it as it is.
+    /// Returns the handler's response, to change or to send as it is.
     ///
     /// ```
     /// # use http::Response;
@@ -199,7 +200,7 @@ impl<B> FailedCommit<B> {
         self.response
     }
 
-    /// Says whether the request was a gRPC call, whose client reads `grpc-status`.
+    /// Returns whether the request was a gRPC call, whose client reads `grpc-status`.
     ///
     /// ```
     /// # use http::Response;

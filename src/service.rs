@@ -1,4 +1,4 @@
-//! The service: what happens to a request on its way in.
+//! The service, which adds the sessions to a request on its way in.
 
 use std::{
     fmt,
@@ -19,8 +19,8 @@ use crate::{
 
 /// The service that [`SessionLayer`](crate::SessionLayer) makes.
 ///
-/// It asks nothing of the inner service except that it takes and gives `http` messages: no `Clone`,
-/// `Send` or `'static`. The inner service's errors pass unchanged.
+/// The inner service only has to take and return `http` messages: it needs no `Clone`, `Send` or
+/// `'static`. Its errors pass unchanged.
 pub struct SessionService<S, R> {
     inner: S,
     shared: Arc<Shared>,
@@ -96,7 +96,7 @@ mod tests {
 
     type Action = fn(&Session) -> Result<(), Error>;
 
-    /// How often a request draws random bytes, and the cookie that it sets.
+    /// Returns how often a request draws random bytes, and the cookie that it sets.
     fn draws(
         layer: &SessionLayer,
         cookie: Option<&HeaderValue>,
@@ -118,10 +118,10 @@ mod tests {
     }
 
     #[test]
-    fn a_request_draws_random_bytes_once_if_at_all() {
+    fn a_request_draws_random_bytes_at_most_once() {
         let keys = Keys::generate().expect("random bytes");
         for (backend, of_change) in [
-            // Each message is sealed under a key of its own.
+            // Each message is sealed under its own key.
             (CookieStore::new().into_backend(), 1),
             (CookieStore::new().signed().into_backend(), 0),
             (MemoryStore::new().into_backend(), 0),

@@ -1,4 +1,4 @@
-//! All sessions of a request: finding them by name, and saving them together.
+//! The sessions of a request: finds them by name, and saves them together.
 
 use std::{fmt, sync::Arc};
 
@@ -80,18 +80,18 @@ impl Sessions {
         Ok(found)
     }
 
-    /// Finds the session of this name, which may not be loaded.
+    /// Finds the session of this name, which may be unloaded.
     pub(crate) fn named(&self, name: &str) -> Result<Session, Error> {
         self.find(name)
             .ok_or_else(|| trace::misused(self.unknown(name)))
     }
 
-    /// Returns a session that the layer does not name, ready to use as with [`get`](Self::get). It
+    /// Returns a session that no layer has configured, ready to use as with [`get`](Self::get). It
     /// is saved with the others. gorilla has `Registry.Get(store, name)`.
     ///
     /// Make the settings once and keep them: two settings mean the same store only if one is a
-    /// clone of the other. If a session of this name is there already, you get that one as it is
-    /// configured, provided its store, keys and audience are the same.
+    /// clone of the other. If a session of this name exists already, you get it with its own
+    /// settings, provided its cookie, store, keys and audience are the same.
     ///
     /// ```
     /// # use silverback::{Error, SessionConfig, Sessions};
@@ -103,9 +103,9 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::SettingsDiffer`] if the name belongs to a session of another cookie, store or
-    /// audience, or of other keys. [`ErrorKind::InvalidSettings`] if the settings do not work; the
-    /// source is the [`ConfigError`](crate::ConfigError). [`ErrorKind::NameTaken`] if another
+    /// [`ErrorKind::SettingsDiffer`] if the name belongs to a session with another cookie, store or
+    /// audience, or with other keys. [`ErrorKind::InvalidSettings`] if the settings cannot work;
+    /// the source is the [`ConfigError`](crate::ConfigError). [`ErrorKind::NameTaken`] if another
     /// session has a cookie of the same name. Otherwise as for [`Session::load`].
     pub async fn open(&self, config: &SessionConfig) -> Result<Session, Error> {
         let name = config.name();
@@ -171,7 +171,7 @@ impl Sessions {
     /// # Errors
     ///
     /// As for [`Session::load`]. One failure does not keep the others from being loaded.
-    /// [`Error::failures`] has all of them with their names, in the order of [`iter`](Self::iter).
+    /// [`Error::failures`] iterates over all failures, in the order of [`iter`](Self::iter).
     pub async fn load_all(&self) -> Result<(), Error> {
         let all: Vec<_> = self.iter().collect();
         let handles: Vec<_> = all.iter().map(Session::handle).collect();
@@ -200,7 +200,7 @@ impl Sessions {
     /// # Errors
     ///
     /// As for [`Session::save`]. One failure does not keep the others from being saved.
-    /// [`Error::failures`] has all of them with their names, in the order of [`iter`](Self::iter).
+    /// [`Error::failures`] iterates over all failures, in the order of [`iter`](Self::iter).
     pub async fn save_all(&self) -> Result<(), Error> {
         let all: Vec<_> = self.iter().collect();
         let saved = join::all(all.iter().map(Session::save).collect()).await;

@@ -1,5 +1,4 @@
-//! The sessions of one subject, a user most often: listing them and ending them, in a request or
-//! outside.
+//! Lists and ends the sessions of one subject, usually a user, without a request.
 
 use std::{cmp::Reverse, fmt, sync::Arc};
 
@@ -44,27 +43,26 @@ use crate::{
 /// The list of a subject's sessions is one record in the sessions' store, or for sessions in a
 /// cookie in the store of [`revocation`](crate::CookieStore::revocation). It is encrypted with the
 /// session's keys, and stored under a hash of the subject. A thief of the store can check whether a
-/// guessed name has a list, and nothing more. With
-/// [`subject_key`](SessionConfig::subject_key) they cannot even do that. Each session name has
-/// lists of its own.
+/// guessed name has a list, and nothing more. With [`subject_key`](SessionConfig::subject_key) they
+/// cannot even do that. Each session name has its own lists.
 ///
 /// # Limits
 ///
 /// A session enters the list before it is saved with its subject, and checks the list again once
 /// its record exists. So [`destroy_all`](Self::destroy_all) ends every session in the list,
-/// including those of running requests: what they write is
+/// including those of running requests: their writes fail with
 /// [`ErrorKind::Gone`](crate::ErrorKind::Gone). A login that enters the list later lives. Change
 /// the password first: nothing here keeps anyone from logging in again.
 ///
 /// A session that is being renewed, or was renewed less than a minute ago, can be ended or spared
 /// by its old ID as well as by its new one. [Who wins](crate#who-wins) has all cases.
 ///
-/// An end through a list leaves no mark in a store: to a later request with the cookie, the visitor
-/// is new. If the store fails just when an existing session gets its subject, the session may be in
-/// the list without it.
+/// An end through a list leaves no mark in a store: a later request with the cookie counts as a new
+/// visitor. If the store fails just when an existing session gets its subject, the session may be
+/// in the list without having the subject.
 ///
 /// A damaged list is replaced by an empty one, and listing or ending the sessions that were in it
-/// is an error. A lost list, for example after a [`MemoryStore`](crate::MemoryStore) was full, is
+/// fails. A lost list, for example after a [`MemoryStore`](crate::MemoryStore) was full, is
 /// replaced without an error. Sessions enter the list again after an hour of use.
 ///
 /// A subject has at most 1,000 sessions, unless
@@ -78,9 +76,9 @@ pub struct Subjects {
 
 /// A session in its subject's list.
 ///
-/// serde serializes it, for a page or an interface of your own: `record_key`, `since`,
-/// `created_at`, `last_used`, `note` and `is_current`, named like the methods. It does not
-/// deserialize it.
+/// serde can serialize it, for your own page or interface, but not deserialize it. The fields are
+/// named like the methods: `record_key`, `since`, `created_at`, `last_used`, `note` and
+/// `is_current`.
 ///
 /// ```
 /// # use silverback::{Error, Session};
@@ -96,7 +94,7 @@ pub struct SubjectSession {
 }
 
 impl SubjectSession {
-    /// The current one first, then the one used last.
+    /// Lists the current session first, then the most recently used.
     pub(crate) fn list(
         entries: Vec<Entry>,
         current: Option<&RecordKey>,
@@ -162,8 +160,8 @@ impl SubjectSession {
         self.entry.created
     }
 
-    /// Returns when the session was last used: now for the current one, and for others to within a
-    /// tenth of the idle timeout, and an hour at most.
+    /// Returns when the session was last used: now for the current one, and for others with an
+    /// error of at most a tenth of the idle timeout, and at most an hour.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -190,7 +188,7 @@ impl SubjectSession {
         &self.entry.note
     }
 
-    /// Says whether this is the session of the request that asks. It is `false` in
+    /// Returns whether this is the session of the current request. It is always `false` in
     /// [`Subjects::list`], where there is no request.
     ///
     /// ```
@@ -270,8 +268,8 @@ impl Subjects {
         Self { clock, ..self }
     }
 
-    /// Returns the subject's live sessions, the most recently used first. It reads each of them to
-    /// be sure.
+    /// Returns the subject's live sessions, the most recently used first. It reads the sessions
+    /// themselves to make sure that they are alive.
     ///
     /// ```
     /// # use silverback::{Error, Subjects};
@@ -325,8 +323,8 @@ impl Subjects {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::StoreFailed`](crate::ErrorKind::StoreFailed) if some may still be there. You
-    /// can call it again.
+    /// [`ErrorKind::StoreFailed`](crate::ErrorKind::StoreFailed) if some sessions may still be
+    /// there. You can call it again.
     pub async fn destroy_all(&self, subject: &str) -> Result<usize, Error> {
         self.end(subject, |_| true, Enrolled::AndUnlisted).await
     }

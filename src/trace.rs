@@ -1,5 +1,6 @@
-//! What is worth a line in the log. Target `silverback`; kinds and names only, never a token, ID,
-//! key or value. Without the feature `tracing` each of these is nothing.
+//! The log lines that need no [`Report`](crate::report::Report). Target `silverback`; kinds and
+//! names only, never a token, ID, key or value. Without the feature `tracing` nothing here does
+//! anything.
 
 use crate::{
     error::Error,
@@ -29,7 +30,7 @@ fn not_saved(failure: &Error) {
     }
 }
 
-/// Returns the error with a note that the log has it, as the response may have it too.
+/// Logs a failed load, and marks the error as logged, since the response may log it too.
 pub(crate) fn load_failed(error: Error) -> Error {
     if error.kind().is_misuse() {
         return misused(error);
@@ -42,8 +43,8 @@ pub(crate) fn load_failed(error: Error) -> Error {
     error.told()
 }
 
-/// A program that cannot work is told so where that shows, as its handler may say no more than
-/// that something failed. Other errors are for the caller to tell.
+/// Logs a misuse where it happens, since the handler may only report that something failed. Other
+/// errors are left to the caller.
 pub(crate) fn misused(error: Error) -> Error {
     if !error.kind().is_misuse() || error.is_told() {
         return error;
@@ -52,7 +53,7 @@ pub(crate) fn misused(error: Error) -> Error {
     error.told()
 }
 
-/// A handler or an extractor gave up.
+/// Logs an error that a handler or an extractor has answered.
 #[cfg(feature = "axum")]
 pub(crate) fn answered(error: &Error, status: u16) {
     if error.is_told() {
@@ -70,8 +71,8 @@ pub(crate) fn answered(error: &Error, status: u16) {
     }
 }
 
-/// The sentence is the message, as it says what to do. While the program is being written, nobody
-/// may have set up a log yet.
+/// Logs an error whose message says what to change. In a debug build without a subscriber the
+/// message goes to the terminal, since the program may not have set up a log yet.
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 fn mistaken(error: &Error, status: Option<u16>) {
     event!(ERROR, status, "{}", error.sentence());
@@ -90,29 +91,29 @@ fn has_log() -> bool {
     false
 }
 
-/// The session is fine, but its idle timeout was not put off.
+/// Logs that a session's idle timeout was not extended. The session itself is intact.
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn touch_failed(session: &str, error: &(dyn std::error::Error + 'static)) {
     event!(WARN, session, error, "idle timeout not extended");
 }
 
-/// A key has become active, pending, retired or revoked while the server runs. Its id is no secret:
-/// it is in every cookie.
+/// A key has become active, pending, retired or revoked while the server runs. Its id is not
+/// secret: every cookie holds it.
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn key_changed(key: &dyn std::fmt::Display, state: &'static str) {
     let event = "session_key_changed";
     event!(INFO, event, %key, state, "session key changed");
 }
 
-/// Another request or process was faster; the change is tried again.
+/// Logs that another request or process was faster. The change is tried again.
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn lost_round(what: &'static str, round: u32) {
     metrics::conflict(what);
     event!(DEBUG, what, round, "lost a compare and swap");
 }
 
-/// A record that was left behind is harmless: nobody was ever told its ID, or it is marked as
-/// ended.
+/// Logs that a record was left behind. It is harmless: no browser ever got its ID, or it is marked
+/// as ended.
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn left_behind(session: &str, error: &(dyn std::error::Error + 'static)) {
     event!(
@@ -133,7 +134,7 @@ pub(crate) fn too_late(session: &str, what: &'static str) {
     );
 }
 
-/// The handler allowed a shared cache to keep a response with a session's cookie.
+/// Logs that the handler would have let a shared cache keep a response with a session's cookie.
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn forbade_shared_caching(field: &str) {
     event!(
@@ -143,13 +144,13 @@ pub(crate) fn forbade_shared_caching(field: &str) {
     );
 }
 
-/// A value is of another type than the page asks for, as after a deploy.
+/// Logs that a value has another type than the page expects, as after a deploy.
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn value_recovered(expected: &'static str) {
     event!(WARN, expected, "value of a former type recovered");
 }
 
-/// A flash message is of another type than the page asks for, as after a deploy.
+/// Logs that a flash message has another type than the page expects, as after a deploy.
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn flash_dropped(session: &str, expected: &'static str) {
     event!(
@@ -160,7 +161,7 @@ pub(crate) fn flash_dropped(session: &str, expected: &'static str) {
     );
 }
 
-/// At start-up. It is legal, and sometimes meant.
+/// Logs at start-up that a cookie's path ends with a slash, which is legal and sometimes intended.
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn path_ends_with_slash(session: &str, path: &str) {
     event!(
@@ -180,7 +181,7 @@ pub(crate) fn replaced_cookie(session: &str) {
     );
 }
 
-/// A full store dropped what was in use: it is too small.
+/// Logs that a full store dropped records that were in use: it is too small.
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn evicted(what: &'static str, count: u64) {
     event!(WARN, what, count, "a full memory store has evicted records");

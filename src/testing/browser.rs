@@ -14,12 +14,11 @@ use tower_service::Service;
 use super::{Body, Jar, Page, body};
 use crate::clock::Clock;
 
-/// A browser that visits a Tower service, without a network. It sends its cookies along, and keeps
-/// those that it gets.
+/// A browser that visits a Tower service, without a network. It keeps the cookies that it gets, and
+/// sends them with its requests.
 ///
 /// The service is anything that takes and returns `http` messages: an axum `Router`, a
-/// [`SessionService`](crate::SessionService) around a function, a tonic server. It has to be
-/// `Clone`.
+/// [`SessionService`](crate::SessionService) around a function, a tonic server. It must be `Clone`.
 ///
 /// ```
 /// use std::convert::Infallible;
@@ -49,9 +48,9 @@ use crate::clock::Clock;
 /// # }
 /// ```
 ///
-/// A clone is another tab: it has the same jar, and requests of both may overlap.
-/// [`another`](Self::another) is another visitor. A browser is a Tower service itself, so a client
-/// that takes one, such as tonic's, keeps its cookies in the jar.
+/// A clone is another tab: it shares the jar, and requests of both may overlap.
+/// [`another`](Self::another) makes another visitor. A browser is a Tower service itself, so a
+/// client on top of it, such as tonic's, keeps its cookies in the jar.
 pub struct Browser<S> {
     service: S,
     jar: Arc<Mutex<Jar>>,
@@ -145,14 +144,14 @@ impl<S> Browser<S> {
         }
     }
 
-    /// Looks into the jar, or changes it. The closure must use neither this browser nor a clone of
-    /// it: they would wait for each other.
+    /// Reads or changes the jar. The closure must use neither this browser nor a clone of it, which
+    /// would deadlock.
     ///
     /// ```
     /// # use silverback::testing::Browser;
     /// # fn f<S>(browser: &Browser<S>) {
     /// let stolen = browser.jar(|jar| jar.clone());
-    /// browser.jar(|jar| jar.close()); // and with it the browser
+    /// browser.jar(|jar| jar.close()); // as when the browser is closed
     /// browser.jar(|jar| *jar = stolen);
     /// # }
     /// ```
@@ -160,7 +159,7 @@ impl<S> Browser<S> {
         work(&mut self.jar.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Where a request goes to.
+    /// Returns the full address of a request.
     pub(super) fn address(&self, uri: &Uri) -> Uri {
         let mut parts = uri.clone().into_parts();
         if parts.authority.is_none() {
@@ -219,7 +218,7 @@ impl<S: Clone> Browser<S> {
         self.visit(request(Method::GET, path, Body::empty())).await
     }
 
-    /// Posts a body of this `Content-Type`, and reads the response to its end.
+    /// Posts a body with this `Content-Type`, and reads the response to its end.
     ///
     /// ```
     /// # use silverback::testing::{Body, Browser};
@@ -237,7 +236,7 @@ impl<S: Clone> Browser<S> {
     ///
     /// # Panics
     ///
-    /// As [`get`](Self::get), and if the content type is not a header's value.
+    /// As for [`get`](Self::get), and if the content type is not a valid header value.
     pub async fn post<R>(&self, path: &str, content_type: &str, body: impl Into<Body>) -> Page
     where
         S: Service<Request<Body>, Response = Response<R>>,
@@ -269,7 +268,7 @@ impl<S: Clone> Browser<S> {
     ///
     /// # Panics
     ///
-    /// As [`get`](Self::get).
+    /// As for [`get`](Self::get).
     pub async fn submit<R>(&self, path: &str, fields: &[(&str, &str)]) -> Page
     where
         S: Service<Request<Body>, Response = Response<R>>,
@@ -300,7 +299,7 @@ impl<S: Clone> Browser<S> {
     ///
     /// # Panics
     ///
-    /// As [`get`](Self::get), and if the page does not redirect.
+    /// As for [`get`](Self::get), and if the page does not redirect.
     pub async fn follow<R>(&self, page: &Page) -> Page
     where
         S: Service<Request<Body>, Response = Response<R>>,
@@ -344,8 +343,8 @@ impl<S: Clone> Browser<S> {
         Page::read(response).await
     }
 
-    /// Sends any request, and returns what the service returns. By then the cookies are in the jar;
-    /// the body may still be streaming.
+    /// Sends any request, and returns the service's response. Its cookies are in the jar by then;
+    /// its body may still be streaming.
     ///
     /// ```
     /// # use silverback::testing::{Body, Browser};
@@ -390,7 +389,7 @@ pub(super) fn address(text: &str) -> Uri {
     text.parse().expect("an address, such as /cart")
 }
 
-/// Cookies are in the jar when the response is there; its body may still be on its way.
+/// The cookies are in the jar when the response is returned. Its body may still be streaming.
 impl<S, B, R> Service<Request<B>> for Browser<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone + Send + Sync + 'static,
@@ -402,7 +401,7 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<Response<R>, S::Error>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        // It waits for the clone that serves the request.
+        // `call` waits until the clone that serves the request is ready.
         Poll::Ready(Ok(()))
     }
 

@@ -1,4 +1,4 @@
-//! A store that fails when a test asks for it.
+//! A store that fails when a test tells it to.
 
 use std::{
     collections::VecDeque,
@@ -11,10 +11,11 @@ use crate::store::{
     Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version, all_failed,
 };
 
-/// A store on a network, for tests: another store behind a wait, which fails when you say so.
+/// A store that behaves like one on a network, for tests. It wraps another store, waits in each
+/// call, and fails when you tell it to.
 ///
-/// Sessions in it have to be [loaded](crate::Session::load) before they are used, whatever store is
-/// inside, so the test finds a forgotten `load`. Clones are the same store.
+/// Its sessions must be [loaded](crate::Session::load) before use, whatever the inner store is, so
+/// a test finds a forgotten `load`. Clones are the same store.
 ///
 /// ```
 /// use silverback::{ErrorKind, Key, MemoryStore, Session, SessionConfig};
@@ -41,31 +42,31 @@ struct Inner<S> {
 
 #[derive(Default)]
 struct Plan {
-    /// What comes once, in this order.
+    /// Mishaps that happen once, in this order.
     next: VecDeque<(Calls, Mishap)>,
     down: Option<Calls>,
     count: usize,
 }
 
-/// Calls of a store.
+/// Kinds of calls of a store.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Calls {
-    /// All of them.
+    /// All calls.
     All,
     /// [`load`](Store::load) and [`load_many`](Store::load_many).
     Reads,
-    /// All others.
+    /// All other calls.
     Writes,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Mishap {
-    /// Nothing is done, nor would it be if it were tried again.
+    /// The store refuses the call. A retry would not help.
     Fails,
-    /// Nothing is done.
+    /// The call does not reach the store.
     IsDown,
-    /// It is done, and nobody hears of it.
+    /// The store does the call, but its answer is lost.
     AnswerLost,
 }
 
@@ -76,7 +77,7 @@ impl Calls {
 }
 
 impl<S> FlakyStore<S> {
-    /// Puts a store behind a wait.
+    /// Wraps a store.
     ///
     /// ```
     /// use silverback::{Key, MemoryStore, SessionConfig, testing::FlakyStore};
@@ -94,7 +95,7 @@ impl<S> FlakyStore<S> {
     }
 
     /// Makes the next of these calls fail: it does nothing and returns [`StoreError::Refused`],
-    /// after which nobody asks the store again. Each call of this adds one.
+    /// which is not retried. Each call of this method adds one failure.
     ///
     /// ```
     /// # use silverback::{ErrorKind, Key, MemoryStore, Session, SessionConfig};
@@ -137,7 +138,7 @@ impl<S> FlakyStore<S> {
 
     /// Loses the answer of the next write: the write happens, but returns
     /// [`StoreError::Unavailable`], as when a connection breaks. The session asks the store once
-    /// more, and nothing is done twice. Each call of this adds one.
+    /// more, and nothing is done twice. Each call of this method adds one loss.
     ///
     /// ```
     /// # use silverback::{ErrorKind, Key, MemoryStore, Session, SessionConfig};
@@ -181,8 +182,8 @@ impl<S> FlakyStore<S> {
         plan.down = None;
     }
 
-    /// Returns how many calls there were since you last asked: to check that a page does not use
-    /// the store.
+    /// Returns the number of calls since the last call of this method, to check that a page does
+    /// not use the store.
     ///
     /// ```
     /// # use silverback::{ErrorKind, Key, MemoryStore, Session, SessionConfig};
@@ -198,7 +199,7 @@ impl<S> FlakyStore<S> {
     /// # Ok(())
     /// # }
     /// ```
-    #[expect(clippy::must_use_candidate, reason = "it may be called to begin anew")]
+    #[expect(clippy::must_use_candidate, reason = "it may be called to reset the count")]
     pub fn take_count(&self) -> usize {
         std::mem::take(&mut self.plan().count)
     }
@@ -229,7 +230,7 @@ impl<S> FlakyStore<S> {
             Some(Mishap::Fails) => Err(StoreError::refused("the test makes it fail")),
             Some(Mishap::IsDown) => Err(down()),
             Some(Mishap::AnswerLost) => {
-                // What it says is what nobody hears.
+                // The result is the lost answer.
                 let _ = answer.await;
                 Err(down())
             }
@@ -248,7 +249,7 @@ impl<S> FlakyStore<S> {
 }
 
 fn down() -> StoreError {
-    StoreError::unavailable("a test said so")
+    StoreError::unavailable("the test makes it unavailable")
 }
 
 impl<S: Store> Store for FlakyStore<S> {

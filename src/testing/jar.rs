@@ -16,15 +16,15 @@ use crate::{
 ///
 /// | Rule | What it does |
 /// |---|---|
-/// | `Path` | a cookie goes to its path and those below; without one, to the folder of the address that set it |
-/// | `Domain` | the cookie goes to the host and those below; without one, to the host that set it |
-/// | `Secure` | the cookie is taken from and sent to `https` and loopback hosts alone |
-/// | `__Host-` and the other prefixes, `SameSite=None`, `Partitioned` | a cookie without the attributes that these need is not taken |
-/// | `Max-Age`, `Expires` | a cookie goes when its time is over, by the jar's [`Clock`]; `Max-Age` counts if both are there, and at most 400 days |
+/// | `Path` | a cookie is sent to its path and those below; without one, to the folder of the address that set it |
+/// | `Domain` | a cookie is sent to the host and those below; without one, to the host that set it |
+/// | `Secure` | a cookie is accepted from and sent to `https` and loopback hosts alone |
+/// | `__Host-` and the other prefixes, `SameSite=None`, `Partitioned` | a cookie without the attributes that these require is refused |
+/// | `Max-Age`, `Expires` | a cookie expires by the jar's [`Clock`]; `Max-Age` takes precedence, and counts up to 400 days |
 /// | two cookies of one name | stay side by side if host, path or `Partitioned` differ; otherwise the later one replaces the other |
 ///
-/// Every request counts as coming from the site itself, so `SameSite` keeps no cookie back. There
-/// is no list of public suffixes.
+/// Every request counts as coming from the site itself, so `SameSite` withholds no cookie. There is
+/// no list of public suffixes.
 ///
 /// ```
 /// use http::Uri;
@@ -48,17 +48,17 @@ struct Kept {
     name: String,
     value: String,
     host: String,
-    /// It has no `Domain`.
+    /// Whether it has no `Domain`.
     is_host_only: bool,
     path: String,
     is_secure: bool,
     is_partitioned: bool,
-    /// `None` if it goes with the browser.
+    /// `None` if it ends with the browser.
     expires: Option<Timestamp>,
 }
 
 impl Jar {
-    /// Makes an empty jar that goes by the system's clock.
+    /// Makes an empty jar that uses the system's clock.
     ///
     /// ```
     /// use silverback::testing::Jar;
@@ -70,7 +70,7 @@ impl Jar {
         Self::default()
     }
 
-    /// Tells the time by another clock.
+    /// Uses another clock.
     ///
     /// ```
     /// # use silverback::testing::Jar;
@@ -88,7 +88,7 @@ impl Jar {
         Self { clock, ..self }
     }
 
-    /// Takes the cookies of a response from this address, except those that a browser would refuse.
+    /// Keeps the cookies of a response from this address, except those that a browser would refuse.
     ///
     /// ```
     /// # use silverback::testing::Jar;
@@ -107,8 +107,8 @@ impl Jar {
         }
     }
 
-    /// Takes one cookie, written as in a `Set-Cookie` header. Returns whether a browser would. A
-    /// cookie that has expired removes that of the same name, host, path and partition.
+    /// Keeps one cookie, written as in a `Set-Cookie` header. Returns `false` if a browser would
+    /// refuse it. An expired cookie removes the one with the same name, host, path and partition.
     ///
     /// ```
     /// # use http::Uri;
@@ -129,8 +129,8 @@ impl Jar {
         true
     }
 
-    /// Returns the `Cookie` header of a request to this address. `None` if no cookie goes there.
-    /// Cookies of longer paths come first (RFC 6265, section 5.4).
+    /// Returns the `Cookie` header of a request to this address, or `None` if no cookie is sent
+    /// there. Cookies with longer paths come first (RFC 6265, section 5.4).
     ///
     /// ```
     /// # use silverback::testing::Jar;
@@ -156,8 +156,8 @@ impl Jar {
         HeaderValue::try_from(pairs.join("; ")).ok()
     }
 
-    /// Returns the value of the cookie of this name, of any host and path. Of several it is the one
-    /// that came last.
+    /// Returns the value of the cookie of this name, of any host and path. If there are several,
+    /// the most recent one counts.
     ///
     /// ```
     /// # use silverback::testing::Jar;
@@ -192,7 +192,7 @@ impl Jar {
         there.map(|cookie| cookie.name.as_str())
     }
 
-    /// Removes the cookies of this name, of any host and path, as visitors do in their browser's
+    /// Removes the cookies of this name, of any host and path, as visitors can in their browser's
     /// settings. Returns whether there was one.
     ///
     /// ```
@@ -208,7 +208,7 @@ impl Jar {
         self.cookies.len() < before
     }
 
-    /// Closes the browser: cookies without `Max-Age` and `Expires` go.
+    /// Closes the browser, which drops the cookies without `Max-Age` and `Expires`.
     ///
     /// ```
     /// # use http::Uri;
@@ -224,7 +224,7 @@ impl Jar {
         self.cookies.retain(|cookie| cookie.expires.is_some());
     }
 
-    /// Says whether there are no cookies.
+    /// Returns whether there are no cookies.
     ///
     /// ```
     /// # use silverback::testing::Jar;
@@ -302,7 +302,7 @@ impl Kept {
     }
 }
 
-/// When a cookie is over, if it outlasts the browser.
+/// Returns when a cookie expires, or `None` if it ends with the browser.
 fn expires(cookie: &Cookie<'_>, now: Timestamp) -> Option<Timestamp> {
     let latest = now.saturating_add(MAX_AGE);
     if let Some(age) = cookie.max_age() {
@@ -317,14 +317,14 @@ fn host(uri: &Uri) -> &str {
     uri.host().unwrap_or("localhost")
 }
 
-/// Whether a host is that of the domain, or one below it. An address has none below.
+/// Returns whether a host is the domain or one below it. Nothing is below an IP address.
 fn is_below(host: &str, domain: &str) -> bool {
     let above = host.strip_suffix(domain);
     let is_name = host.parse::<std::net::IpAddr>().is_err();
     above.is_some_and(|above| above.is_empty() || (is_name && above.ends_with('.')))
 }
 
-/// The path of a cookie without one (RFC 6265, section 5.1.4).
+/// Returns the path of a cookie without one (RFC 6265, section 5.1.4).
 fn folder(path: &str) -> &str {
     match path.rfind('/') {
         Some(0) | None => "/",
@@ -332,7 +332,7 @@ fn folder(path: &str) -> &str {
     }
 }
 
-/// Whether browsers send `Secure` cookies there.
+/// Returns whether browsers send `Secure` cookies to this address.
 fn is_trustworthy(uri: &Uri) -> bool {
     let host = host(uri);
     let is_loopback = |host: &str| {

@@ -1,7 +1,7 @@
 //! Tools for your application's tests (feature `testing`): browsers, their cookies, sessions
 //! that exist already, and stores that fail.
 //!
-//! Add the feature to your `[dev-dependencies]`, and none of this is in your program:
+//! Add the feature to your `[dev-dependencies]`, so that none of this is in your program:
 //!
 //! ```toml
 //! [dev-dependencies]
@@ -13,16 +13,16 @@
 //! | You test | With |
 //! |---|---|
 //! | one function or handler | [`Session::detached`], or [`SessionLayer::detached`](crate::SessionLayer::detached) for several sessions |
-//! | pages, cookies, redirects | a [`Browser`] at your service |
-//! | a page for a user who is logged in | [`Browser::seed`] |
-//! | what a page has put into the session | [`Browser::session`] |
+//! | pages, cookies, redirects | a [`Browser`] around your service |
+//! | a page for a logged-in user | [`Browser::seed`] |
+//! | the session after a page | [`Browser::session`] |
 //! | timeouts, "remember me" | [`Clock::manual`](crate::Clock::manual), [`Browser::clock`], [`Jar::close`]; give the same clock to the layer, its stores, [`Subjects`](crate::Subjects) and [`SessionRecords`](crate::SessionRecords) |
 //! | two tabs, two visitors | clones of a browser, [`Browser::another`] |
 //! | a logout in another browser, an administrator | [`Subjects`](crate::Subjects), [`SessionRecords`](crate::SessionRecords) |
 //! | a store that is down, an answer that is lost | [`FlakyStore`] |
-//! | a store of your own | [`store_conformance!`](macro@crate::store_conformance) (feature `conformance`) |
+//! | your own store | [`store_conformance!`](macro@crate::store_conformance) (feature `conformance`) |
 //!
-//! No test needs a network, and none has to sleep. In the repository, `examples/testing` (axum),
+//! No test needs a network or has to sleep. In the repository, `examples/testing` (axum),
 //! `examples/hyper` and `examples/tonic` are programs with their tests.
 //!
 //! **A function.** Call it with a detached session:
@@ -87,8 +87,8 @@
 //! # #[cfg(not(feature = "axum"))] fn main() {}
 //! ```
 //!
-//! **A store that is down.** Wrap the store in a [`FlakyStore`], and keep a clone of it to say when
-//! it fails. It waits as a store on a network does, so it also finds a forgotten
+//! **A store that is down.** Wrap the store in a [`FlakyStore`], and keep a clone of it to make it
+//! fail. It waits like a store on a network, so it also reveals a forgotten
 //! [`load`](Session::load).
 //!
 //! **hyper.** Only hyper can call a handler that takes `Request<Incoming>`. Make it generic,
@@ -119,9 +119,9 @@ use crate::{
     turn::Keep,
 };
 
-/// Does what a response would do for a [detached](Session::detached) session and those beside it:
-/// saves them, and returns the headers that set their cookies. Later calls behave as after a
-/// response.
+/// Does what a response would do for a [detached](Session::detached) session and those detached
+/// with it: saves them, and returns the headers that set their cookies. Later calls behave as after
+/// a response.
 ///
 /// ```
 /// use http::header;

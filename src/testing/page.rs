@@ -1,4 +1,4 @@
-//! What a browser got.
+//! A page that a browser has received.
 
 use std::{fmt::Debug, future::poll_fn, pin::pin};
 
@@ -7,9 +7,9 @@ use http::{HeaderMap, Response, StatusCode, Uri, header};
 
 use crate::error::Error;
 
-/// What a [`Browser`](super::Browser) got: a response whose body has come to its end.
+/// The response that a [`Browser`](super::Browser) has received, with its whole body.
 ///
-/// By then its cookies are in the browser's [jar](super::Browser::jar).
+/// Its cookies are in the browser's [jar](super::Browser::jar).
 #[derive(Debug)]
 pub struct Page {
     response: Response<Bytes>,
@@ -114,8 +114,8 @@ impl Page {
         str::from_utf8(self.bytes()).expect("the body is text")
     }
 
-    /// Returns where the response redirects to. `None` if it has no `Location`, or one that is
-    /// neither a whole address nor a path from the root.
+    /// Returns the target of a redirect, or `None` without a `Location` that is a full address or a
+    /// path from the root.
     ///
     /// ```
     /// # use silverback::testing::Page;

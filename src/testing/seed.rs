@@ -1,4 +1,4 @@
-//! What a test puts into a browser's session, and finds there.
+//! A browser's session as a test fills and reads it.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::{
 
 /// The browser's session, without a request.
 impl<S> Browser<S> {
-    /// Opens the browser's session as the server would: to look into it, or to change it and
-    /// [`commit`](Self::commit) it. Give it the layer's `config`, with the same store.
+    /// Opens the browser's session as the server would, to read it, or to change and
+    /// [`commit`](Self::commit) it. Pass the layer's `config`, with the same store.
     ///
     /// ```
     /// # use silverback::{Error, SessionConfig, testing::Browser};
