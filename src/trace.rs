@@ -40,23 +40,23 @@ pub(crate) fn load_failed(error: Error) -> Error {
         error = &error as &(dyn std::error::Error + 'static),
         "session not loaded"
     );
-    error.told()
+    error.logged()
 }
 
 /// Logs a misuse where it happens, since the handler may only report that something failed. Other
 /// errors are left to the caller.
 pub(crate) fn misused(error: Error) -> Error {
-    if !error.kind().is_misuse() || error.is_told() {
+    if !error.kind().is_misuse() || error.is_logged() {
         return error;
     }
     mistaken(&error, None);
-    error.told()
+    error.logged()
 }
 
 /// Logs an error that a handler or an extractor has answered.
 #[cfg(feature = "axum")]
 pub(crate) fn answered(error: &Error, status: u16) {
-    if error.is_told() {
+    if error.is_logged() {
         return;
     }
     if error.kind().is_mistake() {

@@ -28,7 +28,7 @@ struct Inner {
     /// The session was being read, so nothing was written.
     is_of_load: bool,
     /// The error is in the log already.
-    is_told: bool,
+    is_logged: bool,
 }
 
 /// How an operation on a session failed.
@@ -133,7 +133,7 @@ impl Error {
             source,
             more: Vec::new(),
             is_of_load: false,
-            is_told: false,
+            is_logged: false,
         }))
     }
 
@@ -157,12 +157,12 @@ impl Error {
     }
 
     /// Notes that the error is in the log.
-    pub(crate) fn told(self) -> Self {
-        self.change(|inner| inner.is_told = true)
+    pub(crate) fn logged(self) -> Self {
+        self.change(|inner| inner.is_logged = true)
     }
 
-    pub(crate) fn is_told(&self) -> bool {
-        self.0.is_told
+    pub(crate) fn is_logged(&self) -> bool {
+        self.0.is_logged
     }
 
     /// Returns the error and its causes in one sentence.
