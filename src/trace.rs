@@ -97,8 +97,8 @@ pub(crate) fn touch_failed(session: &str, error: &(dyn std::error::Error + 'stat
     event!(WARN, session, error, "idle timeout not extended");
 }
 
-/// A key has become active, pending, retired or revoked while the server runs. Its id is not
-/// secret: every cookie holds it.
+/// Logs that a key has become active, pending, retired or revoked while the server runs. Its id is
+/// not secret: every cookie holds it.
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn key_changed(key: &dyn std::fmt::Display, state: &'static str) {
     let event = "session_key_changed";

@@ -1,5 +1,5 @@
-//! Who may see the page: whoever knows the password, at a limited number of guesses, and by forms of
-//! the page alone.
+//! Access to the page. It takes the password, allows a limited number of guesses, and accepts only
+//! the page's own forms.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,17 +20,18 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use crate::Desk;
 
-/// The token of the session's forms. There is one from the login on, so it says who is logged in, too.
+/// The key of the token of the session's forms. The login makes the token, so it also shows who is
+/// logged in.
 const CSRF: &str = "csrf";
 
-/// Somebody who is logged in here. As an extractor it sends everybody else to the login.
+/// A logged-in administrator. This extractor sends everybody else to the login.
 pub(crate) struct Administrator {
     pub(crate) session: Session,
     pub(crate) csrf: String,
 }
 
 impl Administrator {
-    /// Logs in: a new ID, and a token that nobody has seen.
+    /// Logs in, with a new ID and a new token.
     pub(crate) fn admit(session: &Session) -> Result<(), Error> {
         session.renew();
         session.insert(CSRF, format!("{:032x}", rand::random::<u128>()))
@@ -77,15 +78,15 @@ impl<T: DeserializeOwned> FromRequest<Arc<Desk>> for Checked<T> {
         if bool::from(expected.ct_eq(sent.csrf.as_bytes())) {
             return Ok(Self(sent.form));
         }
-        let reason = "This form is too old, or of another site. Load the page again.\n";
+        let reason = "This form is too old, or from another site. Load the page again.\n";
         Err((StatusCode::FORBIDDEN, reason).into_response())
     }
 }
 
-/// A check takes 19 MiB and a core for some 20 ms, so there is one at a time.
+/// A check takes 19 MiB and a core for about 20 ms, so only one runs at a time.
 static CHECK: Semaphore = Semaphore::const_new(1);
 
-/// Says whether this is the password. It computes on a thread of its own, since it would hold up all
+/// Returns whether this is the password. The check runs on its own thread, since it would block all
 /// other requests of this one.
 pub(crate) async fn check(hash: &PasswordHash, password: String) -> bool {
     let hash = hash.clone();
@@ -100,13 +101,13 @@ pub(crate) async fn check(hash: &PasswordHash, password: String) -> bool {
     spawn_blocking(check).await.unwrap_or(false)
 }
 
-/// How many wrong passwords of a minute are checked, of all who try.
+/// The most wrong passwords that are checked in a minute, from all visitors together.
 const MOST: u32 = 5;
 
 /// Counts wrong passwords.
 pub(crate) struct Guesses {
     clock: Clock,
-    /// The minute of the last one, and how many there were in it.
+    /// The minute of the last wrong password, and how many came in that minute.
     wrong: Mutex<(u64, u32)>,
 }
 

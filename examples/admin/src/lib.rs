@@ -1,8 +1,8 @@
 //! A page for administrators. It shows who is logged in, the keys, and the cookies that were
 //! refused in the last hour, and it can end logins.
 //!
-//! It has a session of its own: another cookie, only on its own path, with short timeouts. It is
-//! off unless [`Settings`] turn it on and have a password.
+//! The page has its own session: another cookie, only on its own path, with short timeouts. It is
+//! off unless [`Settings`] turn it on and set a password.
 
 mod access;
 mod page;
@@ -32,17 +32,17 @@ pub use refusals::Refusals;
 const IDLE: Duration = Duration::from_secs(10 * 60);
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
-/// What an operator sets, for example in a file.
+/// The operator's settings, for example from a file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Whether there is such a page. Off by default.
+    /// Whether the page exists. Off by default.
     pub enabled: bool,
-    /// The hash of the password, as Argon2 writes it: `$argon2id$v=19$..`. There is no page without
-    /// one.
+    /// The hash of the password, as Argon2 writes it: `$argon2id$v=19$..`. Without one there is no
+    /// page.
     pub password_hash: Option<String>,
-    /// Where the page is: `/admin` by default, without a slash at its end.
+    /// The path of the page, without a slash at the end: `/admin` by default.
     pub path: String,
     /// Whether the cookie works without HTTPS, on localhost. Off by default.
     pub insecure_local_http: bool,
@@ -59,17 +59,17 @@ impl Default for Settings {
     }
 }
 
-/// What is shown of the site.
+/// The parts of the site that the page shows.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Site {
-    /// Whose sessions there are.
+    /// The users and their sessions.
     pub subjects: Subjects,
     /// The keys of these sessions.
     pub keys: Keys,
     /// The cookies that were refused.
     pub refusals: Refusals,
-    /// Tells how long ago something happened.
+    /// The clock that tells how long ago something happened.
     pub clock: Clock,
 }
 
@@ -120,8 +120,8 @@ pub enum SettingsError {
 impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::PasswordHash => f.write_str("`password_hash` is no hash of Argon2"),
-            Self::Path => f.write_str("`path` has to begin with a slash, and not to end with one"),
+            Self::PasswordHash => f.write_str("`password_hash` is not a hash of Argon2"),
+            Self::Path => f.write_str("`path` must begin with a slash, and not end with one"),
             Self::Session(error) => error.fmt(f),
         }
     }
@@ -129,7 +129,7 @@ impl fmt::Display for SettingsError {
 
 impl std::error::Error for SettingsError {}
 
-/// What all handlers share.
+/// The state that all handlers share.
 struct Desk {
     path: String,
     hash: PasswordHash,
@@ -139,7 +139,7 @@ struct Desk {
 
 /// Returns the page, to be merged into the site's router; `None` if it is off or has no password.
 ///
-/// Merge it before you add the site's session layer, and the page marks the administrator's own
+/// If you merge it before you add the site's session layer, the page marks the administrator's own
 /// login.
 ///
 /// # Errors
@@ -173,7 +173,7 @@ pub fn router(settings: &Settings, site: Site) -> Result<Option<Router>, Setting
     Ok(Some(Router::new().nest(&path, routes)))
 }
 
-/// The key is made anew at each start, so a restart logs administrators out.
+/// Each start makes a new key, so a restart logs administrators out.
 fn layer(settings: &Settings, clock: Clock) -> Result<SessionLayer, SettingsError> {
     let keys = Keys::generate().map_err(|error| SettingsError::Session(error.into()))?;
     let store = MemoryStore::new().max_bytes(1 << 20).clock(clock.clone());
@@ -259,7 +259,7 @@ async fn show(
     Ok(page::desk(&shown))
 }
 
-/// The sessions of this visitor, those of the site's layer included.
+/// Returns the sessions of this visitor, including those of the site's layer.
 async fn own(sessions: &Sessions) -> Result<Vec<RecordKey>, Error> {
     let mut own = Vec::new();
     for session in sessions.iter() {
@@ -313,7 +313,7 @@ async fn end_all(
     Ok(back_to(&desk.path, &end.user))
 }
 
-/// To the page of this user, whose name may be anything.
+/// Redirects to the page of this user, whose name may be anything.
 fn back_to(path: &str, user: &str) -> Redirect {
     let encoded: String = user
         .bytes()

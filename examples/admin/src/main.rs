@@ -6,8 +6,7 @@
 //! curl -c jar -d name=ada http://localhost:8080/login
 //! ```
 //!
-//! Then log in at <http://localhost:8080/admin>. Without either of the two settings there is no such
-//! page.
+//! Then log in at <http://localhost:8080/admin>. The page exists only with both settings.
 
 mod site;
 

@@ -1,4 +1,4 @@
-//! The pages. What a user has written is a value in `html!`, which escapes it.
+//! The pages. Text from users is always a value in `html!`, which escapes it.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::refusals::Refusals;
 
 const STYLE: &str = include_str!("style.css");
 
-/// No script runs here, and nothing else may show the page in a frame.
+/// No script runs here, and no other page may show this one in a frame.
 const HEADERS: [(&str, &str); 2] = [
     (
         "content-security-policy",
@@ -46,12 +46,12 @@ pub(crate) fn login(path: &str, why: Option<&str>) -> Page {
     layout("Log in", path, None, &content)
 }
 
-/// What the page shows.
+/// The content of the page.
 pub(crate) struct Shown<'a> {
     pub(crate) path: &'a str,
     pub(crate) csrf: &'a str,
     pub(crate) messages: Vec<String>,
-    /// The user who was asked for, and the user's sessions.
+    /// The user in the search field, and the user's sessions.
     pub(crate) found: Option<(&'a str, Vec<SubjectSession>)>,
     /// The visitor's own sessions.
     pub(crate) own: Vec<RecordKey>,
@@ -190,7 +190,7 @@ fn refusals(refusals: &Refusals) -> Markup {
     }
 }
 
-/// A bar for each minute; the highest fills the height.
+/// Draws a bar for each minute. The highest fills the height.
 fn bars(per_minute: &[u64]) -> Markup {
     const HEIGHT: u64 = 40;
     let most = per_minute.iter().copied().max().unwrap_or_default();
@@ -200,7 +200,7 @@ fn bars(per_minute: &[u64]) -> Markup {
         svg.bars role="img" aria-label=(label) viewBox={ "0 0 " (width) " " (HEIGHT) }
             preserveAspectRatio="none" {
             @for (place, count) in per_minute.iter().enumerate() {
-                // What is there shows, however little it is.
+                // Even the smallest count is visible.
                 @let height = match count {
                     0 => 1,
                     count => (HEIGHT * count / most.max(1)).max(3),
@@ -212,7 +212,7 @@ fn bars(per_minute: &[u64]) -> Markup {
     }
 }
 
-/// Likely causes, as the guide to logs has them.
+/// Returns the likely causes, as in the guide to logs.
 fn meaning(reason: &str) -> &'static str {
     match reason {
         "expired" | "not_found" | "renewed" | "ended" => "everyday",

@@ -1,4 +1,4 @@
-//! Which cookies were refused in the last hour, by reason.
+//! Counts the cookies that were refused in the last hour, by reason.
 
 use std::{
     collections::BTreeMap,
@@ -10,25 +10,25 @@ use metrics::{
 };
 use silverback::Clock;
 
-/// The minutes of which refusals are kept.
+/// The number of minutes for which refusals are kept.
 pub(crate) const MINUTES: usize = 60;
 
 /// Counts the cookies that were refused in each of the last 60 minutes: a recorder of the `metrics`
-/// facade, which sees names and reasons, and no cookie.
+/// facade, which sees names and reasons but no cookies.
 ///
-/// Install it by `metrics::set_global_recorder`. An application that exports its metrics has a
-/// recorder already: `metrics_util::layers::FanoutBuilder` gives each metric to both.
+/// Install it with `metrics::set_global_recorder`. An application that exports its metrics has a
+/// recorder already: `metrics_util::layers::FanoutBuilder` sends each metric to both.
 #[derive(Clone, Debug)]
 pub struct Refusals {
     clock: Clock,
     rings: Arc<Mutex<Rings>>,
 }
 
-/// By the session and the reason.
+/// The counts by session and reason.
 type Rings = BTreeMap<(String, String), Arc<Ring>>;
 
 impl Refusals {
-    /// Counts by this clock.
+    /// Makes a recorder that counts by this clock.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         Self {
@@ -37,7 +37,7 @@ impl Refusals {
         }
     }
 
-    /// Returns what was refused, most often first.
+    /// Returns the counts by session and reason, the largest first.
     pub(crate) fn list(&self) -> Vec<Refused> {
         let minute = minute(&self.clock);
         let refused = |((session, reason), ring): (&(String, String), &Arc<Ring>)| Refused {
@@ -51,7 +51,7 @@ impl Refusals {
         list
     }
 
-    /// Returns how many there were in each of the last minutes, the current one last.
+    /// Returns the number of refusals in each of the last minutes, the current one last.
     pub(crate) fn per_minute(&self) -> [u64; MINUTES] {
         let minute = minute(&self.clock);
         let mut all = [0; MINUTES];
@@ -64,23 +64,23 @@ impl Refusals {
     }
 }
 
-/// Cookies of a session that were refused for one reason.
+/// The cookies of a session that were refused for one reason.
 pub(crate) struct Refused {
     pub(crate) session: String,
     pub(crate) reason: String,
     pub(crate) count: u64,
 }
 
-/// One count for each minute, over and over.
+/// A ring buffer with one count for each minute.
 #[derive(Debug)]
 struct Ring {
     clock: Clock,
-    /// Which minute the count is of.
+    /// Each count, with its minute.
     counts: Mutex<[(u64, u64); MINUTES]>,
 }
 
 impl Ring {
-    /// The counts up to this minute.
+    /// Returns the counts up to this minute.
     fn last(&self, minute: u64) -> [u64; MINUTES] {
         let counts = locked(&self.counts);
         let mut last = [0; MINUTES];
@@ -108,7 +108,7 @@ impl CounterFn for Ring {
         }
     }
 
-    /// Nobody counts refusals elsewhere.
+    /// Does nothing: refusals are only ever incremented.
     fn absolute(&self, _: u64) {}
 }
 

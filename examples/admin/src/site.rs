@@ -1,4 +1,4 @@
-//! The site whose users there are. It believes everybody.
+//! The site that the users visit. It accepts any name as a login.
 
 use axum::{
     Form, Router,

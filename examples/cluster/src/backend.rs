@@ -13,7 +13,7 @@ pub(crate) enum Backend {
 impl Backend {
     pub(crate) const NAMES: [&'static str; 2] = ["redis", "postgres"];
 
-    /// `None` if it is not installed, which has been printed.
+    /// Starts the store. Returns `None`, and prints a line, if it is not installed.
     pub(crate) fn start(name: &str) -> Option<Self> {
         match name {
             "postgres" => Postgres::start().map(|server| Self::Postgres(Box::new(server))),
@@ -28,7 +28,7 @@ impl Backend {
         }
     }
 
-    /// What [`strike`](Self::strike) is about to do.
+    /// Announces what [`strike`](Self::strike) is about to do.
     pub(crate) fn threat(&self) -> &'static str {
         match self {
             Self::Postgres(_) => "PostgreSQL is killed",
@@ -36,7 +36,7 @@ impl Backend {
         }
     }
 
-    /// Kills what hurts most, and says what it came to.
+    /// Kills the server that hurts most, waits until the store is back, and returns what happened.
     pub(crate) fn strike(&self) -> &'static str {
         match self {
             Self::Postgres(server) => {
@@ -57,7 +57,7 @@ impl Backend {
         }
     }
 
-    /// Whether a write that is answered may be lost with the server that answered it.
+    /// Returns whether an acknowledged write may be lost with the server that acknowledged it.
     pub(crate) fn replicates_late(&self) -> bool {
         match self {
             Self::Postgres(_) => false,

@@ -23,7 +23,7 @@ pub(crate) struct Front {
 }
 
 impl Front {
-    /// Starts it on this port, in front of servers on these.
+    /// Starts haproxy on this port, in front of the servers on the other ports.
     pub(crate) async fn start(
         folder: &Path,
         port: u16,
@@ -31,7 +31,7 @@ impl Front {
     ) -> Result<Option<Self>, Box<dyn Error>> {
         let admin = folder.join("admin");
         let [one, two] = servers;
-        // A connection that could not be made is tried again, a request that was sent never is.
+        // haproxy retries failed connections, but never a request that it has sent.
         let config = format!(
             "
 global
@@ -85,7 +85,7 @@ backend servers
         }))
     }
 
-    /// Cuts what is under way with both servers.
+    /// Cuts the connections to both servers.
     pub(crate) fn cut_connections(&self) {
         for server in ["one", "two"] {
             let cut = || -> std::io::Result<()> {

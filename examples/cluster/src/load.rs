@@ -25,7 +25,7 @@ use crate::score::{Counts, Score};
 /// No browser waits longer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a visitor waits before trying again what failed.
+/// How long a visitor waits before repeating a failed request.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The visitors of one run.
@@ -38,20 +38,20 @@ pub(crate) struct Load {
 
 struct Shared {
     client: Client<HttpConnector, Empty<Bytes>>,
-    /// Where the site is; requests go to one after the other.
+    /// The ports of the site. Requests go to them in turn.
     ports: Vec<u16>,
     turn: AtomicUsize,
     until: Instant,
     counts: Mutex<Counts>,
-    /// The cookies of sessions that were logged out, whose user nobody may be any more.
+    /// The cookies of ended sessions, which must not be logged in any more.
     ended: Mutex<Vec<Jar>>,
     is_over: AtomicBool,
-    /// Counts how often the store has begun to forget everything, and has ended it.
+    /// Counts the begins and the ends of losses of all data: odd while one is under way.
     forgotten: AtomicU64,
 }
 
 impl Load {
-    /// Sends visitors to the site for so long.
+    /// Sends visitors to the site for this long.
     pub(crate) fn start(ports: &[u16], visitors: usize, length: Duration) -> Self {
         let start = Instant::now();
         let shared = Arc::new(Shared {
@@ -76,14 +76,14 @@ impl Load {
         }
     }
 
-    /// Lets the store forget all sessions. That is no loss, and none of them may be seen again.
+    /// Lets the store forget all sessions. They do not count as lost, but must not come back.
     pub(crate) fn while_all_is_forgotten(&self, forget: impl FnOnce()) {
         self.shared.forgotten.fetch_add(1, Ordering::SeqCst);
         forget();
         self.shared.forgotten.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Waits until all have left, and looks once more whether anything has come back.
+    /// Waits until all visitors have left, and checks once more that no session has come back.
     pub(crate) async fn end(self) -> Score {
         for visitor in self.visitors {
             if visitor.await.is_err() {
@@ -101,7 +101,7 @@ impl Load {
     }
 }
 
-/// Tries old cookies all the while.
+/// Keeps trying the cookies of ended sessions.
 async fn watch(shared: Arc<Shared>) {
     while !shared.is_over.load(Ordering::Relaxed) {
         shared.look_for_the_dead(20).await;
@@ -109,27 +109,27 @@ async fn watch(shared: Arc<Shared>) {
     }
 }
 
-/// What a visitor saw of the own session.
+/// What a visitor saw of their own session.
 enum Looked {
     Items(u64),
-    /// It is gone with all others.
+    /// It is gone, like all others.
     Forgotten,
     Lost,
 }
 
-/// What came of a request.
+/// The outcome of a request.
 enum Answer {
-    /// It was answered with 200.
+    /// The answer was 200.
     Done(String),
-    /// It was refused, and changed nothing.
+    /// The request was refused, and changed nothing.
     Refused,
-    /// Nobody knows.
+    /// The request may have changed something.
     Unknown,
 }
 
 impl Shared {
     fn count<R>(&self, count: impl FnOnce(&mut Counts) -> R) -> R {
-        count(&mut self.counts.lock().expect("nobody panics while counting"))
+        count(&mut self.counts.lock().expect("counting does not panic"))
     }
 
     async fn visit(&self, number: usize) {
@@ -140,7 +140,7 @@ impl Shared {
         }
     }
 
-    /// One session, from login to logout.
+    /// Visits with one session, from login to logout.
     async fn visit_once(&self, user: &str) {
         let (jar, era) = loop {
             let (jar, era) = (Mutex::new(Jar::new()), self.era());
@@ -153,7 +153,7 @@ impl Shared {
         };
         self.count(|counts| counts.logins += 1);
         let login = jar.lock().expect("nobody panics with it").clone();
-        // What must be in the cart, and what can be.
+        // The fewest and the most items that the cart may have.
         let (mut least, mut most) = (0, 0);
         for _ in 0..8 {
             let tab = || self.send(&jar, Method::POST, "/add");
@@ -184,14 +184,14 @@ impl Shared {
         self.log_out(jar).await;
     }
 
-    /// Whether nothing has come of trying again although nothing is broken any more.
+    /// Returns whether retries still fail long after the last fault, and counts that.
     fn gives_up(&self) -> bool {
         let is_late = Instant::now() > self.until + PATIENCE;
         self.count(|counts| counts.hung += u64::from(is_late));
         is_late
     }
 
-    /// How often everything was forgotten; `None` while that is under way.
+    /// Returns the current era, which each loss of all data ends. `None` while a loss is under way.
     fn era(&self) -> Option<u64> {
         Some(self.forgotten.load(Ordering::SeqCst)).filter(|count| count % 2 == 0)
     }
@@ -204,7 +204,7 @@ impl Shared {
             .push(login);
     }
 
-    /// How many items the cart has, of a session that was begun in that era if that is known.
+    /// Looks at the cart of a session that began in this era, if the era is known.
     async fn look(&self, jar: &Mutex<Jar>, user: &str, era: Option<u64>) -> Looked {
         loop {
             let is_forgotten = era.is_some() && era < self.era();
@@ -236,7 +236,7 @@ impl Shared {
         loop {
             let jar = Mutex::new(old.clone());
             match self.send(&jar, Method::POST, "/logout").await {
-                // Refused because an earlier try has done it.
+                // Refused if an earlier try has ended the session.
                 Answer::Done(_) | Answer::Refused => break,
                 Answer::Unknown if self.gives_up() => return,
                 Answer::Unknown => sleep(PAUSE).await,
@@ -246,12 +246,12 @@ impl Shared {
         self.is_over(old);
     }
 
-    /// Asks with the cookies of some sessions that were logged out.
+    /// Sends requests with the cookies of some ended sessions.
     async fn look_for_the_dead(&self, most: usize) {
         let jars: Vec<Jar> = {
             let mut ended = self.ended.lock().expect("nobody panics with it");
             let count = ended.len().min(most);
-            // Those that were looked at come last next time.
+            // These come last the next time.
             let jars = ended.get(..count).unwrap_or_default().to_vec();
             ended.rotate_left(count);
             jars

@@ -57,7 +57,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     })
 }
 
-/// One thing breaks after the other; `None` if something is not installed.
+/// Breaks one thing after the other. Returns `None` if something is not installed.
 async fn turns(options: &Options<'_>) -> Result<Option<Score>, Box<dyn Error>> {
     let Some(backend) = Backend::start(options.store) else {
         return Ok(None);
@@ -71,7 +71,7 @@ async fn turns(options: &Options<'_>) -> Result<Option<Score>, Box<dyn Error>> {
     Ok(Some(run(options, backend, site, (front, address)).await))
 }
 
-/// Anything breaks at any time; `None` if the store is not installed.
+/// Breaks anything at any time. Returns `None` if the store is not installed.
 async fn storm(options: &Options<'_>) -> Result<Option<Score>, Box<dyn Error>> {
     let Some(target) = Target::start(options.store) else {
         return Ok(None);
@@ -119,7 +119,7 @@ impl<'a> Options<'a> {
     }
 }
 
-/// Loads the site for as long as it is told, and breaks one thing after the other meanwhile.
+/// Puts the site under load, and breaks one thing after the other meanwhile.
 async fn run(
     options: &Options<'_>,
     backend: Backend,

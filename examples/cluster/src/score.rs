@@ -1,4 +1,4 @@
-//! What was counted, and how it is told.
+//! The counts of a run, and the report.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -6,27 +6,27 @@ use axum::http::StatusCode;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
-    /// By status; `None` where no answer came.
+    /// The number of answers by status. `None` counts requests without an answer.
     answers: BTreeMap<Option<u16>, u64>,
     slowest: Duration,
     pub(crate) logins: u64,
     pub(crate) logouts: u64,
-    /// Items whose request was answered with 200.
+    /// Items whose request got a 200.
     pub(crate) added: u64,
-    /// Items whose request failed in a way that does not tell.
+    /// Items whose request failed without showing whether it was done.
     pub(crate) unknown: u64,
-    /// Items that were answered with 200 and are not in the cart.
+    /// Items whose request got a 200, but which are not in the cart.
     pub(crate) lost: u64,
-    /// Items that are in the cart more often than they were put there.
+    /// Items that are in the cart more often than they were added.
     pub(crate) twice: u64,
-    /// Logins that were answered with 200 and are gone.
+    /// Logins that got a 200, but are gone.
     pub(crate) lost_logins: u64,
     /// How often a cookie was tried after its logout.
     pub(crate) looked: u64,
-    /// How often it was good for a login.
+    /// How often such a cookie was still logged in.
     pub(crate) resurrected: u64,
     pub(crate) panicked: u64,
-    /// What was waited for, or tried again, for longer than anybody would.
+    /// Requests that hung, and retries that were given up.
     pub(crate) hung: u64,
 }
 
@@ -44,7 +44,7 @@ impl Counts {
 pub(crate) struct Score {
     counts: Counts,
     length: Duration,
-    /// A write that is answered may be lost with the server that answered it.
+    /// Whether an acknowledged write may be lost with the server that acknowledged it.
     pub(crate) replicates_late: bool,
 }
 
@@ -57,7 +57,7 @@ impl Score {
         }
     }
 
-    /// Whether all that was promised was kept.
+    /// Returns whether every promise was kept.
     pub(crate) fn is_clean(&self) -> bool {
         let Counts {
             lost,

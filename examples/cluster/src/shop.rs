@@ -16,7 +16,7 @@ use silverback_sqlx::{Dialect, SqlStore};
 use sqlx::{mysql::MySqlPoolOptions, pool::PoolOptions, postgres::PgPoolOptions};
 use tokio::net::TcpListener;
 
-/// Serves the shop on this port of the loopback, with its sessions in the store of this address.
+/// Serves the shop on this loopback port, with its sessions in the store at this address.
 pub(crate) async fn serve(port: u16, store: &str) -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt::init();
     let metrics = example_prometheus::install()?;
@@ -64,7 +64,7 @@ async fn table<DB: Dialect>(
     Ok(counted(store))
 }
 
-/// Shows how many sessions there are, too.
+/// Makes a dynamic store, whose sessions are counted for the metrics.
 fn counted(store: impl Browse + Clone) -> DynStore {
     let pause = Duration::from_secs(5);
     tokio::spawn(example_prometheus::count_sessions(

@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use silverback_test_servers::Port;
+
 /// A site under load. Its processes are killed when this is dropped.
 pub(crate) struct Site {
     ports: [Port; 2],
@@ -53,7 +54,7 @@ impl Site {
 
     /// Kills a server, whatever it is doing.
     pub(crate) fn kill_server(&mut self, which: usize) {
-        // It is killed when it is dropped.
+        // Dropping the process kills it.
         self.servers
             .iter_mut()
             .skip(which)
@@ -61,7 +62,7 @@ impl Site {
             .for_each(|server| *server = None);
     }
 
-    /// Starts a server, if it does not run.
+    /// Starts a server that is not running.
     pub(crate) async fn start_server(&mut self, which: usize) -> Result<(), Box<dyn Error>> {
         let ports = self.ports();
         for (server, port) in self.servers.iter_mut().zip(ports).skip(which).take(1) {
@@ -97,13 +98,13 @@ async fn start_server(
     Ok(server)
 }
 
-/// A key for one run, in hexadecimal digits.
+/// Makes a key for one run, in hexadecimal.
 fn new_key() -> std::io::Result<String> {
     let key = random::<32>()?;
     Ok(key.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// A number below 1,000,000, which is easily typed again.
+/// Returns a random number below 1,000,000, which is easy to type again.
 pub(crate) fn random_number() -> std::io::Result<u64> {
     Ok(u64::from_be_bytes(random()?) % 1_000_000)
 }

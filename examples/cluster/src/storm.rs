@@ -1,5 +1,4 @@
-//! One thing after the other goes wrong, at random: between the servers and their store, and with
-//! the servers themselves.
+//! Random faults: between the servers and their store, and of the servers themselves.
 
 use std::{
     error::Error,
@@ -16,7 +15,7 @@ use tokio::{
 
 use crate::{load::Load, score::Score, site::Site};
 
-/// One server with the sessions, and the proxy in front of it.
+/// A store with the sessions, and the proxy in front of it.
 pub(crate) struct Target {
     store: Store,
     proxy: Proxy,
@@ -31,7 +30,7 @@ enum Store {
 impl Target {
     pub(crate) const NAMES: [&'static str; 3] = ["mariadb", "postgres", "redis"];
 
-    /// `None` if it is not installed, which has been printed.
+    /// Starts the store. Returns `None`, and prints a line, if it is not installed.
     pub(crate) fn start(name: &str) -> Option<Self> {
         let store = match name {
             "mariadb" => Store::MariaDb(MariaDb::start()?),
@@ -42,7 +41,7 @@ impl Target {
         Some(Self { store, proxy })
     }
 
-    /// The address of the store behind the proxy.
+    /// Returns the address of the store through the proxy.
     fn url(&self) -> String {
         let url = match &self.store {
             Store::MariaDb(server) => server.url(),
@@ -66,7 +65,7 @@ impl Deref for Store {
     }
 }
 
-/// What goes wrong between the servers and the store.
+/// A fault between the servers and the store.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
     Killed,
@@ -93,7 +92,7 @@ impl Fault {
 }
 
 impl Target {
-    /// Lets it go wrong for so long. A fault of a moment comes again and again.
+    /// Causes a fault for this long. A momentary fault is repeated during that time.
     fn suffer(&self, fault: Fault, length: Duration, load: &Load) {
         let wait = || std::thread::sleep(length);
         match fault {
@@ -147,8 +146,8 @@ impl Target {
     }
 }
 
-/// Loads the site for so long, while the storm lasts. The seed says what goes wrong in which order,
-/// and for how long.
+/// Puts the site under load for this long, while the storm lasts. The seed decides which faults
+/// happen, in which order, and for how long.
 pub(crate) async fn run(
     target: Target,
     seed: u64,
@@ -169,7 +168,7 @@ pub(crate) async fn run(
         );
         site.kill_server(which);
         sleep(chance.up_to(length / 8)).await;
-        // It does not start without its store.
+        // A server does not start without its store.
         let started = timeout(PATIENCE, async {
             while site.start_server(which).await.is_err() {
                 sleep(PAUSE).await;
@@ -182,11 +181,12 @@ pub(crate) async fn run(
     Ok(load.end().await)
 }
 
-/// How long a server may need to start, with its store.
+/// How long a server may need to start, including the time until its store is back.
 const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// One fault after the other, each for up to an eighth of the time, and none twice before all others.
+/// Causes one fault after the other, each for up to an eighth of the time. All faults come once
+/// before any comes again.
 async fn faults(
     target: Arc<Target>,
     load: Arc<Load>,
@@ -209,7 +209,7 @@ async fn faults(
     Ok(())
 }
 
-/// Numbers that a seed gives: SplitMix64, <https://doi.org/10.1145/2714064.2660195>.
+/// Random numbers from a seed: SplitMix64, <https://doi.org/10.1145/2714064.2660195>.
 struct Chance(u64);
 
 impl Chance {

@@ -1,10 +1,10 @@
-//! A short run of the whole: nothing is lost, nothing comes back.
+//! Short runs of the whole program: nothing is lost, nothing comes back.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::{env, process::Command};
 
-/// Prints what the run prints, which says what was skipped.
+/// Runs the program and prints its output, which tells what was skipped.
 fn run(arguments: &[&str]) {
     let output = Command::new(env!("CARGO_BIN_EXE_example-cluster"))
         .args(arguments)
@@ -16,7 +16,7 @@ fn run(arguments: &[&str]) {
     assert!(output.status.success(), "{text}");
 }
 
-/// The long form takes a minute, with another seed each time.
+/// Runs a storm. The soak test takes a minute, with a new seed each time.
 fn storm(store: &str) {
     match env::var_os("SILVERBACK_SOAK") {
         None => run(&[

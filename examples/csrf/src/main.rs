@@ -51,7 +51,7 @@ async fn show(session: Session) -> Result<Markup, Error> {
     })
 }
 
-/// `Checked` has refused forms without the token by now.
+/// `Checked` has already refused forms without the token.
 async fn rename(session: Session, Checked(form): Checked<Rename>) -> Result<Redirect, Error> {
     session.insert("name", form.name)?;
     Ok(Redirect::to("/"))
@@ -69,7 +69,7 @@ mod tests {
         visitor.post("/", kind, form).await
     }
 
-    /// The token in the form that the visitor sees.
+    /// Returns the token in the form that the visitor sees.
     async fn seen(visitor: &Browser<Router>) -> String {
         let page = visitor.get("/").await;
         let (_, rest) = page.text().split_once("value=\"").unwrap();
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_form_counts_with_the_visitors_own_token_alone() {
+    async fn a_form_counts_only_with_the_visitors_own_token() {
         let ada = Browser::new(app(Keys::generate().unwrap()));
         let mallory = ada.another();
         let (token, other) = (seen(&ada).await, seen(&mallory).await);

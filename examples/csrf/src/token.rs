@@ -12,8 +12,8 @@ use subtle::ConstantTimeEq;
 
 const KEY: &str = "csrf";
 
-/// Returns the token of the session, which all of its forms share: a second tab does not spoil those
-/// of the first. Remove it at login, so that one from before is worth nothing.
+/// Returns the token of the session. All forms share it, so a second tab does not invalidate those
+/// of the first. Remove it at login, so that a token from before is worthless.
 pub(crate) fn token(session: &Session) -> Result<String, Error> {
     if let Some(token) = session.get(KEY)? {
         return Ok(token);
@@ -52,7 +52,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Checked<T> {
         if expected.as_ref().is_some_and(is_equal) {
             Ok(Self(sent.form))
         } else {
-            let reason = "This form is too old, or of another site. Load the page again.\n";
+            let reason = "This form is too old, or from another site. Load the page again.\n";
             Err((StatusCode::FORBIDDEN, reason).into_response())
         }
     }

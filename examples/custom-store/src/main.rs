@@ -123,7 +123,7 @@ impl PrintingStore {
         }
     }
 
-    /// The records that have not expired.
+    /// Locks the records, and removes those that have expired.
     fn records(&self) -> MutexGuard<'_, HashMap<RecordKey, Record>> {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
@@ -131,13 +131,13 @@ impl PrintingStore {
         records
     }
 
-    /// The end, unless it has already passed by the store's clock.
+    /// Returns the record's end, unless it has already passed by the store's clock.
     fn end(&self, expiry: Expiry) -> Result<Timestamp, StoreError> {
         expiry.checked_at(self.clock.now())
     }
 }
 
-/// The record, if it has the expected version.
+/// Returns the record, if it has the expected version.
 fn expect<'a>(
     records: &'a mut HashMap<RecordKey, Record>,
     key: &RecordKey,
@@ -175,7 +175,7 @@ async fn visit(session: Session) -> Result<String, Error> {
     Ok(format!("visit {n}\n"))
 }
 
-// The contract of stores, as tests: each is a promise that sessions rely on.
+// The contract of stores, as tests. Sessions rely on each of these promises.
 #[cfg(test)]
 silverback::store_conformance!(|clock| PrintingStore::new(clock));
 

@@ -20,10 +20,10 @@ use silverback::{Error, Keys, MemoryStore, Session, SessionConfig, SessionLayer}
 use tokio::net::TcpListener;
 use tower_http::csrf::CsrfLayer;
 
-/// htmx sends it with each request.
+/// htmx sends this header with each request.
 const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
-/// htmx loads this page as a whole. It would follow a 303 by itself, and put the login page in
-/// place of the list.
+/// htmx loads the page in this header as a whole. It would follow a 303 by itself, and put the
+/// login page in place of the list.
 const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
 
 #[tokio::main]
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_added_task_comes_back_as_the_list_alone() {
+    async fn an_added_task_returns_only_the_list() {
         let ada = Browser::new(app(Keys::generate().unwrap()));
         ada.post("/login", FORM, "name=Ada").await;
         add(&ada, "wash").await;
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_visitor_whose_login_has_ended_gets_the_login_page_as_a_whole() {
+    async fn a_visitor_whose_login_has_ended_gets_the_whole_login_page() {
         let ada = Browser::new(app(Keys::generate().unwrap()));
         ada.post("/login", FORM, "name=Ada").await;
         let other_tab = ada.clone();

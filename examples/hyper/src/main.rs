@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_visit_whose_answer_the_store_lost_counts_once() {
+    async fn a_visit_counts_once_if_the_stores_answer_is_lost() {
         let store = FlakyStore::new(MemoryStore::new());
         let config = SessionConfig::new("session", store.clone(), Keys::generate().unwrap());
         let ada = Browser::new(SessionLayer::new(config).layer(service_fn(handle)));
@@ -104,17 +104,17 @@ mod tests {
         assert_eq!(
             ada.get("/").await.text(),
             "visit 3\n",
-            "it is asked once more"
+            "the store is asked once more"
         );
         assert_eq!(
             ada.get("/").await.text(),
             "visit 4\n",
-            "and nothing done twice"
+            "and nothing is done twice"
         );
     }
 
     #[tokio::test]
-    async fn without_a_layer_it_says_so() {
+    async fn a_missing_layer_is_reported() {
         let answer = Browser::new(service_fn(handle)).get("/").await;
         assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(answer.text(), "no session layer");

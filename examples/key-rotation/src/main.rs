@@ -48,8 +48,8 @@ fn app(keys: Keys) -> Router {
         .layer(SessionLayer::new(config))
 }
 
-/// All clones of `Keys` share their keys, so the layer uses the new ones at once. A file that is
-/// missing or wrong changes nothing.
+/// Reloads the keys at each signal. All clones of `Keys` share their keys, so the layer uses the
+/// new ones at once. A missing or invalid file changes nothing.
 async fn reload(mut hangups: Signal, path: PathBuf, keys: Keys, say: impl Fn(String)) {
     while hangups.recv().await.is_some() {
         match Keys::from_file(&path) {
@@ -88,9 +88,9 @@ mod tests {
         assert!(status.unwrap().success());
     }
 
-    /// One test, as the signal is for the whole process.
+    /// A single test, since the signal reaches the whole process.
     #[tokio::test]
-    async fn keys_are_read_again_at_a_signal_and_nobody_is_logged_out() {
+    async fn a_signal_reloads_the_keys_and_nobody_is_logged_out() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys");
         fs::write(&path, OLD).unwrap();
@@ -110,13 +110,17 @@ mod tests {
         fs::write(&path, format!("{NEW}\n{OLD}\n")).unwrap();
         hang_up();
         assert_eq!(said.recv().await.unwrap(), "2 keys");
-        assert_eq!(ada.get("/").await.text(), "visit 2\n", "of the old key");
+        assert_eq!(ada.get("/").await.text(), "visit 2\n", "the old key opens");
 
         fs::write(&path, format!("{NEW} revoked:{OLD}")).unwrap();
         hang_up();
         assert_eq!(said.recv().await.unwrap(), "2 keys");
-        assert_eq!(ada.get("/").await.text(), "visit 3\n", "of the new key");
-        assert_eq!(copy.get("/").await.text(), "visit 1\n", "refused");
+        assert_eq!(ada.get("/").await.text(), "visit 3\n", "the new key opens");
+        assert_eq!(
+            copy.get("/").await.text(),
+            "visit 1\n",
+            "the old key is revoked"
+        );
 
         fs::write(&path, "no key").unwrap();
         hang_up();

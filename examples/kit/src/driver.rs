@@ -1,5 +1,5 @@
-//! The driver of the browsers as a process of its own, and what `fantoccini` lacks: a click that
-//! waits for the next page.
+//! The driver of the browsers, in its own process, and a click that waits for the next page, which
+//! `fantoccini` lacks.
 
 use std::{
     io::{BufReader, Read as _, Write as _},
@@ -21,14 +21,14 @@ use url::{ParseError, Url};
 
 use crate::{require, spawn};
 
-/// The narrowest phone that is around, in CSS pixels.
+/// The width of the narrowest phone in use, in CSS pixels.
 const PHONE: u32 = 320;
 const DESKTOP: u32 = 1_280;
 
-/// Browsers are too heavy to run several tests at once.
+/// Browsers are too heavy for several tests at once.
 static TURN: Mutex<()> = Mutex::const_new(());
 
-/// Bounds a hang: a busy machine is slow.
+/// The longest that a test waits. A busy machine is slow.
 const HANG: Duration = Duration::from_secs(120);
 const MILLIS: u64 = 120_000;
 
@@ -44,7 +44,7 @@ const FLAGS: [&str; 9] = [
     "--password-store=basic",
 ];
 
-/// A running chromedriver; it and its browsers end when this is dropped. There is one at a time.
+/// A running chromedriver. It and its browsers end when this is dropped. Only one runs at a time.
 #[derive(Debug)]
 pub struct Driver {
     process: Child,
@@ -55,7 +55,7 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Starts it, if it and its browser are installed.
+    /// Starts chromedriver, if it and its browser are installed.
     pub async fn start() -> Option<Self> {
         if !(require("chromium") && require("chromedriver")) {
             return None;
@@ -74,7 +74,7 @@ impl Driver {
         })
     }
 
-    /// Starts a browser, with the profile that the last one has left.
+    /// Starts a browser, with the profile of the previous one.
     pub async fn browser(&self) -> Browser {
         let profile = format!("--user-data-dir={}", self.profile.path().display());
         let flags: Vec<_> = FLAGS.iter().copied().chain([&*profile]).collect();
@@ -91,7 +91,8 @@ impl Driver {
         Browser(client.unwrap())
     }
 
-    /// Chromedriver's own command to end all browsers; killing it would leave them running.
+    /// Sends chromedriver's command to end all browsers. If it were killed, they would keep
+    /// running.
     fn shut_down(&self) -> std::io::Result<()> {
         let mut stream = TcpStream::connect(&self.address)?;
         stream.set_read_timeout(Some(HANG))?;
@@ -117,10 +118,10 @@ impl Drop for Driver {
 #[derive(Debug)]
 #[allow(
     clippy::exhaustive_structs,
-    reason = "what is not here is asked of the client"
+    reason = "the client has the other methods"
 )]
 pub struct Browser(
-    /// For all that has no method here.
+    /// The client, for everything that has no method here.
     pub Client,
 );
 
@@ -136,20 +137,20 @@ impl Browser {
         element.send_keys(text).await.unwrap();
     }
 
-    /// Clicks what does not lead to another page.
+    /// Clicks an element that does not lead to another page.
     pub async fn click(&self, selector: &str) {
         let element = self.0.find(Locator::Css(selector)).await.unwrap();
         element.click().await.unwrap();
     }
 
-    /// Clicks what leads to another page and waits until that is there, for which a click itself
-    /// does not wait.
+    /// Clicks an element that leads to another page, and waits for that page, as a click itself
+    /// does not.
     pub async fn follow(&self, selector: &str) {
         self.script("window.isOld = true").await;
         self.click(selector).await;
         let arrived = "return !window.isOld && document.readyState === 'complete'";
         let deadline = Instant::now() + HANG;
-        // A script that the change of pages interrupts is an error.
+        // The script fails if the change of pages interrupts it.
         while !matches!(
             self.0.execute(arrived, Vec::new()).await,
             Ok(Value::Bool(true))
@@ -159,13 +160,13 @@ impl Browser {
         }
     }
 
-    /// Returns what the first element says.
+    /// Returns the text of the first such element.
     pub async fn text(&self, selector: &str) -> String {
         let element = self.0.find(Locator::Css(selector)).await.unwrap();
         element.text().await.unwrap()
     }
 
-    /// Runs the body of a function in the page; a promise that it returns is waited for.
+    /// Runs the body of a function in the page, and waits for a promise that it returns.
     pub async fn script(&self, script: &str) -> Value {
         self.0.execute(script, Vec::new()).await.unwrap()
     }
@@ -177,7 +178,8 @@ impl Browser {
         Some(found.value().into())
     }
 
-    /// `add_cookie` of fantoccini asks for a domain, which the shop's cookies do not have.
+    /// Sets a cookie. fantoccini's `add_cookie` needs a domain, which the shop's cookies do not
+    /// have.
     pub async fn set_cookie(&self, name: &str, value: &str) {
         let url = self.0.current_url().await.unwrap();
         let cookie = json!({ "name": name, "value": value, "url": url.as_str() });
@@ -185,7 +187,7 @@ impl Browser {
         self.0.issue_cmd(set).await.unwrap();
     }
 
-    /// Returns the text of all such elements, also of those that have faded.
+    /// Returns the texts of all such elements, even of those that have faded.
     pub async fn texts(&self, selector: &str) -> Vec<String> {
         let script = format!(
             "return [...document.querySelectorAll('{selector}')].map(found => found.textContent)"
@@ -200,11 +202,11 @@ impl Browser {
         assert!(width <= PHONE.into(), "{page}: {width} pixels");
     }
 
-    /// Has axe-core look for mistakes. It knows a good half of the rules of WCAG that a program can
-    /// know, contrast among them.
+    /// Panics if axe-core finds a mistake. It checks more than half of the rules of WCAG that a
+    /// program can check, such as contrast.
     pub async fn assert_accessible(&self, axe: &str, page: &str) {
         self.script(axe).await;
-        // A message fades in, and what is half there has half of its contrast.
+        // A message fades in, and has too little contrast on the way.
         let run = "document.getAnimations().forEach(one => one.pause());
             document.querySelectorAll('.toast').forEach(one => one.style.animation = 'none');
             return axe.run().then(({ violations }) => violations.map(({ id, nodes }) =>
@@ -212,12 +214,12 @@ impl Browser {
         assert_eq!(self.script(run).await, json!([]), "{page}");
     }
 
-    /// Becomes a narrow phone of somebody who prefers dark pages.
+    /// Emulates a narrow phone whose user prefers dark pages.
     pub async fn be_a_phone(&self) {
         self.look(PHONE, "dark").await;
     }
 
-    /// Becomes a desktop of somebody who prefers light pages.
+    /// Emulates a desktop whose user prefers light pages.
     pub async fn be_a_desktop(&self) {
         self.look(DESKTOP, "light").await;
     }
@@ -234,7 +236,7 @@ impl Browser {
         }
     }
 
-    /// Closes the browser, which writes down the cookies that outlast it.
+    /// Closes the browser, which then saves the cookies that outlast it.
     pub async fn quit(self) {
         self.0.close().await.unwrap();
     }

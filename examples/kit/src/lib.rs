@@ -1,7 +1,7 @@
-//! Shared by the examples' tests: programs in processes of their own, and browsers.
+//! What the examples' tests share: programs in their own processes, and browsers.
 //!
-//! A test whose program is missing says so and passes. If the environment variable `CI` is set, it
-//! fails.
+//! A test whose program is missing prints that and passes. If the environment variable `CI` is set,
+//! it fails.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,7 +21,7 @@ use std::{
 
 pub use driver::{Browser, Driver};
 
-/// Says whether there is such a program on this machine.
+/// Returns whether this program is installed.
 pub fn require(binary: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     let found = env::split_paths(&path).any(|directory| directory.join(binary).is_file());
@@ -37,7 +37,7 @@ fn skip(reason: &str) {
     println!("skipped: {reason}");
 }
 
-/// Returns the script of axe-core, which is in the file that `AXE` names.
+/// Returns the script of axe-core, from the file that `AXE` names.
 pub fn axe() -> Option<String> {
     let path = env::var_os("AXE");
     if path.is_none() {
@@ -46,7 +46,7 @@ pub fn axe() -> Option<String> {
     path.map(|path| fs::read_to_string(path).unwrap())
 }
 
-/// Starts a process and waits for the line in which it says that it is ready. Keep its output open, as
+/// Starts a process and waits for the line that says that it is ready. Keep its output open, since
 /// a process that cannot print may fail.
 pub fn spawn(
     command: &mut Command,

@@ -43,10 +43,11 @@ async fn main() -> Result<(), Box<dyn StdError>> {
 
 /// A layer that is added later is further outside, and sees the request first.
 ///
-/// - A timeout and a `CatchPanicLayer` *inside* answer 408 or 500 themselves, and the session layer
-///   sees that: what the handler had changed by then is not kept.
-/// - *Outside*, a timeout drops the session layer in mid-request: what was changed is not kept either,
-///   and what was saved is saved. Put one there only if it has to count the time that saving takes.
+/// - A timeout and a `CatchPanicLayer` *inside* answer 408 or 500 themselves. The session layer
+///   sees that answer, and discards what the handler had changed by then.
+/// - *Outside*, a timeout drops the session layer in mid-request. Changes are discarded too, but
+///   what was saved is saved. Put a timeout there only if it must include the time that saving
+///   takes.
 fn app(keys: &Keys) -> Router {
     let visitor = SessionConfig::cookie(Visitor, keys.clone()).insecure_local_http();
     let admin = SessionConfig::new(Admin, MemoryStore::new(), keys.clone())
@@ -74,12 +75,12 @@ fn count(session: &Session) -> Result<u32, Error> {
     })
 }
 
-/// Behind one layer, `Session` is that layer's.
+/// Behind one layer, `Session` is that layer's session.
 async fn visit(visitor: Session) -> Result<String, Error> {
     Ok(format!("visit {}\n", count(&visitor)?))
 }
 
-/// Behind two, `Session` would be the inner layer's. The types say which one is meant.
+/// Behind two, `Session` would be the inner layer's. The types select the session.
 async fn administer(visitor: SessionOf<Visitor>, admin: SessionOf<Admin>) -> Result<String, Error> {
     Ok(format!(
         "visit {}, {} here\n",
@@ -93,7 +94,7 @@ async fn stuck(visitor: Session) -> Result<(), Error> {
     future::pending().await
 }
 
-#[allow(clippy::panic, reason = "that is what it shows")]
+#[allow(clippy::panic, reason = "it shows what a panic does")]
 async fn panic(visitor: Session) -> Result<(), Error> {
     count(&visitor)?;
     panic!("a bug");
@@ -114,9 +115,9 @@ mod tests {
         assert_eq!(ada.get("/admin").await.text(), "visit 4, 2 here\n");
     }
 
-    /// The clock of tokio stands still, and goes to the timeout as soon as everybody waits for it.
+    /// tokio's clock is paused, and jumps to the timeout once every task waits for it.
     #[tokio::test(start_paused = true)]
-    async fn a_handler_that_was_cut_off_or_panicked_has_changed_nothing() {
+    async fn a_handler_that_times_out_or_panics_changes_nothing() {
         let ada = Browser::new(app(&Keys::generate().unwrap()));
         assert_eq!(ada.get("/").await.text(), "visit 1\n");
         assert_eq!(

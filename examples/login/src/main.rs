@@ -66,8 +66,8 @@ where
 {
     type Rejection = Response;
 
-    /// The session has the user's name, and the user table has the role. So a revoked role is gone
-    /// with the next request.
+    /// The session has the user's name, and the user table has the role. So a revoked role takes
+    /// effect with the next request.
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
         let session = Session::from_request_parts(parts, state)
             .await

@@ -1,4 +1,4 @@
-//! Who may log in. A real site has this in its database.
+//! The users who may log in. A real site has them in its database.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -23,11 +23,12 @@ struct User {
 #[derive(Clone)]
 pub(crate) struct Users {
     users: Arc<HashMap<String, User>>,
-    /// Checked for names that nobody has, so that they take as long as others.
+    /// Checked for unknown names, so that they take as long as others.
     nobody: PasswordHash,
 }
 
-/// Each check takes 19 MiB and a core for some 20 ms: more at a time would only wait for each other.
+/// Each check takes 19 MiB and a core for about 20 ms. More at a time would only wait for each
+/// other.
 static CHECKS: Semaphore = Semaphore::const_new(4);
 
 impl Users {
@@ -47,8 +48,8 @@ impl Users {
         Some(self.users.get(name)?.role)
     }
 
-    /// Says whether the user has this password. It computes on a thread of its own, since it would
-    /// hold up all other requests of this one.
+    /// Returns whether the user has this password. The check runs on its own thread, since it would
+    /// block all other requests of this one.
     pub(crate) async fn check(&self, name: &str, password: String) -> bool {
         let known = self.users.get(name);
         let hash = known.map_or(&self.nobody, |user| &user.hash).clone();

@@ -32,7 +32,7 @@ use tokio::net::TcpListener;
 
 type Client = BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
 
-/// Where visitors log in.
+/// The provider at which visitors log in.
 #[derive(Clone)]
 struct Provider {
     client: Client,
@@ -56,7 +56,8 @@ impl Provider {
                 "REDIRECT_URL",
                 "http://localhost:8080/callback",
             ))?);
-        // The provider's answers lead nowhere else: following them would let one ask inside our network.
+        // Redirects are not followed: the provider could send this server to addresses in our
+        // network.
         let http = reqwest::Client::builder()
             .redirect(Policy::none())
             .user_agent("silverback example")
@@ -99,10 +100,10 @@ async fn home(session: Session) -> Result<String, Error> {
     })
 }
 
-/// What the end of a login needs to know about its beginning. It stays on the server, in the
+/// A pending login: what its end needs to know about its beginning. It stays on the server, in the
 /// session.
 #[derive(Deserialize, Serialize)]
-struct Begun {
+struct PendingLogin {
     state: CsrfToken,
     verifier: PkceCodeVerifier,
 }
@@ -114,7 +115,7 @@ async fn log_in(State(provider): State<Provider>, session: Session) -> Result<Re
         .authorize_url(CsrfToken::new_random)
         .set_pkce_challenge(challenge)
         .url();
-    session.insert("begun", Begun { state, verifier })?;
+    session.insert("pending", PendingLogin { state, verifier })?;
     Ok(Redirect::to(url.as_str()))
 }
 
@@ -131,14 +132,14 @@ async fn come_back(
     session: Session,
     Query(answer): Query<Answer>,
 ) -> Result<Response, Error> {
-    let Some(begun) = session.take::<Begun>("begun").await? else {
+    let Some(pending) = session.take::<PendingLogin>("pending").await? else {
         return Ok((StatusCode::BAD_REQUEST, "no login was begun\n").into_response());
     };
-    let (sent, expected) = (answer.state.secret(), begun.state.secret());
+    let (sent, expected) = (answer.state.secret(), pending.state.secret());
     if !bool::from(sent.as_bytes().ct_eq(expected.as_bytes())) {
         return Ok((StatusCode::BAD_REQUEST, "another login was begun\n").into_response());
     }
-    match user(&provider, answer.code, begun.verifier).await {
+    match user(&provider, answer.code, pending.verifier).await {
         Ok(name) => {
             session.renew();
             session.set_subject(&name, "a browser")?;

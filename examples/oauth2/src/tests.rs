@@ -1,4 +1,4 @@
-//! The program beside a provider on loopback that lets everybody in as Ada, and insists on PKCE.
+//! The program with a provider on loopback that logs everybody in as Ada, and requires PKCE.
 
 use std::{
     collections::HashMap,
@@ -14,7 +14,7 @@ use silverback::testing::{Browser, Page};
 
 use super::*;
 
-/// The challenges of the codes that were given out and not exchanged yet.
+/// The challenges of the codes that were issued and not exchanged yet.
 type Codes = State<Arc<Mutex<HashMap<String, String>>>>;
 
 async fn start_provider() -> String {
@@ -73,7 +73,7 @@ async fn visitor() -> Browser<Router> {
     Browser::new(app(provider.unwrap(), Keys::generate().unwrap()))
 }
 
-/// Logs in at the provider, and returns the path by which that sends the browser back.
+/// Logs in at the provider, and returns the path to which it sends the browser back.
 async fn begin(visitor: &Browser<Router>) -> String {
     let there = visitor.get("/login").await.location().unwrap();
     let http = reqwest::Client::builder().redirect(Policy::none());
@@ -120,7 +120,7 @@ async fn a_login_that_another_browser_has_begun_is_refused() {
 }
 
 #[tokio::test]
-async fn a_code_without_its_verifier_is_worth_nothing() {
+async fn a_code_without_its_verifier_is_worthless() {
     let ada = visitor().await;
     let stolen = begin(&ada).await;
     let own = begin(&ada).await;

@@ -6,7 +6,7 @@
 //! PASSKEY=... cargo run -p example-passkey
 //! ```
 //!
-//! This is a sketch of the session's part in it, without a page: `PASSKEY` is a public key that was
+//! This sketch shows only the session's part, without a page: `PASSKEY` is a public key that was
 //! registered elsewhere, an uncompressed P-256 point in base64url. `webauthn-rs` registers keys,
 //! and checks those of all authenticators.
 
@@ -61,8 +61,8 @@ fn app(site: Site, config: SessionConfig) -> Router {
         .layer(layer)
 }
 
-/// The page hands it to `navigator.credentials.get({publicKey: {challenge}})`. The session
-/// remembers it, since the answer must match this browser's last challenge.
+/// The page passes the challenge to `navigator.credentials.get({publicKey: {challenge}})`. The
+/// session remembers it, since the answer must match this browser's last challenge.
 async fn challenge(session: Session) -> Result<String, Response> {
     let challenge = passkey::challenge().map_err(IntoResponse::into_response)?;
     session
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_transfer_takes_a_passkey_of_the_last_five_minutes() {
+    async fn a_transfer_needs_a_passkey_from_the_last_five_minutes() {
         let test = test();
         assert_eq!(test.transfer().await, StatusCode::UNAUTHORIZED);
         let assertion = test
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_counts_once_and_to_its_own_question() {
+    async fn an_answer_counts_once_and_only_for_its_own_challenge() {
         let test = test();
         let first = test
             .authenticator
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(
             test.answer(&first).await,
             StatusCode::FORBIDDEN,
-            "the old question"
+            "an old challenge"
         );
 
         let second = test

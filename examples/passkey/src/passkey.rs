@@ -12,11 +12,11 @@ use ring::{
 };
 use serde::Deserialize;
 
-/// Bits of the authenticator's flags: the user was there, and was recognised by a PIN or a finger.
+/// Bits of the authenticator's flags: the user was present, and was verified by a PIN or a finger.
 const PRESENT: u8 = 1;
 const VERIFIED: u8 = 4;
 
-/// Returns 32 random bytes in base64url, which is how the browser hands them back.
+/// Returns 32 random bytes in base64url, as the browser returns them.
 pub(crate) fn challenge() -> Result<String, StatusCode> {
     let mut bytes = [0; 32];
     SystemRandom::new()
@@ -25,7 +25,7 @@ pub(crate) fn challenge() -> Result<String, StatusCode> {
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// What the page sends of an `AuthenticatorAssertionResponse`, in base64url.
+/// The parts of an `AuthenticatorAssertionResponse` that the page sends, in base64url.
 #[derive(Deserialize)]
 pub(crate) struct Assertion {
     authenticator_data: String,
@@ -33,7 +33,7 @@ pub(crate) struct Assertion {
     signature: String,
 }
 
-/// What the browser signs beside the authenticator's data.
+/// The browser's data, which is signed together with the authenticator's.
 #[derive(Deserialize)]
 struct ClientData {
     #[serde(rename = "type")]
@@ -44,7 +44,7 @@ struct ClientData {
 
 #[derive(Clone)]
 pub(crate) struct Passkey {
-    /// A point of the curve, uncompressed, from when the key was registered.
+    /// An uncompressed point of the curve, from the registration of the key.
     public_key: Arc<[u8]>,
     origin: &'static str,
 }
@@ -93,7 +93,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// What a security key does, and the browser around it.
+    /// A security key and the browser around it.
     pub(crate) struct Authenticator(EcdsaKeyPair);
 
     impl Authenticator {

@@ -1,4 +1,4 @@
-//! `grafana.json`, as a program reads it.
+//! Reads `grafana.json`.
 
 use serde::Deserialize;
 
@@ -7,9 +7,9 @@ use serde::Deserialize;
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Panel {
-    /// What stands above it.
+    /// The title above the panel.
     pub title: String,
-    /// What it asks Prometheus.
+    /// The queries to Prometheus.
     pub targets: Vec<Query>,
     field_config: FieldConfig,
 }
@@ -19,9 +19,9 @@ pub struct Panel {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Query {
-    /// In PromQL, with Grafana's variables.
+    /// The query in PromQL, with Grafana's variables.
     pub expr: String,
-    /// What its lines are called: a label between double braces stands for the label's value.
+    /// The names of its lines. A label in double braces stands for the label's value.
     pub legend_format: String,
 }
 
@@ -41,7 +41,7 @@ struct Defaults {
 }
 
 impl Panel {
-    /// Returns its unit, by Grafana's name for it.
+    /// Returns Grafana's name of the unit.
     #[must_use]
     pub fn unit(&self) -> &str {
         &self.field_config.defaults.unit
@@ -49,7 +49,7 @@ impl Panel {
 }
 
 impl Query {
-    /// Returns the query as Prometheus takes it: of all sessions, over so many seconds.
+    /// Returns the query for Prometheus: for all sessions, over this many seconds.
     #[must_use]
     pub fn promql(&self, seconds: u32) -> String {
         self.expr
@@ -58,11 +58,11 @@ impl Query {
     }
 }
 
-/// Returns the panels of the dashboard, in the order in which it shows them.
+/// Returns the panels of the dashboard, in their order.
 ///
 /// # Errors
 ///
-/// If the file is no dashboard.
+/// If the file is not a dashboard.
 pub fn panels() -> Result<Vec<Panel>, serde_json::Error> {
     let dashboard: Dashboard = serde_json::from_str(include_str!("../grafana.json"))?;
     Ok(dashboard.panels)

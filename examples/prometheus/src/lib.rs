@@ -1,4 +1,4 @@
-//! What a service needs to show the metrics of its sessions to Prometheus.
+//! Shows the metrics of a service's sessions to Prometheus.
 
 pub mod dashboard;
 
@@ -11,19 +11,18 @@ use silverback::{
     store::{self, Browse},
 };
 
-/// The bounds between which times are counted, in seconds. The last one is the default of
-/// `store_timeout`.
+/// The bounds of the buckets of times, in seconds. The last one is the default of `store_timeout`.
 const SECONDS: [f64; 13] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
 ];
 
-/// The bounds between which the calls of a request are counted.
+/// The bounds of the buckets of calls per request.
 const CALLS: [f64; 9] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0];
 
 /// How often measurements are aggregated if nobody scrapes them.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Installs the exporter for this process, and returns what renders the page `/metrics`.
+/// Installs the exporter for this process, and returns the handle that renders the page `/metrics`.
 ///
 /// # Errors
 ///
@@ -31,7 +30,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 ///
 /// # Panics
 ///
-/// Outside of a Tokio runtime.
+/// Outside a Tokio runtime.
 pub fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = exporter()?.install_recorder()?;
     describe();
@@ -47,12 +46,13 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
 
 /// Returns the exporter.
 ///
-/// It counts times in buckets: unlike quantiles, those of several servers can be added up. With the
-/// naming that Prometheus recommends, counters end with `_total` and times with `_seconds`.
+/// It counts times in buckets, because those of several servers can be added up, unlike quantiles.
+/// With the naming that Prometheus recommends, counters end with `_total` and times with
+/// `_seconds`.
 ///
 /// # Errors
 ///
-/// None, as there are buckets.
+/// Never, since the buckets are not empty.
 pub fn exporter() -> Result<PrometheusBuilder, BuildError> {
     let calls = Matcher::Full("silverback.request.store_calls".into());
     PrometheusBuilder::new()
@@ -75,7 +75,7 @@ pub fn describe() {
     );
 }
 
-/// Counts the sessions of a store periodically. Each count looks at every record.
+/// Counts the sessions of a store periodically. Each count reads every record.
 pub async fn count_sessions(store: impl Browse, name: &str, pause: Duration) {
     loop {
         if let Err(error) = store::count_sessions(&store, name, Clock::system().now()).await {

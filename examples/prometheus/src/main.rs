@@ -96,7 +96,7 @@ mod tests {
 
     use super::*;
 
-    /// Does what each metric counts, and returns what Prometheus would read then.
+    /// Does everything that a metric counts, and returns what Prometheus would then read.
     async fn scraped() -> String {
         let recorder = exporter().unwrap().build_recorder();
         let _guard = metrics::set_default_local_recorder(&recorder);
@@ -116,7 +116,7 @@ mod tests {
         ada.another()
             .visit(forged.body(Body::empty()).unwrap())
             .await;
-        // Two requests change the session at once.
+        // Two requests change the session at the same time.
         let [one, two] = [ada.session(&account), ada.session(&account)];
         for session in [one.await.unwrap(), two.await.unwrap()] {
             session.insert("page", 1).unwrap();
@@ -138,7 +138,7 @@ mod tests {
         recorder.handle().render()
     }
 
-    /// Whether such a time series is there, with these labels.
+    /// Returns whether there is such a time series with these labels.
     fn has(scraped: &str, name: &str, labels: &[&str]) -> bool {
         let series = scraped.lines().filter_map(|line| line.strip_prefix(name));
         let mut series = series.filter(|rest| rest.starts_with(['{', ' ']));
@@ -148,7 +148,7 @@ mod tests {
         })
     }
 
-    /// The names of time series in a query.
+    /// Returns the names of time series in a query.
     fn names(query: &str) -> BTreeSet<&str> {
         let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
         let words = query.split(|letter| !is_part(letter));
@@ -157,7 +157,7 @@ mod tests {
             .collect()
     }
 
-    /// The labels by which a query sums up.
+    /// Returns the labels by which a query aggregates.
     fn labels(query: &str) -> Vec<&str> {
         let lists = query.split("by (").skip(1);
         lists
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_that_the_dashboard_shows_is_exported() {
+    async fn every_metric_in_the_dashboard_is_exported() {
         let scraped = scraped().await;
         let mut asked = 0;
         for panel in panels().unwrap() {
@@ -184,7 +184,7 @@ mod tests {
         assert!(asked >= panels().unwrap().len() && asked > 10);
     }
 
-    /// The metrics of `docs/events.md`, as Prometheus calls them, without what comes after.
+    /// Returns the metrics of `docs/events.md` by their names in Prometheus, without suffixes.
     fn documented() -> Vec<String> {
         let page = include_str!("../../../docs/events.md");
         let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_documented_is_in_the_dashboard() {
+    fn every_documented_metric_is_in_the_dashboard() {
         let documented = documented();
         assert!(documented.len() > 10, "{documented:?}");
         let shown: String = panels()
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_that_is_exported_is_documented() {
+    async fn every_exported_metric_is_documented() {
         let (scraped, documented) = (scraped().await, documented());
         let types = scraped
             .lines()
@@ -221,9 +221,9 @@ mod tests {
         }
     }
 
-    /// Prometheus' rules are no panels, and name the same metrics.
+    /// The alerts name the same metrics as the panels.
     #[tokio::test]
-    async fn all_that_alerts_ask_for_is_exported() {
+    async fn every_metric_in_an_alert_is_exported() {
         let (scraped, asked) = (scraped().await, names(include_str!("../alerts.yml")));
         assert!(asked.len() > 3, "{asked:?}");
         for name in asked {

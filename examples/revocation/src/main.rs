@@ -85,10 +85,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_copy_of_the_cookie_is_worth_nothing_after_the_logout() {
+    async fn a_copy_of_the_cookie_is_worthless_after_the_logout() {
         let Test { ada, store } = test();
         note(&ada, "buy milk").await;
-        assert!(store.is_empty(), "the cookie has it all");
+        assert!(store.is_empty(), "the session is in the cookie");
         let thief = ada.another();
         thief.jar(|jar| *jar = ada.jar(|jar| jar.clone()));
         assert_eq!(thief.get("/notes").await.text(), "- buy milk\n");
@@ -99,12 +99,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_does_not_fit_into_the_cookie_moves_into_the_store() {
+    async fn a_session_that_outgrows_its_cookie_moves_into_the_store() {
         let Test { ada, store } = test();
         note(&ada, &"short ".repeat(100)).await;
         let before = cookie(&ada);
         note(&ada, &"long ".repeat(1_000)).await;
-        assert!(cookie(&ada) < before, "it is an ID by now");
+        assert!(cookie(&ada) < before, "the cookie has only an ID now");
         assert_eq!(store.len(), 1);
         assert_eq!(ada.get("/notes").await.text().lines().count(), 2);
 

@@ -22,8 +22,8 @@ struct Settings {
     cart: Section,
 }
 
-/// `session` is a table of its own instead of `#[serde(flatten)]`: serde passes a flattened struct
-/// only the fields it knows, so a misspelt one would go unnoticed.
+/// `session` has its own table instead of `#[serde(flatten)]`: serde passes a flattened struct only
+/// the fields it knows, so a misspelt one would go unnoticed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Section {
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn cookies_are_as_the_file_says() {
+    async fn cookies_follow_the_file() {
         let ada = Browser::new(read(FILE).unwrap());
         let page = ada.get("/").await;
         let cookies = page.headers().get_all("set-cookie").iter();

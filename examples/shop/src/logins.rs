@@ -1,4 +1,4 @@
-//! Where somebody is logged in, and how to log out there from here.
+//! Lists the visitor's logins, and ends those in other browsers.
 
 use axum::{extract::Path, response::Redirect};
 use maud::{Markup, html};
@@ -9,10 +9,10 @@ use crate::{
     words,
 };
 
-/// Ends a session of the visitor's that is not the one he uses. The ID comes from a form, so it may
-/// be anything; `destroy_other` leaves alone what is not his.
+/// Ends another session of the visitor. The ID comes from a form, so it may be anything;
+/// `destroy_other` leaves other visitors' sessions alone.
 ///
-/// The other browser's cart is a session of its own, and stays.
+/// The other browser's cart is a separate session, and stays.
 pub(crate) async fn end(Path(id): Path<String>, account: Session) -> Result<Redirect, Error> {
     if account.subject()?.is_none() {
         return Ok(Redirect::to("/login"));
@@ -29,9 +29,9 @@ pub(crate) async fn end(Path(id): Path<String>, account: Session) -> Result<Redi
     Ok(Redirect::to("/account"))
 }
 
-/// The new ID is for this browser's login: anyone who has copied its cookie is somewhere else as
-/// well. Of two clicks one renews, and the other must put nothing in, or it would get a new session
-/// of that alone. So the message goes with the cart.
+/// Ends all other sessions of the visitor. This browser's login gets a new ID, since a copy of its
+/// cookie may be in another browser. Of two clicks one renews, and the other must write nothing, or
+/// it would get a new session with only that. So the message goes into the cart's session.
 pub(crate) async fn end_others(sessions: Sessions) -> Result<Redirect, Error> {
     let (account, cart) = (sessions.get(Account).await?, sessions.get(Basket).await?);
     if account.subject()?.is_none() {
@@ -47,7 +47,7 @@ pub(crate) async fn end_others(sessions: Sessions) -> Result<Redirect, Error> {
     Ok(Redirect::to("/account"))
 }
 
-/// A part of the account page; empty for somebody who is not logged in.
+/// Renders the logins on the account page. Empty for visitors who are not logged in.
 pub(crate) async fn panel(account: &Session) -> Result<Markup, Error> {
     let sessions = account.subject_sessions().await?;
     let now = Clock::system().now();
@@ -95,7 +95,8 @@ fn item(session: &SubjectSession, now: Timestamp) -> Markup {
     }
 }
 
-/// The note is in the list alone: if the server has lost that, the session is listed again without.
+/// The note is only in the list. If the server loses the list, the session returns to it without
+/// one.
 fn device(session: &SubjectSession) -> &str {
     if session.note().is_empty() {
         words::UNKNOWN

@@ -129,7 +129,7 @@ async fn log_failure(mut response: Response) -> Response {
     response
 }
 
-/// Outside the layers, because it is the same for everybody.
+/// Served outside the layers, because it is the same for everybody.
 async fn favicon() -> ([(HeaderName, &'static str); 2], &'static str) {
     let headers = [
         (CONTENT_TYPE, "image/svg+xml"),
@@ -138,7 +138,7 @@ async fn favicon() -> ([(HeaderName, &'static str); 2], &'static str) {
     (headers, page::MARK)
 }
 
-/// What every page shows around its content.
+/// The frame that every page shows around its content.
 #[derive(Default)]
 struct Visitor {
     name: Option<String>,
@@ -168,8 +168,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Visitor {
     }
 }
 
-/// Says whether the visitor's session was renewed or destroyed less than a minute ago. The browser
-/// may be about to get a newer cookie, so nothing can be saved: a write would be answered with 409.
+/// Returns whether the visitor's session was renewed or destroyed less than a minute ago. The
+/// browser may be about to get a newer cookie, so nothing can be saved: a write would get a 409.
 fn is_over(session: &Session) -> bool {
     matches!(
         session.rejection(),

@@ -1,4 +1,4 @@
-//! The pages. What a visitor has written is a value in `html!`, which escapes it.
+//! The pages. Text from visitors is always a value in `html!`, which escapes it.
 
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -12,7 +12,7 @@ use crate::{
 const STYLE: &str = include_str!("style.css");
 pub(crate) const MARK: &str = include_str!("art/mark.svg");
 
-/// No script runs here, whatever somebody manages to write into a page.
+/// No script runs here, even if somebody manages to inject one.
 const POLICY: &str = "default-src 'self'; script-src 'none'; style-src 'unsafe-inline'; form-action 'self'; \
                       frame-ancestors 'none'; base-uri 'none'";
 
@@ -24,7 +24,7 @@ impl IntoResponse for Page {
     }
 }
 
-/// What the account page tells of a session.
+/// The facts about a session on the account page.
 pub(crate) struct Facts {
     name: String,
     kept: &'static str,
@@ -192,9 +192,9 @@ pub(crate) fn goodbye() -> Page {
     layout("Goodbye", &Visitor::default(), &content)
 }
 
-/// What the account page shows beside its visitor.
+/// The content of the account page.
 pub(crate) struct Account<'a> {
-    /// None where the visit cannot be counted, as the session has ended.
+    /// `None` if the visit cannot be counted, since the session has ended.
     pub(crate) visits: Option<u32>,
     pub(crate) facts: &'a [Facts],
     pub(crate) logins: &'a Markup,

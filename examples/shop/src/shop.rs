@@ -1,4 +1,4 @@
-//! What there is to buy, and the cart it is put into.
+//! The products, and the cart.
 
 use std::collections::BTreeMap;
 
@@ -98,7 +98,7 @@ impl SessionName for Account {
     const NAME: &'static str = "account";
 }
 
-/// The session of what the visitor wants to buy.
+/// The session of the visitor's cart.
 #[derive(Clone, Copy)]
 pub(crate) struct Basket;
 
@@ -106,7 +106,7 @@ impl SessionName for Basket {
     const NAME: &'static str = "cart";
 }
 
-/// The cart of whoever asks.
+/// The cart of the visitor who sends the request.
 pub(crate) type MyCart = Typed<Cart, Basket>;
 
 /// How many of each product the visitor wants. It is kept in one session, as one value.

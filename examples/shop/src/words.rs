@@ -1,11 +1,11 @@
-//! What a person calls a browser and a time.
+//! Names browsers and times as people do.
 
 use std::time::Duration;
 
 pub(crate) const UNKNOWN: &str = "an unknown browser";
 
-/// Says in a few words what sent this `User-Agent`. It is for whoever logged in with it: everybody
-/// can send what he likes, so nothing else may depend on it.
+/// Describes in a few words the program that sent this `User-Agent`, for the user who logged in
+/// with it. Clients can send anything, so nothing else may depend on it.
 pub(crate) fn device(user_agent: &str) -> String {
     let find = |signs: &[(&str, &'static str)]| {
         signs
@@ -20,7 +20,7 @@ pub(crate) fn device(user_agent: &str) -> String {
     }
 }
 
-/// Says how long ago something was, as exactly as one cares.
+/// Describes roughly how long ago something was.
 pub(crate) fn ago(passed: Duration) -> String {
     let minutes = passed.as_secs() / 60;
     let (count, unit) = match minutes {
@@ -32,7 +32,7 @@ pub(crate) fn ago(passed: Duration) -> String {
     format!("{count} {unit}{} ago", if count == 1 { "" } else { "s" })
 }
 
-/// The first that occurs counts: most claim to be Safari, many to be Chrome as well.
+/// The first match counts: most browsers claim to be Safari, and many to be Chrome as well.
 const PROGRAMS: [(&str, &str); 9] = [
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -45,7 +45,7 @@ const PROGRAMS: [(&str, &str); 9] = [
     ("curl/", "curl"),
 ];
 
-/// The first that occurs counts: Android is also a Linux, and an iPhone says that it is like a Mac.
+/// The first match counts: Android is also a Linux, and an iPhone says that it is like a Mac.
 const SYSTEMS: [(&str, &str); 7] = [
     ("Android", "Android"),
     ("iPhone", "iPhone"),
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn browsers_are_told_apart_by_what_only_they_say() {
+    fn browsers_are_recognised_by_their_own_words() {
         for (user_agent, expected) in [
             (
                 "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_said_in_the_largest_unit_that_has_passed() {
+    fn times_use_the_largest_unit_that_has_passed() {
         for (secs, expected) in [
             (0, "just now"),
             (59, "just now"),

@@ -100,7 +100,7 @@ async fn next(news: &mut broadcast::Receiver<News>, session: &Session) -> Option
             Err(RecvError::Lagged(_)) => continue,
             Err(RecvError::Closed) => return None,
         };
-        // Ends that came from elsewhere are found by the next news.
+        // This also finds ends from elsewhere, when the next news comes.
         let is_logged_in = match session.load().await.and_then(|()| session.subject()) {
             Ok(subject) => subject.is_some(),
             Err(error) => {
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_tells_the_news_until_its_visitor_logs_out() {
+    async fn a_stream_sends_news_until_its_visitor_logs_out() {
         let ada = Browser::new(app(Keys::generate().unwrap()));
         let (bob, editor) = (ada.another(), ada.another());
         ada.post("/login", "text/plain", "Ada").await;

@@ -13,7 +13,7 @@ use axum::{
 use silverback::{Clock, Error, Keys, Session, SessionConfig, SessionLayer, store::MemoryStore};
 use tokio::net::TcpListener;
 
-/// The same in production and in tests. Tests pass another store and clock.
+/// Production and tests use the same app. Tests pass another store and clock.
 fn app(config: SessionConfig, clock: Clock) -> Router {
     Router::new()
         .route("/", get(home))
@@ -92,7 +92,7 @@ mod tests {
         }
     }
 
-    /// A logged-in user, without the login page.
+    /// Logs a user in without the login page.
     async fn logged_in() -> Test {
         let test = test();
         let fill = |session: &Session| {
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_session_that_cannot_be_read_is_an_error_and_no_logout() {
+    async fn a_session_that_cannot_be_read_is_an_error_not_a_logout() {
         let Test { ada, store, .. } = logged_in().await;
         store.fail_all(Calls::All);
         assert_eq!(ada.get("/").await.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_login_that_cannot_be_saved_is_none() {
+    async fn a_login_that_cannot_be_saved_does_not_log_in() {
         let Test { ada, store, .. } = test();
         store.fail_next(Calls::Writes);
         let answer = ada.post("/login", "text/plain", "Ada").await;

@@ -56,7 +56,7 @@ impl Visits for Counter {
     }
 }
 
-/// The session of a call, read from its store.
+/// Returns the session of a call, read from its store.
 async fn session<T: Sync>(request: &Request<T>) -> Result<Session, Status> {
     let session = request.extensions().get::<Session>().cloned();
     let session = session.ok_or_else(|| Status::internal("no session layer"))?;
@@ -65,7 +65,7 @@ async fn session<T: Sync>(request: &Request<T>) -> Result<Session, Status> {
 }
 
 /// The code tells the client whether to call again. The log gets the error.
-#[expect(clippy::needless_pass_by_value, reason = "`map_err` passes it so")]
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` passes it by value")]
 fn status(error: Error) -> Status {
     eprintln!("{error:?}");
     Status::new(error.answer().grpc_code().into(), error.client_message())

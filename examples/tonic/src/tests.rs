@@ -13,7 +13,7 @@ use super::{visits::visits_client::VisitsClient, *};
 
 type Client = Browser<SessionService<VisitsServer<Counter>, DefaultResponder>>;
 
-/// A client without a network, whose cookie is kept.
+/// Makes a client without a network, which keeps its cookie.
 fn client(config: SessionConfig) -> Client {
     Browser::new(SessionLayer::new(config).layer(VisitsServer::new(Counter)))
 }
@@ -61,7 +61,7 @@ async fn visits_are_counted_for_each_user_who_is_logged_in() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_down_is_a_status() {
+async fn a_failing_store_is_a_status() {
     let store = FlakyStore::new(MemoryStore::new());
     let keys = Keys::generate().unwrap();
     let ada = client(SessionConfig::new("session", store.clone(), keys));
@@ -76,7 +76,7 @@ async fn a_store_that_is_down_is_a_status() {
     assert_eq!(visit(&ada).await.unwrap(), ("Ada".to_owned(), 1));
 }
 
-/// Starts a server on a port of its own.
+/// Starts a server on its own port.
 async fn serve() -> SocketAddr {
     let config = SessionConfig::new("session", MemoryStore::new(), Keys::generate().unwrap());
     let server = Server::builder()
@@ -104,7 +104,7 @@ async fn over_a_connection_a_client_sends_its_cookie_back_in_the_metadata() {
     assert_eq!(second.into_inner().count, 1);
 }
 
-/// Calls a method as the README does.
+/// Calls a method like the README.
 async fn buf_curl(server: SocketAddr, method: &str, more: &[&str]) -> Output {
     let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/proto");
     let mut command = Command::new("buf");
@@ -116,7 +116,7 @@ async fn buf_curl(server: SocketAddr, method: &str, more: &[&str]) -> Output {
     command.output().await.unwrap()
 }
 
-/// The cookie that a reply sets.
+/// Returns the cookie that a reply sets.
 fn cookie(output: &Output) -> &str {
     let said = str::from_utf8(&output.stderr).unwrap();
     let mut lines = said.lines();

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_added_is_in_the_cart_until_that_is_emptied() {
+    async fn added_items_stay_in_the_cart_until_it_is_emptied() {
         let ada = Browser::new(app(Keys::generate().unwrap()));
         for (item, count) in [("apples", "1 items\n"), ("pears", "2 items\n")] {
             let answer = ada.post(&format!("/add/{item}"), "text/plain", "").await;

@@ -118,7 +118,7 @@ async fn keep_alive(session: &Session) -> Option<(u16, &'static str)> {
     match session.touch().await {
         Ok(()) => None,
         Err(error) if error.kind() == ErrorKind::Gone => end(session).await,
-        // A store that does not answer is no logout: the next look will tell.
+        // A store that does not answer is not a logout. The next check will tell.
         Err(error) => {
             eprintln!("{error:?}");
             None
@@ -126,7 +126,7 @@ async fn keep_alive(session: &Session) -> Option<(u16, &'static str)> {
     }
 }
 
-/// Says why the session has ended, if it has. A renewed session lives on under the browser's new
+/// Returns why the session has ended, if it has. A renewed session lives on under the browser's new
 /// cookie, which a new socket sends.
 async fn end(session: &Session) -> Option<(u16, &'static str)> {
     match session.load().await.and_then(|()| session.subject()) {
@@ -230,9 +230,9 @@ mod tests {
         assert_eq!(close_code(&mut socket).await, OPEN_AGAIN);
     }
 
-    /// As an administrator's console does, without telling this server.
+    /// An administrator's console ends the session without telling this server.
     #[tokio::test]
-    async fn an_end_that_came_from_elsewhere_closes_the_socket() {
+    async fn an_end_from_elsewhere_closes_the_socket() {
         let test = test(Duration::from_millis(10)).await;
         log_in(&test).await;
         let mut socket = open(&test).await.unwrap();

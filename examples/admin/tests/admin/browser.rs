@@ -14,11 +14,11 @@ const AGENTS: [&str; 3] = [
     "",
 ];
 
-/// A site that is served, and a browser.
+/// A running site, and a browser.
 struct Scene {
     url: String,
     browser: Browser,
-    /// It ends with its browsers.
+    /// Dropped last, since it ends its browsers.
     _driver: Driver,
 }
 
@@ -65,7 +65,7 @@ impl Scene {
         self.visit("/admin?user=ada").await;
         look("a user").await;
         self.browser.click("summary").await;
-        look("a user of whom all is about to end").await;
+        look("a user whose sessions are about to end").await;
         let long = "Wolfeschlegelsteinhausenbergerdorffwelch".repeat(2);
         self.visit(&format!("/admin?user={long}")).await;
         look("nobody").await;

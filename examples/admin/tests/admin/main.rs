@@ -21,7 +21,7 @@ use silverback::{Clock, Key, Keys, MemoryStore, SessionConfig, SessionLayer, Tim
 const PASSWORD: &str = "correct horse";
 const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-/// A hash takes a core for a while.
+/// Hashed once, since it keeps a core busy for a while.
 static HASH: LazyLock<String> = LazyLock::new(|| {
     let hash = Argon2::default().hash_password(PASSWORD.as_bytes());
     hash.unwrap().to_string()
@@ -35,7 +35,7 @@ fn settings() -> Settings {
     settings
 }
 
-/// A site with the page, and what the tests do behind its back.
+/// A site with the page, and the parts that the tests use directly.
 struct Stage {
     app: Router,
     config: SessionConfig,

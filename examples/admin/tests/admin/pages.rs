@@ -1,4 +1,4 @@
-//! What the page does and refuses to do, in process.
+//! What the page does and refuses to do, tested in process.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ impl Stage {
     }
 }
 
-/// The first value between the two.
+/// Returns the first text between the two.
 fn between<'a>(page: &'a Page, before: &str, after: &str) -> &'a str {
     let (_, rest) = page.text().split_once(before).unwrap();
     rest.split_once(after).unwrap().0
@@ -60,7 +60,7 @@ async fn hello(user: &Browser<Router>) -> String {
 }
 
 #[tokio::test]
-async fn there_is_no_page_unless_it_is_on_and_has_a_password() {
+async fn the_page_exists_only_if_it_is_on_and_has_a_password() {
     let mut without_password = settings();
     without_password.password_hash = None;
     let mut off = settings();
@@ -90,7 +90,7 @@ fn mistakes_in_the_settings_show_at_start_up() {
 }
 
 #[tokio::test]
-async fn strangers_see_the_login_alone() {
+async fn strangers_see_only_the_login() {
     let stage = stage();
     stage.user("ada", "phone").await;
     let stranger = stage.visitor();
@@ -139,7 +139,7 @@ async fn a_user_is_found_and_one_session_of_theirs_is_ended() {
     let page = admin.get("/admin?user=ada").await;
     assert!(page.text().contains("phone") && page.text().contains("laptop"));
     assert!(!page.text().contains("tablet"));
-    // Both were used last now, so either may come first.
+    // Both were last used now, so either may come first.
     let [session, csrf] = [
         between(&page, r#"name="session" value=""#, "\""),
         csrf(&page),
@@ -190,7 +190,7 @@ async fn all_sessions_of_a_user_are_ended() {
 }
 
 #[tokio::test]
-async fn forms_count_from_the_page_and_with_its_token_alone() {
+async fn forms_count_only_from_the_page_and_with_its_token() {
     let stage = stage();
     let user = stage.user("ada", "phone").await;
     let (admin, other) = (stage.administrator().await, stage.administrator().await);
@@ -232,7 +232,7 @@ async fn an_administrator_is_logged_out_by_a_click_or_by_ten_idle_minutes() {
 }
 
 #[tokio::test]
-async fn the_cookie_is_sent_to_the_page_alone() {
+async fn the_cookie_is_sent_only_to_the_page() {
     let stage = stage();
     let login = stage
         .visitor()
@@ -293,7 +293,7 @@ async fn refusals_of_the_last_hour_are_counted_by_reason() {
     assert!(page.text().contains("<code>malformed</code>"));
     assert!(!page.text().contains("forged"), "a cookie is not shown");
     stage.clock.advance(Duration::from_secs(3_300));
-    assert_eq!(refused().await, "2", "of the first minute nothing is left");
+    assert_eq!(refused().await, "2", "the first minute is over an hour ago");
     forge(1).await;
-    assert_eq!(refused().await, "3", "nor in its place");
+    assert_eq!(refused().await, "3", "its place is used again");
 }

@@ -1,4 +1,4 @@
-//! What a browser makes of the cookies: forms, tabs, and its own end.
+//! How a browser handles the cookies: with forms, in tabs, and when it is closed.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ impl Desk {
         Some(Self { driver, shop })
     }
 
-    /// Opens a browser, with the profile that the last one has left.
+    /// Opens a browser, with the profile of the previous one.
     pub(crate) async fn open(&self) -> Visitor<'_> {
         Visitor {
             browser: self.driver.browser().await,
@@ -63,7 +63,7 @@ impl Visitor<'_> {
         self.browser.text("h1").await
     }
 
-    /// The flash messages of the page, also those that have faded.
+    /// Returns the flash messages of the page, even those that have faded.
     async fn messages(&self) -> Vec<String> {
         self.browser.texts(".toast").await
     }
@@ -73,7 +73,7 @@ impl Visitor<'_> {
         self.browser.text(&format!("#quantity-{product}")).await
     }
 
-    /// Begins to add a product many times at once, and does not wait.
+    /// Starts adding a product many times at once, and does not wait.
     async fn begin_to_add(&self, times: u32, product: &str) {
         let add = format!(
             "fetch('/cart/{product}/add', {{ method: 'POST' }}).then(answer => answer.status)"
@@ -170,8 +170,8 @@ async fn heading_after_restart(remember: bool) -> Option<String> {
     Some(visitor.heading().await)
 }
 
-/// The cart has ended with its file. The account is whole in the copy, but the server knows that it
-/// has ended.
+/// The cart ended with its file. The copied cookie still holds the account, but the server knows
+/// that it has ended.
 #[tokio::test]
 async fn cookies_replayed_after_logout_bring_back_nothing() {
     let Some(desk) = Desk::start().await else {
@@ -274,7 +274,7 @@ async fn a_browser_that_was_logged_out_from_elsewhere_shows_it_on_its_next_page(
     );
 }
 
-/// To Chromium, localhost is as good as HTTPS: it takes `Secure` and the prefix `__Host-`.
+/// Chromium trusts localhost like HTTPS: it accepts `Secure` and the prefix `__Host-` there.
 #[tokio::test]
 async fn the_default_cookie_works_on_localhost() {
     let Some(desk) = Desk::start().await else {

@@ -1,4 +1,4 @@
-//! What goes over the wire: headers, cookies and pages, with curl's cookie jar for a browser's.
+//! Headers, cookies and pages on the wire, with curl's cookie jar in place of a browser's.
 
 use std::{path::PathBuf, process::Command, sync::Arc, thread};
 
@@ -30,7 +30,7 @@ impl Curl {
         require("curl").then(|| Self::of(&Arc::new(Shop::start())))
     }
 
-    /// A visitor of a shop that others visit as well.
+    /// Makes a visitor of a shop that others visit as well.
     pub(crate) fn of(shop: &Arc<Shop>) -> Self {
         Self {
             shop: Arc::clone(shop),
@@ -38,7 +38,7 @@ impl Curl {
         }
     }
 
-    /// The same visitor after a restart of the shop, which is nobody else's.
+    /// Restarts the shop, which must have no other visitors.
     fn restart(self) -> Self {
         let shop = Arc::into_inner(self.shop).unwrap().restart();
         Self {
@@ -51,7 +51,7 @@ impl Curl {
         self.directory.path().join("jar")
     }
 
-    /// The cookie of this name that is in the jar.
+    /// Returns the cookie of this name in the jar.
     fn cookie(&self, name: &str) -> Option<String> {
         let jar = std::fs::read_to_string(self.jar()).unwrap_or_default();
         let cookies = jar.lines().map(|line| line.split('\t').collect::<Vec<_>>());
@@ -78,7 +78,7 @@ impl Curl {
         self.run("/login", &arguments)
     }
 
-    /// Logs in as a browser that calls itself so.
+    /// Logs in with a browser of this `User-Agent`.
     fn log_in_from(&self, user_agent: &str, name: &str) {
         self.run(
             "/login",
@@ -92,12 +92,12 @@ impl Curl {
         .redirects_to("/account");
     }
 
-    /// The devices on the account page.
+    /// Returns the devices on the account page.
     fn devices(&self) -> Vec<String> {
         self.get("/account").all_between("<h3>", "</h3>")
     }
 
-    /// The addresses of the buttons that end other sessions.
+    /// Returns the paths of the buttons that end other sessions.
     fn ends(&self) -> Vec<String> {
         let forms = self
             .get("/account")
@@ -132,7 +132,7 @@ impl Curl {
         Answer::of(program().args(["--request", "POST", "--cookie", &cookie, &url]))
     }
 
-    /// As somebody who has nothing but this cookie.
+    /// Requests a page with only this cookie.
     fn get_with(&self, path: &str, name: &str, value: &str) -> Answer {
         Answer::of(program().args(["--cookie", &format!("{name}={value}"), &self.shop.url(path)]))
     }
@@ -167,12 +167,12 @@ impl Answer {
             .collect()
     }
 
-    /// The flash messages.
+    /// Returns the flash messages.
     fn messages(&self) -> Vec<String> {
         self.all_between(r#"<p class="toast">"#, "</p>")
     }
 
-    /// The `Set-Cookie` of this name.
+    /// Returns the `Set-Cookie` of this name.
     fn set_cookie(&self, name: &str) -> Option<&str> {
         let start = format!("set-cookie: {name}=");
         self.headers
@@ -225,7 +225,7 @@ fn a_login_leads_to_the_account_and_is_greeted_once() {
 }
 
 #[test]
-fn what_is_added_is_in_the_cart_and_said_once() {
+fn an_added_product_is_in_the_cart_and_announced_once() {
     let Some(curl) = Curl::start() else { return };
     for _ in 0..2 {
         curl.post("/cart/fern/add").redirects_to("/#fern");
@@ -320,8 +320,8 @@ fn logging_out_asks_the_browser_to_remove_both_cookies() {
     }
 }
 
-/// All in one run, without a jar: of several cookies that one answer removes, curl 7.88 finds all
-/// but the last in its file again.
+/// A single run without a jar, because curl 7.88 keeps all but the last of several cookies that one
+/// answer removes in its file.
 #[test]
 fn after_logout_neither_cookie_is_sent() {
     let Some(curl) = Curl::start() else { return };
@@ -397,10 +397,9 @@ fn a_cart_cookie_from_before_the_login_opens_nothing_after_it() {
     curl.get("/cart").quantity_is("fern", 1);
 }
 
-/// The cookie is the whole session, but what has ended is remembered on the server, where a restart
-/// finds it.
+/// The cookie holds the whole session, but the server remembers the end, even after a restart.
 #[test]
-fn a_copied_account_cookie_is_worth_nothing_after_logout() {
+fn a_copied_account_cookie_is_worthless_after_logout() {
     let Some(mut curl) = Curl::start() else {
         return;
     };
@@ -436,7 +435,7 @@ fn an_account_cookie_from_before_the_login_opens_nothing_after_it() {
 }
 
 #[test]
-fn a_user_sees_his_two_browsers_and_logs_out_one_from_the_other() {
+fn a_user_sees_both_browsers_and_logs_out_one_from_the_other() {
     let Some(laptop) = Curl::start() else { return };
     let phone = Curl::of(&laptop.shop);
     laptop.log_in_from(FIREFOX, "Ada");
@@ -570,7 +569,7 @@ fn nobody_ends_the_session_of_another() {
 }
 
 #[test]
-fn who_has_logged_out_or_logged_in_again_is_not_listed_twice() {
+fn a_login_that_is_repeated_or_ended_is_not_listed_twice() {
     let Some(laptop) = Curl::start() else { return };
     let phone = Curl::of(&laptop.shop);
     laptop.log_in_from(FIREFOX, "Ada");
@@ -587,7 +586,7 @@ fn who_has_logged_out_or_logged_in_again_is_not_listed_twice() {
 }
 
 #[test]
-fn a_browser_that_calls_itself_something_else_is_listed_as_unknown() {
+fn an_unrecognised_browser_is_listed_as_unknown() {
     let Some(curl) = Curl::start() else { return };
     curl.log_in_from("<script>alert(1)</script>", "Ada");
     assert_eq!(curl.devices(), ["an unknown browser"]);
@@ -612,7 +611,7 @@ fn a_forged_cookie_is_an_empty_session() {
 }
 
 #[test]
-fn rotating_the_keys_logs_nobody_out_and_issues_the_old_cookies_anew() {
+fn rotating_the_keys_logs_nobody_out_and_reissues_old_cookies() {
     let Some(curl) = Curl::start() else { return };
     curl.log_in("Ada", true);
     curl.post("/cart/fern/add");
@@ -672,7 +671,7 @@ fn a_restart_of_the_server_keeps_login_and_cart() {
 }
 
 #[test]
-fn a_form_of_another_site_is_refused_before_it_logs_anybody_in() {
+fn a_form_from_another_site_is_refused_before_it_logs_anybody_in() {
     let Some(curl) = Curl::start() else { return };
     let post = |header: &str| curl.run("/login", &["--header", header, "--data", "name=Mallory"]);
     for header in ["sec-fetch-site: cross-site", "origin: https://evil.example"] {
@@ -684,7 +683,7 @@ fn a_form_of_another_site_is_refused_before_it_logs_anybody_in() {
 }
 
 #[test]
-fn the_icon_is_there_and_takes_no_session() {
+fn the_icon_is_served_without_a_session() {
     let Some(curl) = Curl::start() else { return };
     curl.log_in("Ada", false);
     let icon = curl.get("/favicon.ico");

@@ -4,7 +4,7 @@ use example_kit::axe;
 
 use crate::browser::{Desk, Visitor};
 
-/// The longest name that the shop takes.
+/// The longest name that the shop accepts.
 const NAME: &str = "Wolfeschlegelsteinhausenbergerdorffwelch";
 
 /// Visits every page in each of its states, and calls `look` there.

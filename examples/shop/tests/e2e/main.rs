@@ -1,7 +1,7 @@
 //! The shop as its visitors see it: through `curl` with a cookie jar, and through a browser.
 //!
-//! They take `curl`, `chromium` and `chromedriver`, and axe-core in the file that `AXE` names; see
-//! `examples/kit` for what happens without.
+//! The tests need `curl`, `chromium` and `chromedriver`, and axe-core in the file that `AXE` names.
+//! `examples/kit` says what happens without them.
 
 #![allow(
     clippy::unwrap_used,

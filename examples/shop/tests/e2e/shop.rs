@@ -1,4 +1,4 @@
-//! The shop as a process of its own.
+//! The shop in its own process.
 
 use std::{
     io::BufReader,
@@ -10,10 +10,10 @@ use tempfile::TempDir;
 
 use crate::KEY;
 
-/// A running shop; it is killed when this is dropped.
+/// A running shop. It is killed when this is dropped.
 pub(crate) struct Shop {
     process: Child,
-    /// Kept open, as a process that cannot print may fail.
+    /// Kept open, since a process that cannot print may fail.
     _output: BufReader<ChildStdout>,
     url: String,
     directory: TempDir,

@@ -21,7 +21,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Whether it has a point to be drawn.
+    /// Returns whether the line has a point to draw.
     pub(crate) fn shows(&self) -> bool {
         self.points.iter().any(|point| point.1.is_finite())
     }
@@ -30,9 +30,9 @@ impl Line {
 const COLUMNS: usize = 3;
 const WIDTH: u32 = 400;
 const HEIGHT: u32 = 236;
-/// Below each panel, for its legend.
+/// The height of the legend below each panel.
 const LEGEND: u32 = 42;
-/// Of Okabe and Ito, who made them to be told apart by everybody.
+/// The colours of Okabe and Ito, which people with colour blindness can tell apart, too.
 const COLORS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -86,7 +86,7 @@ fn draw_chart(chart: &Chart, length: f64, area: &Area<'_>) -> Result<(), Failure
         .draw()
         .map_err(text)?;
     for (line, color) in chart.lines.iter().zip(COLORS.into_iter().cycle()) {
-        // A quantile of nothing is no number: the line has a gap.
+        // A quantile of no values is NaN. The line has a gap there.
         let parts = line.points.split(|point| !point.1.is_finite());
         for part in parts.filter(|part| !part.is_empty()) {
             let series = LineSeries::new(part.iter().copied(), color.stroke_width(2));
@@ -109,7 +109,7 @@ fn tick(unit: &str, value: f64) -> String {
     }
 }
 
-/// Names side by side, in as many rows as they take.
+/// Draws the names side by side, in as many rows as they need.
 fn draw_legend(chart: &Chart, area: &Area<'_>) -> Result<(), Failure> {
     let (mut x, mut y) = (20, 8);
     let style = ("sans-serif", 12)
@@ -132,7 +132,7 @@ fn draw_legend(chart: &Chart, area: &Area<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Errors of a drawing hold what it was drawn on.
+/// Turns an error into text, since drawing errors borrow the drawing area.
 fn text(error: impl Error) -> Failure {
     error.to_string().into()
 }

@@ -1,13 +1,13 @@
-//! Draws what the dashboard shows while servers, their store and connections are killed: it runs the
-//! example `cluster` under a Prometheus, asks it what the panels ask, and draws the answers. The
-//! drawing is not Grafana's.
+//! Draws what the dashboard shows while servers, their store and connections are killed. It runs
+//! the example `cluster` under a Prometheus, sends the queries of the panels, and draws the answers
+//! itself, without Grafana.
 //!
 //! ```text
 //! cargo build -p example-cluster -p example-prometheus
 //! target/debug/picture examples/prometheus/dashboard.svg
 //! ```
 //!
-//! It takes `prometheus` and `promtool`, and what the example `cluster` takes.
+//! It needs `prometheus` and `promtool`, and the programs that the example `cluster` needs.
 
 mod draw;
 
@@ -33,10 +33,10 @@ type Failure = Box<dyn Error>;
 /// How long the cluster is under load, in seconds.
 const LENGTH: u32 = 60;
 
-/// Over how many seconds rates are taken: four times as long as between two scrapes.
+/// The window of rates in seconds: four times the interval of scrapes.
 const RATE: u32 = 4;
 
-/// What there is nothing to show of: the cluster has no store in memory.
+/// Panels that stay empty, since the cluster has no store in memory.
 const EMPTY: &[&str] = &["Evictions"];
 
 fn main() -> Result<(), Failure> {
@@ -62,7 +62,7 @@ fn main() -> Result<(), Failure> {
     draw::draw(&charts, times.1 - times.0, &PathBuf::from(path))
 }
 
-/// Runs the cluster. Returns the Prometheus that has watched it, and from when to when.
+/// Runs the cluster. Returns the Prometheus that watched it, and the start and end of the run.
 fn watch_cluster(folder: &Path) -> Result<(Prometheus, (f64, f64)), Failure> {
     let program = env::current_exe()?.with_file_name("example-cluster");
     let mut cluster = Command::new(program)
@@ -75,7 +75,7 @@ fn watch_cluster(folder: &Path) -> Result<(Prometheus, (f64, f64)), Failure> {
         ])
         .stdout(Stdio::piped())
         .spawn()?;
-    let output = cluster.stdout.take().ok_or("it has an output")?;
+    let output = cluster.stdout.take().ok_or("the cluster has no output")?;
     let (mut prometheus, mut start) = (None, 0.0);
     for line in BufReader::new(output).lines() {
         let line = line?;
@@ -86,11 +86,11 @@ fn watch_cluster(folder: &Path) -> Result<(Prometheus, (f64, f64)), Failure> {
         }
     }
     cluster.wait()?;
-    let prometheus = prometheus.ok_or("the cluster did not say where its metrics are")?;
+    let prometheus = prometheus.ok_or("the cluster did not print the address of its metrics")?;
     Ok((prometheus, (start, (start + f64::from(LENGTH)).min(now()))))
 }
 
-/// The time in seconds, as Prometheus takes it.
+/// Returns the time in seconds, as Prometheus expects it.
 fn now() -> f64 {
     Clock::system().now().as_secs() as f64
 }
@@ -105,13 +105,13 @@ impl Drop for Prometheus {
     fn drop(&mut self) {
         let killed = self.process.kill().and_then(|()| self.process.wait());
         if let Err(error) = killed {
-            println!("Prometheus goes on: {error}");
+            println!("Prometheus keeps running: {error}");
         }
     }
 }
 
 impl Prometheus {
-    /// Starts one that looks each second at what these addresses export.
+    /// Starts a Prometheus that scrapes these addresses each second.
     fn start(folder: &Path, addresses: &str) -> Result<Self, Failure> {
         let hosts = addresses.split_whitespace().filter_map(|word| {
             let host = word.strip_prefix("http://")?;
@@ -138,7 +138,7 @@ impl Prometheus {
         Ok(Self { process, url })
     }
 
-    /// Returns a line for each time series of the answer, by the seconds since the start.
+    /// Returns a line for each time series of the answer, with its times counted from the start.
     fn ask(&self, query: &Query, (start, end): (f64, f64)) -> Result<Vec<Line>, Failure> {
         let output = Command::new("promtool")
             .args(["query", "range", "--format=json", "--step=1s"])
