@@ -1,4 +1,4 @@
-//! Handles that are kept beyond their response, as in a WebSocket or a task.
+//! Handles that outlive their response, as in a WebSocket or a task.
 
 use http::{Request, Response};
 use silverback::{ErrorKind, Session};
@@ -45,7 +45,7 @@ async fn writes_are_errors() {
                 session
             })
             .await;
-        assert_eq!(late.get("n").unwrap(), Some(1), "reading goes on");
+        assert_eq!(late.get("n").unwrap(), Some(1), "reads still work");
         for refused in [
             late.insert("n", 2),
             late.clear(),
@@ -66,9 +66,9 @@ async fn writes_are_errors() {
     }
 }
 
-/// What the response saved is done: its closures live no longer.
+/// The closures of saved changes are dropped with the commit.
 #[tokio::test]
-async fn what_was_saved_is_let_go() {
+async fn saved_closures_are_dropped() {
     for kind in Kind::SIMPLE {
         let world = kind.world();
         let held = Arc::new(());
@@ -109,7 +109,7 @@ async fn it_loads_and_saves_by_itself() {
     assert_eq!(
         socket.get("other").unwrap(),
         Some(true),
-        "what other requests did is seen"
+        "it sees the changes of other requests"
     );
     socket.update("n", |n: &mut u8| *n += 1).unwrap();
     socket.save().await.unwrap();
@@ -189,7 +189,7 @@ async fn a_session_in_a_cookie_cannot_be_saved() {
     assert_eq!(error.kind(), ErrorKind::AlreadyCommitted);
 }
 
-/// Only the response could have ended a session that is in its cookie alone.
+/// Only the response could have ended a session that is only in its cookie.
 #[tokio::test]
 async fn a_session_in_a_cookie_cannot_be_ended() {
     let world = Kind::Cookie.world();
@@ -217,9 +217,9 @@ async fn a_session_that_has_outgrown_its_cookie_ends() {
     assert_eq!(world.get::<String>(jar, "large").await, None);
 }
 
-/// The browser has it in the cookie that came, and not as it was to be.
+/// The browser still has the old cookie, without the failed change.
 #[tokio::test]
-async fn what_could_not_be_saved_is_not_in_the_cookie() {
+async fn a_failed_change_is_not_in_the_cookie() {
     for kind in [Kind::Revocable, Kind::RemoteRevocable] {
         let world = kind.world();
         let jar = &mut world.logged_in("ada", "laptop").await;
@@ -236,7 +236,7 @@ async fn what_could_not_be_saved_is_not_in_the_cookie() {
     }
 }
 
-/// What has ended is remembered first; its record goes then.
+/// The end is remembered before the record is removed.
 #[tokio::test]
 async fn it_sees_a_logout_that_was_cut_off() {
     let world = Kind::RevocableOverflow.world();

@@ -1,4 +1,4 @@
-//! Which status an error gets.
+//! The status of the response to an error.
 
 use http::{Method, Request, Response, StatusCode, header};
 use silverback::{Session, SessionLayer};
@@ -9,7 +9,7 @@ use crate::support::{
     scripted::{Before, Create, Fail, Load, Update},
 };
 
-/// The response to a request of this method and content type, whose handler adds to the session.
+/// The response to a request with this method and content type, whose handler changes the session.
 async fn add(
     world: &World,
     jar: &Jar,
@@ -32,7 +32,7 @@ async fn add(
         .1
 }
 
-fn told(response: &Response<String>) -> (u16, Option<&str>, Option<&str>) {
+fn summary(response: &Response<String>) -> (u16, Option<&str>, Option<&str>) {
     let field = |name: &str| response.headers().get(name)?.to_str().ok();
     (
         response.status().as_u16(),
@@ -58,41 +58,41 @@ async fn a_failed_save_invites_no_second_order() {
             let retry = is_safe(&method).then_some("1");
             let fail = async || world.records().at(Before, calls, Fail);
             let response = add(&world, jar, (method.clone(), HTML), fail).await;
-            assert_eq!(told(&response), (503, retry, None), "{method}");
+            assert_eq!(summary(&response), (503, retry, None), "{method}");
         }
         let fail = async || world.records().at(Before, calls, Fail);
         let response = add(&world, jar, (Method::POST, GRPC), fail).await;
-        assert_eq!(told(&response), (200, None, Some("13")));
+        assert_eq!(summary(&response), (200, None, Some("13")));
     }
 }
 
 #[tokio::test]
-async fn what_ended_meanwhile_is_a_conflict() {
+async fn a_session_that_ended_meanwhile_is_a_conflict() {
     for (kind, expected) in [(HTML, (409, None, None)), (GRPC, (200, None, Some("10")))] {
         let world = Kind::Remote.world();
         let mut jar = Jar::default();
         world.put(&mut jar, "n", 1).await;
         let end = async || drop(world.destroy(&mut jar.clone()).await);
         let response = add(&world, &jar, (Method::POST, kind), end).await;
-        assert_eq!(told(&response), expected);
+        assert_eq!(summary(&response), expected);
     }
 }
 
 #[tokio::test]
-async fn what_can_never_be_saved_is_an_error_of_the_server() {
+async fn a_change_that_can_never_be_saved_is_a_server_error() {
     let world = Kind::Cookie.world();
     for (kind, expected) in [(HTML, (500, None, None)), (GRPC, (200, None, Some("13")))] {
         let mut request = Request::post("/").body(()).unwrap();
         let kind = header::HeaderValue::from_static(kind);
         request.headers_mut().insert(header::CONTENT_TYPE, kind);
-        // A layer outside has a session of this name.
+        // An outer layer has a session of this name.
         let inner = SessionLayer::new(Kind::Cookie.config(&world.stores, crate::support::keys()));
         let service = inner.layer(service_fn(async |request: Request<()>| {
             request.extensions().get::<Session>().unwrap().renew();
             Ok::<_, std::convert::Infallible>(Response::<String>::default())
         }));
         let response = world.layer.layer(service).oneshot(request).await.unwrap();
-        assert_eq!(told(&response), expected);
+        assert_eq!(summary(&response), expected);
     }
 }
 

@@ -1,4 +1,4 @@
-//! When a visitor has last proved who they are.
+//! The time at which a visitor last proved who they are.
 
 use http::StatusCode;
 use silverback::{Session, Timestamp};
@@ -22,7 +22,7 @@ async fn authenticated(world: &World, jar: &mut Jar) -> Option<Timestamp> {
 }
 
 #[tokio::test]
-async fn a_renewal_says_when() {
+async fn a_renewal_sets_the_time() {
     for kind in KINDS {
         let world = kind.world();
         let jar = &mut Jar::default();
@@ -67,7 +67,7 @@ async fn a_renewal_before_the_session_is_loaded_counts() {
     }
 }
 
-/// The values of a login that failed are not kept either.
+/// The values of a failed login are not kept either.
 #[tokio::test]
 async fn a_login_that_fails_has_authenticated_nobody() {
     for kind in KINDS {
@@ -88,7 +88,7 @@ async fn a_login_that_fails_has_authenticated_nobody() {
 }
 
 #[tokio::test]
-async fn it_goes_along_between_cookie_and_record() {
+async fn it_moves_with_the_session_between_cookie_and_record() {
     for kind in Kind::OVERFLOWING {
         let world = kind.world();
         let jar = &mut Jar::default();

@@ -29,7 +29,7 @@ impl SessionData for Cart {
     const KEY: &'static str = "cart";
 }
 
-/// The session that the cart is in.
+/// The session that holds the cart.
 #[derive(Clone, Copy)]
 struct Shopping;
 
@@ -108,7 +108,7 @@ async fn check_out(sessions: Sessions) -> Result<Redirect, Error> {
     Ok(Redirect::to("/"))
 }
 
-/// Sends a request with the cookies so far and returns status and text.
+/// Sends a request with the cookies so far, and returns the status and the text.
 async fn send(
     app: &Router,
     cookies: &mut Vec<String>,
@@ -137,7 +137,7 @@ async fn send(
 }
 
 #[tokio::test]
-async fn extractors_load_what_they_give() {
+async fn extractors_load_their_sessions() {
     let (app, jar) = (app(&Scripted::default()), &mut Vec::new());
     assert_eq!(send(&app, jar, "GET", "/who").await.1, "new");
     assert_eq!(send(&app, jar, "GET", "/visit").await.1, "1");
@@ -158,7 +158,7 @@ async fn extractors_load_what_they_give() {
 }
 
 #[tokio::test]
-async fn an_error_answers_a_status() {
+async fn an_error_becomes_a_status() {
     let remote = Scripted::default();
     let (app, jar) = (app(&remote), &mut Vec::new());
     let (response, text) = send(&app, jar, "GET", "/error").await;
@@ -190,7 +190,7 @@ async fn an_error_answers_a_status() {
     assert_eq!(
         send(&app, jar, "GET", "/visit").await.1,
         "1",
-        "the other session works on"
+        "the other session still works"
     );
 }
 
@@ -245,7 +245,7 @@ impl SessionName for Account {
     const NAME: &'static str = "account";
 }
 
-/// Nobody configures it.
+/// A session that no layer configures.
 #[derive(Clone, Copy)]
 struct Unknown;
 
@@ -253,7 +253,7 @@ impl SessionName for Unknown {
     const NAME: &'static str = "unknown";
 }
 
-/// The account is outside, and a layer for the cart is between it and the handlers.
+/// An outer layer for the account, and an inner layer for the cart.
 fn nested() -> Router {
     let log_in = async |account: SessionOf<Account>, flashes: Flashes<Account>| {
         account.insert("user", "ada")?;

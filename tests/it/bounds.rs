@@ -1,4 +1,4 @@
-//! What the types ask for, and what they can be sent to. It compiles, or it does not.
+//! The trait bounds and auto traits of the public types, checked by the compiler.
 
 use std::{convert::Infallible, marker::PhantomData, rc::Rc};
 
@@ -14,7 +14,7 @@ use crate::support::keys;
 
 fn shared<T: Send + Sync + 'static>() {}
 
-/// A value that stays on its thread.
+/// A value that cannot leave its thread.
 #[derive(Default, Deserialize, Serialize)]
 struct OfOneThread(PhantomData<Rc<()>>);
 

@@ -1,4 +1,4 @@
-//! Settings bound what there is already, and no time that is written down goes beyond them.
+//! Lifetime settings apply to existing sessions, and no stored time exceeds them.
 
 use silverback::{
     Keys, Rejection, Session, SessionConfig, SessionLayer,
@@ -34,7 +34,7 @@ async fn cookies_follow_a_shorter_idle_timeout() {
     }
 }
 
-/// What a visitor was granted is cut when the bound is lowered.
+/// A lowered bound cuts the time that a visitor was granted.
 #[tokio::test]
 async fn remembered_sessions_follow_a_lower_bound() {
     for kind in [Kind::Cookie, Kind::Revocable, Kind::Overflow, Kind::Memory] {
@@ -60,7 +60,7 @@ async fn remembered_sessions_follow_a_lower_bound() {
     }
 }
 
-/// A visitor has what was granted, and no more when the bound is raised.
+/// A raised bound does not extend the time that a visitor was granted.
 #[tokio::test]
 async fn a_wish_stays_cut_when_the_bound_is_raised() {
     for kind in [Kind::Cookie, Kind::Memory] {
@@ -82,7 +82,7 @@ async fn a_wish_stays_cut_when_the_bound_is_raised() {
     }
 }
 
-/// After a backup was restored.
+/// As after a backup is restored.
 #[tokio::test]
 async fn sessions_made_before_a_time_are_refused() {
     for kind in [
@@ -118,9 +118,9 @@ async fn sessions_made_before_a_time_are_refused() {
     }
 }
 
-/// A browser keeps no cookie for longer than the session can live.
+/// A browser keeps no cookie longer than the session can live.
 #[tokio::test]
-async fn max_age_is_no_longer_than_what_is_left() {
+async fn max_age_never_exceeds_the_remaining_lifetime() {
     for kind in Kind::PLAIN {
         let world = kind.with(|config| {
             let config = config.max_age(7 * DAY).idle_timeout(7 * DAY);
@@ -143,7 +143,7 @@ async fn max_age_is_no_longer_than_what_is_left() {
     }
 }
 
-/// A store need not keep what nobody can open any more.
+/// A store need not keep a record that nobody can open.
 #[tokio::test]
 async fn a_record_ends_with_its_session() {
     let world = Kind::Memory.with(|config| {

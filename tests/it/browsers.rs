@@ -1,4 +1,4 @@
-//! Browsers of `testing`, in front of services.
+//! The `Browser` of `testing`, in front of services.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::support::{
     set_cookies,
 };
 
-/// Counts visits at `/`, renews at `/renew`, logs out at `/out`, and goes to `/` from elsewhere.
+/// Counts visits at `/`, renews at `/renew`, logs out at `/out`, and redirects other paths to `/`.
 async fn serve<B>(request: Request<B>) -> Result<Response<String>, Infallible> {
     let session = request.extensions().get::<Session>().unwrap();
     session.load().await.unwrap();
@@ -45,7 +45,7 @@ fn layer(config: &SessionConfig, clock: &Clock) -> SessionLayer {
     SessionLayer::new(config.clone()).clock(clock.clone())
 }
 
-/// A browser at a site of this kind, the site's settings and its stores.
+/// A browser of a site of this kind, with the site's settings and stores.
 macro_rules! site {
     ($kind:expr) => {{
         let stores = Stores::new();
@@ -65,7 +65,7 @@ const KINDS: [Kind; 5] = [
 ];
 
 #[tokio::test]
-async fn a_visitor_is_known_by_the_jar() {
+async fn the_jar_identifies_a_visitor() {
     for kind in KINDS {
         let (ada, _, _) = site!(kind);
         let (tab, bob) = (ada.clone(), ada.another());
@@ -85,7 +85,7 @@ async fn a_visitor_is_known_by_the_jar() {
 }
 
 #[tokio::test]
-async fn redirects_are_followed_when_they_are_asked_for() {
+async fn redirects_are_followed_on_request() {
     let (ada, _, _) = site!(Kind::Cookie);
     let answer = ada.post("/login", "text/plain", "secret").await;
     assert_eq!(answer.status(), StatusCode::SEE_OTHER);
@@ -94,7 +94,7 @@ async fn redirects_are_followed_when_they_are_asked_for() {
 }
 
 #[tokio::test]
-async fn only_a_root_or_a_whole_address_is_a_location() {
+async fn only_an_absolute_path_or_url_is_a_location() {
     for (location, is_one) in [
         ("/x?y", true),
         ("https://example.com/x", true),
@@ -112,7 +112,7 @@ async fn only_a_root_or_a_whole_address_is_a_location() {
 }
 
 #[tokio::test]
-async fn a_seeded_session_is_there_and_shows_what_became_of_it() {
+async fn a_seeded_session_exists_and_can_be_inspected_later() {
     for kind in KINDS {
         let (ada, config, _) = site!(kind);
         let seed = |session: &Session| session.insert("n", 40);
@@ -137,7 +137,7 @@ async fn a_seeded_session_is_there_and_shows_what_became_of_it() {
 }
 
 #[tokio::test]
-async fn what_a_seed_needs_of_the_server_is_done() {
+async fn a_seed_does_all_that_the_server_would() {
     for kind in Kind::WITH_SUBJECTS {
         let (ada, config, stores) = site!(kind);
         let log_in = |session: &Session| session.set_subject("ada", "laptop");
@@ -169,7 +169,7 @@ async fn a_failed_seed_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn cookies_and_sessions_go_by_one_clock() {
+async fn cookies_and_sessions_share_one_clock() {
     let clock = Clock::manual(START);
     let config = SessionConfig::cookie("s", keys()).max_age(HOUR);
     let service = layer(&config, &clock).layer(service_fn(serve));
@@ -229,7 +229,7 @@ async fn it_is_a_service_itself() {
 }
 
 #[tokio::test]
-async fn a_request_may_have_cookies_of_its_own() {
+async fn a_request_may_have_its_own_cookies() {
     let echo = service_fn(async |request: Request<()>| {
         let cookies = request.headers().get_all(header::COOKIE).iter();
         let cookies: Vec<_> = cookies.map(|field| field.to_str().unwrap()).collect();

@@ -1,4 +1,4 @@
-//! What an operator sees of a store, and sweeping in steps.
+//! Browsing a store as an operator, and sweeping in steps.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -16,7 +16,7 @@ use crate::support::{DAY, HOUR, Jar, Kind, MINUTE, START, until};
 const SOON: Timestamp = START.saturating_add(MINUTE);
 const LATER: Timestamp = START.saturating_add(HOUR);
 
-/// As random as the hash of an ID is.
+/// As random as the hash of an ID.
 fn key(number: u32) -> RecordKey {
     let mut bytes = [0; 32];
     for (part, place) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(1..) {
@@ -25,7 +25,7 @@ fn key(number: u32) -> RecordKey {
     RecordKey::from_bytes(bytes)
 }
 
-/// Makes so many records, half of which end soon.
+/// Creates this many records, half of which end soon.
 async fn fill(store: &impl Store, count: u32) {
     for number in 0..count {
         let data = Bytes::from(vec![1; 20 + number as usize % 7]);
@@ -37,18 +37,18 @@ async fn fill(store: &impl Store, count: u32) {
 async fn all(store: &impl Browse, limit: usize) -> Vec<Listed> {
     let (mut listed, mut from) = (Vec::new(), Some(Cursor::default()));
     while let Some(cursor) = from {
-        // As through the address of a page.
+        // As if it had been passed through a URL.
         let cursor = Cursor::new(cursor.as_bytes().to_vec());
         let page = store.browse(&cursor, limit).await.unwrap();
         assert!(page.entries.len() <= limit.max(1));
         listed.extend(page.entries);
-        assert!(listed.len() <= 1_000, "it comes to an end");
+        assert!(listed.len() <= 1_000, "the listing ends");
         from = page.next;
     }
     listed
 }
 
-/// Over several pages.
+/// The count spans several pages.
 #[tokio::test]
 async fn living_sessions_are_counted() {
     let store = MemoryStore::new().clock(Clock::manual(START));
@@ -91,7 +91,7 @@ async fn sweeps_in_steps(store: &impl Sweep, clock: &Clock) {
     assert_eq!(store.sweep().await.removed(), 0);
     clock.set(SOON);
     let mut removed = 0;
-    // The rest of the round that those steps were in, and a whole one.
+    // The rest of the current round, and a whole one.
     for _ in 0..2 {
         loop {
             let swept = store.sweep_some(50).await;
@@ -142,7 +142,7 @@ async fn a_store_of_files_is_browsed_and_swept() {
     assert_eq!(all(&store, 9).await, []);
 }
 
-/// Steps of any number of tasks are safe beside each other, and beside whoever uses the records.
+/// Several tasks may sweep at once, while others use the records.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_may_sweep_at_once() {
     let (store, clock) = memory();
@@ -176,7 +176,7 @@ async fn a_sweeper_sweeps_any_store() {
 }
 
 #[tokio::test]
-async fn sessions_are_listed_as_what_they_are() {
+async fn a_listing_tells_sessions_from_other_records() {
     let world = Kind::Memory.world();
     world.put(&mut Jar::default(), "n", 1).await;
     let listed = all(&world.records().memory, 9).await;

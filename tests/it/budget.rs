@@ -1,4 +1,4 @@
-//! How long a request waits for its stores.
+//! The time for which a request waits for its stores.
 
 use std::{error::Error as _, time::Duration};
 
@@ -22,7 +22,7 @@ async fn timed<T>(future: impl Future<Output = T>) -> (Duration, T) {
     (start.elapsed(), output)
 }
 
-/// A visitor who has a session in a store, or for which a store is asked.
+/// A visitor whose session is in a store, or needs a call to one.
 async fn established(kind: Kind) -> (World, Jar) {
     let (world, mut jar) = (kind.in_time(), Jar::default());
     match kind {
@@ -35,7 +35,7 @@ async fn established(kind: Kind) -> (World, Jar) {
 const WAITING: [Kind; 3] = [Kind::Remote, Kind::RemoteRevocable, Kind::Overflow];
 
 #[tokio::test(start_paused = true)]
-async fn a_load_of_a_silent_store_is_an_error_when_it_is_over() {
+async fn a_load_of_a_silent_store_fails_when_the_time_is_over() {
     for kind in WAITING {
         let (world, mut jar) = established(kind).await;
         world.records().every(Before, ANY, Hang);
@@ -55,9 +55,9 @@ async fn a_load_of_a_silent_store_is_an_error_when_it_is_over() {
     }
 }
 
-/// Each call of what a request does is the one that is not answered.
+/// Leaves each call of a request unanswered in turn.
 #[tokio::test(start_paused = true)]
-async fn so_is_whatever_else_is_asked_of_it() {
+async fn so_does_every_other_call_of_a_silent_store() {
     let acts = [
         (Act::Save, 2),
         (Act::Touch, 2),
@@ -81,7 +81,7 @@ async fn so_is_whatever_else_is_asked_of_it() {
                     break;
                 }
                 assert_eq!(took, LIMIT, "{act:?} {n}");
-                // One that is not asked for is left to the next request.
+                // A call that the handler did not ask for is left to the next request.
                 let failed = failure(&response).is_none_or(|kind| kind == ErrorKind::StoreFailed);
                 assert!(failed, "{act:?} {n}");
             }
@@ -89,7 +89,7 @@ async fn so_is_whatever_else_is_asked_of_it() {
     }
 }
 
-/// What is done to a session, if it can be loaded.
+/// What the handler does to a session, if it can be loaded.
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Save,
@@ -130,9 +130,9 @@ async fn all_calls_of_a_request_count_and_the_handler_does_not() {
     };
     let ((first, (took, second)), response) = world.visit(&mut jar, two_saves).await;
     assert!(first);
-    assert_eq!(took, SECOND, "what was left");
+    assert_eq!(took, SECOND, "the rest of the time");
     assert_eq!(second.unwrap_err().kind(), ErrorKind::StoreFailed);
-    // Nothing is left for the response.
+    // No time is left for the response.
     assert_eq!(failure(&response), Some(ErrorKind::StoreFailed));
     world.records().calm();
     assert_eq!(world.get(&mut jar, "n").await, Some(2));
@@ -165,7 +165,7 @@ async fn the_sessions_of_a_request_share_it() {
         timed(sessions.get("cart")).await
     };
     let (took, loaded) = site.visit(&mut jar, one_after_the_other).await.0;
-    assert_eq!(took, 3 * SECOND, "what its own limit left");
+    assert_eq!(took, 3 * SECOND, "the rest of its own limit");
     let error = loaded.unwrap_err();
     assert_eq!(
         (error.kind(), error.session()),
@@ -181,7 +181,7 @@ async fn the_sessions_of_a_request_share_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operation_of_a_kept_handle_has_its_own() {
+async fn an_operation_of_a_kept_handle_has_its_own_time() {
     let (world, mut jar) = established(Kind::Remote).await;
     let session = kept(&world, &mut jar).await;
     world.records().every(Before, ANY, Take(3 * SECOND));
@@ -190,7 +190,7 @@ async fn an_operation_of_a_kept_handle_has_its_own() {
         session.insert("n", n).unwrap();
         session.save().await.unwrap();
     }
-    // It counts from the time when it was asked for.
+    // The time starts with the operation.
     world.records().calm();
     world.records().every(Before, ANY, Hang);
     let loads = (0..20).map(|_| timed(session.load())).collect();
@@ -201,7 +201,7 @@ async fn an_operation_of_a_kept_handle_has_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_has_what_is_done_without_a_request() {
+async fn so_has_an_operation_without_a_request() {
     let world = Kind::Remote.in_time();
     let jar = world.logged_in("ada", "laptop").await;
     let key = world.key(&jar).await;
@@ -230,7 +230,7 @@ async fn so_has_what_is_done_without_a_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_limit_is_kept() {
+async fn a_configured_limit_is_kept() {
     let world = Kind::Remote.with(|config| config.store_timeout(2 * SECOND));
     let mut jar = Jar::default();
     world.put(&mut jar, "n", 1).await;
@@ -249,9 +249,9 @@ async fn another_limit_is_kept() {
     assert_eq!(cause.to_string(), "the store did not answer within 2 s");
 }
 
-/// What the store had done nobody heard of, and is not done again.
+/// The store had done the save, but nobody knows: it is not done again.
 #[tokio::test(start_paused = true)]
-async fn a_save_that_was_dropped_is_unknown() {
+async fn the_outcome_of_a_dropped_save_is_unknown() {
     let (world, mut jar) = established(Kind::Remote).await;
     let session = kept(&world, &mut jar).await;
     session.load().await.unwrap();

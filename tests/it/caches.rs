@@ -1,4 +1,4 @@
-//! What a response lets caches do.
+//! What a response allows caches to do.
 
 use http::{HeaderName, Response, StatusCode, header::CACHE_CONTROL};
 use silverback::{Clock, Session, SessionLayer};
@@ -15,7 +15,7 @@ const KINDS: [Kind; 7] = [
     Kind::Remote,
 ];
 
-fn says(headers: &[(&str, &str)]) -> Response<String> {
+fn response_with(headers: &[(&str, &str)]) -> Response<String> {
     let mut response = Response::builder();
     for (name, value) in headers {
         response = response.header(*name, *value);
@@ -56,7 +56,7 @@ async fn a_page_about_a_session_is_private() {
             ["private, no-cache"],
             "{kind:?}"
         );
-        let own = says(&[("cache-control", "max-age=60")]);
+        let own = response_with(&[("cache-control", "max-age=60")]);
         let (_, response) = world.respond(jar, read, own).await;
         assert_eq!(all(&response, CACHE_CONTROL), ["max-age=60"], "{kind:?}");
         let load = async |session: Session| session.load().await.unwrap();
@@ -104,7 +104,7 @@ async fn no_shared_cache_keeps_a_cookie() {
             ("private, max-age=60", "private, max-age=60"),
             ("no-cache", "no-cache"),
         ] {
-            let own = says(&[
+            let own = response_with(&[
                 ("cache-control", own),
                 ("cdn-cache-control", "max-age=60"),
                 ("surrogate-control", "max-age=60"),
@@ -125,22 +125,22 @@ async fn no_shared_cache_keeps_a_cookie() {
 }
 
 #[tokio::test]
-async fn nor_does_one_keep_a_removal() {
+async fn no_shared_cache_keeps_a_removal() {
     let world = Kind::Memory.world();
     let jar = &mut Jar::default();
     world.put(jar, "n", 1).await;
     let destroy = async |session: Session| session.destroy().await.unwrap();
-    let own = says(&[("cache-control", "public")]);
+    let own = response_with(&[("cache-control", "public")]);
     let (_, response) = world.respond(jar, destroy, own).await;
     assert_eq!(all(&response, CACHE_CONTROL), ["private, no-store"]);
 }
 
 #[tokio::test]
-async fn who_knows_better_may_say_so() {
+async fn shared_caching_can_be_allowed() {
     let config = Kind::Cookie.config(&Stores::new(), keys());
     let layer = SessionLayer::new(config).allow_shared_caching();
     let site = Site::at(&Clock::manual(START), layer);
-    let own = says(&[
+    let own = response_with(&[
         ("cache-control", "public"),
         ("cdn-cache-control", "max-age=60"),
     ]);

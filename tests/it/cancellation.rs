@@ -1,4 +1,4 @@
-//! Operations and requests that are cut off half-way.
+//! Operations and requests that are cancelled half-way.
 
 use std::{
     convert::Infallible,
@@ -31,7 +31,7 @@ async fn add(session: &Session, n: u32) {
 
 #[tokio::test]
 async fn a_save_is_not_done_twice_and_not_lost() {
-    // Polled once, an operation of this store has begun. Polled twice, it is done.
+    // After one poll, an operation of this store has begun. After two, it is done.
     for polls in 1..=4 {
         let world = Kind::Remote.world();
         let jar = &mut established(&world).await;
@@ -55,7 +55,7 @@ async fn a_save_cut_off_twice_counts_once() {
             add(&session, 1).await;
             world.records().at(After, Update, Hang);
             assert_eq!(until_it_hangs(session.save()).await.map(drop), None);
-            // The second try meets the first one's record, and is cut off while it reads it.
+            // The second try meets the record of the first, and is cut off while it reads that.
             world.records().at(Before, Load, Hang);
             assert_eq!(until_it_hangs(session.save()).await.map(drop), None);
             session.save().await.unwrap();
@@ -106,13 +106,13 @@ async fn a_save_that_is_not_polled_blocks_no_load() {
             let mut save = pin!(session.save());
             assert_eq!(until_it_hangs(save.as_mut()).await.map(drop), None);
             let load = until_it_hangs(session.load()).await;
-            load.expect("the session is loaded: there is nothing to wait for")
+            load.expect("a loaded session has nothing to wait for")
                 .unwrap();
         })
         .await;
 }
 
-/// How a request may end.
+/// How a request ends.
 #[derive(Clone, Copy, Debug)]
 enum Ending {
     Cancel,
@@ -120,7 +120,7 @@ enum Ending {
     Error,
 }
 
-/// Polls a call until it has ended, by a panic too, or hangs. Drops it then.
+/// Polls a call until it returns, panics or hangs, and drops it.
 fn run_to_its_end(call: impl Future) {
     let mut call = Box::pin(call);
     for _ in 0..50 {

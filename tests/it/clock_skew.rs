@@ -1,4 +1,4 @@
-//! Machines whose clocks differ.
+//! Machines with different clocks.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::support::{
     DAY, HOUR, Jar, Kind, SECOND, START, Site, Stores, failure, keys, log::recorded, no_cookie,
 };
 
-/// Two machines at the same stores, of which the first has a clock that is ahead.
+/// Two machines at the same stores. The clock of the first is ahead.
 fn machines(
     kind: Kind,
     ahead: Duration,
@@ -91,7 +91,7 @@ async fn a_session_in_a_cookie_is_from_a_clock_within_the_skew() {
     }
 }
 
-/// A machine reissues the cookie of a session that, by its own clock, is not made yet.
+/// A machine reissues the cookie of a session that is created in the future by its own clock.
 #[tokio::test]
 async fn machines_within_the_skew_write_by_turns() {
     for kind in [Kind::Cookie, Kind::Overflow, Kind::Memory] {
@@ -109,7 +109,7 @@ async fn machines_within_the_skew_write_by_turns() {
     }
 }
 
-/// A store by the system's clock, of each kind that goes by this process's.
+/// One store with the system's clock, of each kind that uses the clock of this process.
 fn of_the_system(dir: &TempDir) -> [DynStore; 3] {
     [
         DynStore::new(MemoryStore::new()),
@@ -118,7 +118,7 @@ fn of_the_system(dir: &TempDir) -> [DynStore; 3] {
     ]
 }
 
-/// Else each request would be a new session, and nobody would know why.
+/// Without the error, every request would start a new session for no visible reason.
 #[tokio::test]
 async fn a_store_that_was_not_given_the_clock_is_an_error() {
     let dir = TempDir::new().unwrap();
@@ -151,9 +151,9 @@ async fn a_store_that_was_not_given_the_clock_is_an_error() {
     }
 }
 
-/// The other way round.
+/// The reverse mistake.
 #[tokio::test]
-async fn so_is_a_layer_that_was_not_given_the_stores_clock() {
+async fn a_layer_that_was_not_given_the_stores_clock_is_an_error() {
     let (dir, in_2100) = (TempDir::new().unwrap(), Timestamp::from_secs(4_102_444_800));
     let clock = Clock::manual(in_2100);
     let files = FilesystemStore::options().clock(clock.clone());
@@ -166,7 +166,7 @@ async fn so_is_a_layer_that_was_not_given_the_stores_clock() {
         let site = Site::at(&Clock::system(), SessionLayer::new(config.clone()));
         let response = site.put(&mut Jar::default(), "n", 1).await;
         assert_eq!(failure(&response), Some(ErrorKind::ClocksDiffer));
-        // A handle without a request is one more place to forget it.
+        // A handle without a request is another place to forget the clock.
         let (site, jar) = (Site::at(&clock, site.layer), &mut Jar::default());
         assert_eq!(failure(&site.put(jar, "n", 1).await), None);
         let key = async |session: Session| {
@@ -183,7 +183,7 @@ async fn so_is_a_layer_that_was_not_given_the_stores_clock() {
     }
 }
 
-/// A layer whose clock a test has moved forward loses nothing.
+/// A test that advances the clock of its layer loses no session.
 #[tokio::test]
 async fn a_store_behind_the_layers_clock_keeps_its_sessions() {
     let dir = TempDir::new().unwrap();

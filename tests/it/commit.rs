@@ -1,4 +1,4 @@
-//! What runs beside the commit of a response.
+//! Operations concurrent with the commit of a response.
 
 use std::{
     convert::Infallible,
@@ -69,8 +69,8 @@ async fn a_load_in_flight_holds_up_no_other() {
     assert!(set_cookie(&response).starts_with("__Host-account="));
 }
 
-/// Visits with `handler`, and loads the session once more while the commit makes its record.
-/// Returns what that load sees, and the response.
+/// Visits with `handler`, and loads the session again while the commit creates its record. Returns
+/// what that load sees, and the response.
 async fn load_meanwhile(
     world: &World,
     jar: &mut Jar,
@@ -128,7 +128,7 @@ async fn a_load_meanwhile_loses_no_new_id() {
     assert_eq!(world.get(jar, "n").await, Some(7));
 }
 
-/// A task of the handler's may still be at it when the response is ready.
+/// A task of the handler may still be saving when the response is ready.
 #[tokio::test]
 async fn it_waits_for_a_save_under_way() {
     let world = Kind::Remote.world();
@@ -144,13 +144,13 @@ async fn it_waits_for_a_save_under_way() {
     assert_eq!(world.get(jar, "n").await, Some(7));
 }
 
-/// Of a store that never waits: the save runs in another thread, and has taken the changes.
+/// With a store that never waits, a save in another thread may have taken the changes.
 #[tokio::test]
 async fn it_waits_for_a_save_of_another_thread() {
     let stores = Stores::new();
     let (go, gone) = mpsc::channel::<()>();
     let let_go = move |_, _: &HeaderMap| {
-        // Asked when the layer has seen that there is something to commit.
+        // Runs when the layer has seen that there is something to commit.
         let _ = go.send(());
         true
     };
@@ -184,7 +184,7 @@ async fn it_waits_for_a_save_of_another_thread() {
     assert_eq!(site.visit(jar, read).await.0, Some(11));
 }
 
-/// Writes in a thread of its own, while the request ends in this one.
+/// Writes in another thread, while the request ends in this one.
 #[tokio::test]
 async fn a_write_at_its_start_is_kept_or_refused() {
     let site = Kind::Cookie.world();

@@ -1,4 +1,4 @@
-//! Requests that overlap: no lost update, nothing back from the dead.
+//! Overlapping requests: no update is lost, and no session comes back from the dead.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -28,7 +28,7 @@ async fn add(session: Session, n: u32) {
 }
 
 async fn count_up(stores: &Stores, store: impl IntoBackend) {
-    // However busy the machine is.
+    // Long enough for any machine, however busy.
     let config = SessionConfig::new("s", store, keys()).store_timeout(HOUR);
     let site = Arc::new(Site::at(&stores.clock, SessionLayer::new(config)));
     let jar = established(&site).await;
@@ -146,7 +146,7 @@ async fn a_reader_is_not_disturbed_by_a_logout() {
 }
 
 #[tokio::test]
-async fn a_renewal_takes_along_later_saves() {
+async fn a_renewal_includes_later_saves() {
     for kind in IN_STORES {
         let world = kind.world();
         let jar = &mut established(&world).await;
@@ -164,7 +164,7 @@ async fn a_renewal_takes_along_later_saves() {
 }
 
 #[tokio::test]
-async fn nothing_is_saved_into_what_was_renewed() {
+async fn nothing_is_saved_under_a_renewed_id() {
     let world = Kind::Memory.world();
     let jar = &mut established(&world).await;
     let other = &mut jar.clone();
@@ -178,7 +178,7 @@ async fn nothing_is_saved_into_what_was_renewed() {
     assert!(no_cookie(&response));
 }
 
-/// Logs out or writes, once all others are there too. Says whether a cookie was set.
+/// Logs out or writes once all requests are at the barrier. Returns whether a cookie was set.
 async fn race(world: Arc<World>, jar: Jar, logs_out: bool, start: Arc<Barrier>) -> bool {
     let service = world.layer.layer(service_fn(async |request: Request<()>| {
         let session = request.extensions().get::<Session>().unwrap().clone();

@@ -1,4 +1,4 @@
-//! Mistakes that show when the layer is built, and attributes that reach the browser.
+//! Mistakes that are errors when the layer is built, and attributes that reach the browser.
 
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ fn a_prefix_is_of_the_cookie() {
     }
 }
 
-/// What browsers call the cookie unless the settings say.
+/// The prefix is the default where browsers accept it.
 #[tokio::test]
 async fn the_cookie_gets_a_prefix_where_its_attributes_allow_it() {
     type Change = fn(SessionConfig) -> SessionConfig;
@@ -93,7 +93,7 @@ async fn the_cookie_gets_a_prefix_where_its_attributes_allow_it() {
 }
 
 #[test]
-fn former_attributes_have_the_name_of_now() {
+fn former_attributes_apply_to_the_present_name() {
     let former = |c: SessionConfig| c.former_attributes(CookieAttributes::default().path("/shop"));
     let refused = build("s", former).unwrap_err();
     assert_eq!(refused, ConfigError::FormerName("s".into()));

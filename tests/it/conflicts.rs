@@ -1,5 +1,5 @@
-//! Saves that meet another's, fail or lose their answer: no change is lost, none is done twice, and
-//! the later of two stays the later.
+//! Saves that conflict, fail or lose their answer: no change is lost, none is applied twice, and
+//! changes keep their order.
 
 use std::pin::pin;
 
@@ -27,7 +27,7 @@ async fn a_failed_save_keeps_the_order() {
         session.insert("place", "second").unwrap();
         save.await.unwrap_err();
         world.records().calm();
-        // The next save meets another one, so the changes are done again.
+        // The next save meets another request's, so the changes are applied again.
         world.put(&mut jar.clone(), "other", "there").await;
     };
     let (_, response) = world.visit(&mut jar.clone(), twice).await;
@@ -95,10 +95,10 @@ async fn outgrowing_a_cookie_counts_once() {
     }
 }
 
-/// What a session of a subject goes through when it can be in a cookie and in a store. One of these
-/// visits meets stores that fail for one call.
+/// The life of a subject's session that overflows. In one of these visits, the stores fail for one
+/// call.
 #[tokio::test]
-async fn a_change_that_is_answered_well_is_saved() {
+async fn an_acknowledged_change_is_saved() {
     const SIZES: [usize; 6] = [10, 1_000, 10, 20, 30, 2_000];
     for unlucky in 1..SIZES.len() {
         at_every_step(1, async |step| {
@@ -168,9 +168,9 @@ async fn an_update_of_another_type_overwrites_nothing() {
     assert_eq!(world.get(jar, "mine").await, Some(1));
 }
 
-/// As if the random number had been drawn before.
+/// As if the same random number had been drawn twice.
 #[tokio::test]
-async fn a_new_session_whose_name_is_taken_gets_another() {
+async fn a_new_session_whose_id_is_taken_gets_another() {
     let (world, jar) = (Kind::Memory.world(), &mut Jar::default());
     world.records().at(After, Create, Lose);
     let response = world.put(jar, "n", 1).await;

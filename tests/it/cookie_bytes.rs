@@ -1,11 +1,11 @@
-//! The border between a cookie and a record, and that of a record.
+//! The size limits of cookies and records.
 
 use http::StatusCode;
 use silverback::{ErrorKind, Session};
 
 use crate::support::{Jar, Kind, Place, failure, set_cookie};
 
-/// The length of the longest value that stays in a cookie, of these.
+/// The longest of these lengths whose value stays in a cookie.
 async fn border(limit: usize, lens: impl Iterator<Item = usize>) -> usize {
     let world = Kind::Overflow.with_cookies(|cookies| cookies.up_to(limit));
     let mut longest = None;
@@ -27,7 +27,7 @@ async fn border(limit: usize, lens: impl Iterator<Item = usize>) -> usize {
     longest.unwrap()
 }
 
-/// The length of the longest value that a session of so many bytes may have.
+/// The length of the longest value that a session of at most `max_bytes` accepts.
 async fn longest(max_bytes: usize) -> usize {
     let world = Kind::Overflow.with(|config| config.max_bytes(max_bytes));
     let insert = async |session: Session| {
@@ -39,7 +39,7 @@ async fn longest(max_bytes: usize) -> usize {
 }
 
 #[tokio::test]
-async fn the_border_is_counted_as_max_bytes_are() {
+async fn the_limit_counts_the_same_bytes_as_max_bytes() {
     for limit in [100, 200, 2_000] {
         let lens = limit - 60..limit + 1;
         assert_eq!(border(limit, lens).await, longest(limit).await);
@@ -47,20 +47,19 @@ async fn the_border_is_counted_as_max_bytes_are() {
 }
 
 #[tokio::test]
-async fn the_border_is_what_a_cookie_may_be() {
+async fn the_limit_is_the_length_of_a_cookie() {
     let longest = border(usize::MAX, 2_850..3_100).await;
     let world = Kind::Overflow.with_cookies(|cookies| cookies.up_to(usize::MAX));
     let jar = &mut Jar::default();
     let cookie = set_cookie(&world.set(jar, "k", longest).await);
-    // What is counted leaves room for a longer revision, for a renewal, and for a cookie that
-    // outlasts the browser.
+    // The count leaves room for a longer revision, a renewal, and a persistent cookie.
     let lasts = "; Max-Age=34560000; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
     let len = cookie.len() + lasts.len();
     assert!((4_096 - 19..=4_096).contains(&len), "{len}");
 }
 
 #[tokio::test]
-async fn a_limit_of_nothing_leaves_no_cookie() {
+async fn a_limit_of_zero_keeps_nothing_in_a_cookie() {
     let world = Kind::Overflow.with_cookies(|cookies| cookies.up_to(0));
     let jar = &mut Jar::default();
     world.put(jar, "n", 1).await;
@@ -68,7 +67,7 @@ async fn a_limit_of_nothing_leaves_no_cookie() {
 }
 
 #[tokio::test]
-async fn what_insert_accepts_is_saved() {
+async fn a_value_that_insert_accepts_is_saved() {
     let mut outcomes = [0; 2];
     for size in 9_900..10_000 {
         let world = Kind::Overflow.with(|config| config.max_bytes(10_000));
@@ -88,7 +87,7 @@ async fn what_insert_accepts_is_saved() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_refused() {
+async fn a_value_that_is_too_large_is_refused() {
     let world = Kind::Overflow.with(|config| config.max_bytes(10_000));
     let insert = async |session: Session| {
         session.load().await.unwrap();

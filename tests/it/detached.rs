@@ -1,4 +1,4 @@
-//! Sessions of no request, for unit tests of handlers.
+//! Sessions without a request, for unit tests of handlers.
 
 use silverback::{
     ConfigError, ErrorKind, Flashes, Session, SessionConfig, SessionLayer, SessionName, SessionOf,
@@ -24,14 +24,14 @@ fn detached(kind: Kind, stores: &Stores) -> Session {
     Session::detached(&kind.config(stores, keys())).unwrap()
 }
 
-/// With the stores' clock.
+/// A session of a layer with the stores' clock.
 async fn of_layer(kind: Kind, stores: &Stores) -> Session {
     let layer = SessionLayer::new(kind.config(stores, keys())).clock(stores.clock.clone());
     layer.detached().get("s").await.unwrap()
 }
 
 #[tokio::test]
-async fn one_is_usable_at_once_whatever_it_is_kept_in() {
+async fn one_of_any_kind_is_usable_at_once() {
     for kind in ALL {
         let stores = Stores::new();
         let session = detached(kind, &stores);
@@ -68,7 +68,7 @@ async fn saving_puts_it_into_its_store() {
     for (kind, records) in [
         (Kind::Memory, 1),
         (Kind::Remote, 1),
-        // Only a response could bring it.
+        // Only a response could set the cookie.
         (Kind::Cookie, 0),
         (Kind::Overflow, 0),
     ] {
@@ -120,7 +120,7 @@ async fn a_layer_makes_all_of_its_sessions() {
     let unknown = sessions.get("other").await.unwrap_err();
     assert_eq!(unknown.kind(), ErrorKind::UnknownName);
     let other = layer.detached().get("cart").await.unwrap();
-    assert_eq!(other.get::<u32>("n").unwrap(), None, "of another request");
+    assert_eq!(other.get::<u32>("n").unwrap(), None, "it belongs to another request");
     assert_eq!(stores.records.take_log(), []);
 }
 
@@ -132,7 +132,7 @@ impl SessionName for Account {
 }
 
 #[tokio::test]
-async fn handlers_take_it_as_what_they_ask_for() {
+async fn extractors_hand_it_to_handlers() {
     let config = |name| SessionConfig::new(name, MemoryStore::new(), keys());
     let session = Session::detached(&config("account")).unwrap();
     let sessions = Sessions::from(session.clone());
@@ -141,7 +141,7 @@ async fn handlers_take_it_as_what_they_ask_for() {
     cart.insert("n", 3).unwrap();
     let account = sessions.get(Account).await.unwrap();
     account.insert("user", 7).unwrap();
-    assert_eq!(session.get("user").unwrap(), Some(7), "it is the same one");
+    assert_eq!(session.get("user").unwrap(), Some(7), "it is the same session");
     sessions.save_all().await.unwrap();
     assert!(cart.record_key().is_some() && account.record_key().is_some());
 
@@ -170,7 +170,7 @@ fn settings_that_cannot_work_are_an_error() {
     assert_eq!(refused, ConfigError::InvalidName("a b".to_owned()));
 }
 
-/// There is no response for its cookie.
+/// There is no response to carry its cookie.
 #[tokio::test]
 async fn a_commit_after_the_response_makes_no_session() {
     for kind in [Kind::Memory, Kind::Remote] {

@@ -1,4 +1,4 @@
-//! Operations under way that another caller drives to their end: a response that of a task.
+//! Operations that another caller drives to their end, as a response does those of a task.
 
 use std::{
     pin::Pin,
@@ -48,7 +48,7 @@ fn poll_with<F: Future>(waker: &Waker, future: &mut Pin<Box<F>>) -> Poll<F::Outp
     future.as_mut().poll(&mut Context::from_waker(waker))
 }
 
-/// Panics when it is run for the second time.
+/// Panics on its second run.
 fn update_once(session: &Session) {
     let mut runs = 0;
     let update = move |n: &mut u32| {
@@ -59,7 +59,7 @@ fn update_once(session: &Session) {
     session.update("n", update).unwrap();
 }
 
-/// Requests of a busy session take turns, and one may be kept and not polled.
+/// Requests of a busy session queue, and one of them may keep its save without polling it.
 #[tokio::test(start_paused = true)]
 async fn an_idle_save_holds_no_other_request_up() {
     let world = Kind::Remote.world();
@@ -138,7 +138,7 @@ async fn a_panic_in_an_update_loses_nothing_else() {
     }
 }
 
-/// The client has gone: nobody is told the new ID.
+/// The client has gone, so nobody gets the new ID.
 #[tokio::test]
 async fn a_dropped_commit_is_not_driven_on() {
     let world = Kind::Remote.world();
@@ -169,7 +169,7 @@ async fn a_dropped_commit_is_not_driven_on() {
     drop(visit);
     world.records().calm();
     let saved: Result<(), Error> = save.await;
-    assert!(saved.is_err(), "nobody can be told the new ID");
+    assert!(saved.is_err(), "no response can carry the new ID");
     assert!(has(&world, &mut jar.clone(), "x").await);
 }
 
@@ -182,9 +182,9 @@ impl Wake for Count {
     }
 }
 
-/// Two callers wait for one load; the one that was polled last may go.
+/// Two callers wait for one load. The one that was polled last may be dropped.
 #[tokio::test]
-async fn both_who_wait_are_woken() {
+async fn both_waiters_are_woken() {
     for drops in [false, true] {
         let world = Kind::Remote.world();
         let jar = &mut Jar::default();

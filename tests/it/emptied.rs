@@ -1,4 +1,4 @@
-//! A session of which nothing is left goes, with its record and its cookie.
+//! An empty session ends, with its record and its cookie.
 
 use http::Response;
 use silverback::{ErrorKind, Session};
@@ -19,7 +19,7 @@ const ALL: [Kind; 7] = [
     Kind::Memory,
     Kind::Remote,
 ];
-/// Those with a record, which other requests may write meanwhile.
+/// Kinds with a record, which other requests may write meanwhile.
 const IN_RECORDS: [Kind; 4] = [
     Kind::Overflow,
     Kind::RevocableOverflow,
@@ -133,7 +133,7 @@ async fn meanwhile<F: AsyncFnOnce(&World, &mut Jar)>(
 }
 
 #[tokio::test]
-async fn what_another_request_puts_in_is_kept() {
+async fn values_of_another_request_are_kept() {
     for kind in IN_RECORDS {
         let put = async |world: &World, jar: &mut Jar| {
             assert_eq!(failure(&world.put(jar, "other", 1).await), None);
@@ -173,7 +173,7 @@ async fn a_logout_meanwhile_was_first() {
 }
 
 #[tokio::test]
-async fn two_may_empty_it() {
+async fn two_requests_may_empty_it() {
     for kind in ALL {
         let empty_too = async |world: &World, jar: &mut Jar| {
             let (_, response) = world
@@ -183,7 +183,7 @@ async fn two_may_empty_it() {
         };
         let (world, mut jar, response) = meanwhile(kind, empty_too).await;
         assert_eq!(failure(&response), None, "{kind:?}");
-        // Where a record was, the first response alone removes the cookie.
+        // If there was a record, only the first response removes the cookie.
         assert_eq!(no_cookie(&response), IN_RECORDS.contains(&kind), "{kind:?}");
         let is_new = async |session: Session| {
             session.load().await.unwrap();
@@ -194,9 +194,9 @@ async fn two_may_empty_it() {
     }
 }
 
-/// Another request fills it just before its record is removed.
+/// Another request fills the session just before its record is removed.
 #[tokio::test]
-async fn one_that_is_filled_in_the_last_moment_lives() {
+async fn one_that_is_filled_at_the_last_moment_lives() {
     let world = Kind::Remote.world();
     let jar = world.grown().await;
     let (mut one, mut other) = (jar.clone(), jar.clone());
@@ -214,7 +214,7 @@ async fn one_that_is_filled_in_the_last_moment_lives() {
     assert_eq!(world.get(&mut jar.clone(), "other").await, Some(1));
 }
 
-/// It gets the new ID that the request has asked for.
+/// The session gets the new ID that the request asked for.
 #[tokio::test]
 async fn one_that_is_filled_and_renewed_moves() {
     let world = Kind::Remote.world();

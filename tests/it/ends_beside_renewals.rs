@@ -1,4 +1,4 @@
-//! A session that is ended, or spared, by another request while it is renewed.
+//! A session that another request ends or spares while it is renewed.
 
 use http::{Response, StatusCode};
 use silverback::{
@@ -22,7 +22,7 @@ async fn id(world: &World, jar: &Jar) -> RecordKey {
     world.visit(&mut jar.clone(), id).await.0
 }
 
-/// Says whether there was another one that it has ended.
+/// Returns whether it ended another session.
 async fn destroy_others(world: &World, jar: &Jar) -> bool {
     let destroy = async |session: Session| {
         session.load().await.unwrap();
@@ -37,7 +37,7 @@ fn is_done(response: &Response<String>) -> bool {
 }
 
 #[tokio::test]
-async fn it_is_ended_by_the_name_it_had() {
+async fn it_is_ended_under_its_former_name() {
     for kind in Kind::WITH_SUBJECTS {
         let world = kind.world();
         let jar = &mut world.logged_in("ada", "laptop").await;
@@ -75,7 +75,7 @@ async fn it_is_ended_at_any_call_of_its_renewal() {
 }
 
 #[tokio::test]
-async fn it_is_spared_by_the_name_it_had() {
+async fn it_is_spared_under_its_former_name() {
     for kind in Kind::WITH_SUBJECTS {
         let world = kind.world();
         let jar = &mut world.logged_in("ada", "laptop").await;
@@ -128,7 +128,7 @@ async fn it_is_spared_at_any_call_of_its_renewal() {
 }
 
 #[tokio::test]
-async fn the_own_session_is_no_other_one() {
+async fn the_session_itself_is_not_another() {
     for kind in Kind::WITH_SUBJECTS {
         let world = kind.world();
         let jar = &mut world.logged_in("ada", "laptop").await;
@@ -143,7 +143,7 @@ async fn the_own_session_is_no_other_one() {
     }
 }
 
-/// The one that lost is a session of its own, whichever call fails while it becomes one.
+/// The loser becomes a separate session, whichever call fails meanwhile.
 #[tokio::test]
 async fn two_logins_at_the_same_time_are_told_apart() {
     for kind in Kind::REMOTE_SUBJECTS {
@@ -183,7 +183,7 @@ async fn listed(world: &World) -> Vec<RecordKey> {
 }
 
 #[tokio::test]
-async fn it_is_listed_by_the_name_that_works() {
+async fn it_is_listed_under_its_living_name() {
     for when in WHENS {
         for n in 1.. {
             let world = Kind::Remote.world();
@@ -202,7 +202,7 @@ async fn it_is_listed_by_the_name_that_works() {
     }
 }
 
-/// The session that the loser of two renewals begins is nobody's.
+/// The loser of two renewals begins a session without a subject.
 #[tokio::test]
 async fn a_loser_without_a_subject_is_not_listed() {
     for kind in Kind::REMOTE_SUBJECTS {

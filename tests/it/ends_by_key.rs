@@ -1,4 +1,4 @@
-//! Sessions that are ended by their record's key, without a request.
+//! Sessions ended by record key, without a request.
 
 use http::Response;
 use silverback::{
@@ -12,7 +12,7 @@ use crate::support::{
     steps::in_between,
 };
 
-/// Those whose [grown](World::grown) session is in a record.
+/// Kinds whose [grown](World::grown) session is in a record.
 const KINDS: [Kind; 4] = [
     Kind::Memory,
     Kind::Remote,
@@ -39,13 +39,13 @@ async fn write(world: &World, jar: &mut Jar) -> Response<String> {
     world.visit(jar, write).await.1
 }
 
-/// A world, and the same with records that are encrypted.
+/// A world, and the same world with encrypted records.
 fn worlds(kind: Kind) -> [World; 2] {
     [kind.world(), kind.with(SessionConfig::encrypt_records)]
 }
 
 #[tokio::test]
-async fn it_is_as_after_a_logout() {
+async fn it_works_like_a_logout() {
     for kind in KINDS {
         for by_handle in [false, true] {
             let world = kind.world();
@@ -69,7 +69,7 @@ async fn it_is_as_after_a_logout() {
 }
 
 #[tokio::test]
-async fn one_that_nobody_has_is_false() {
+async fn a_key_without_a_session_is_false() {
     for kind in [Kind::Memory, Kind::Remote, Kind::Overflow] {
         for world in worlds(kind) {
             let nobody = RecordKey::from_bytes([7; 32]);
@@ -79,7 +79,7 @@ async fn one_that_nobody_has_is_false() {
 }
 
 #[tokio::test]
-async fn its_subject_has_it_no_more() {
+async fn it_leaves_its_subjects_list() {
     for kind in [Kind::Memory, Kind::Remote] {
         for world in worlds(kind) {
             let jar = world.logged_in("ada", "laptop").await;
@@ -94,7 +94,7 @@ async fn its_subject_has_it_no_more() {
 }
 
 #[tokio::test]
-async fn one_in_its_cookie_ends_where_that_is_remembered() {
+async fn one_in_its_cookie_ends_if_ends_are_remembered() {
     for (kind, ends) in [(Kind::Overflow, false), (Kind::RevocableOverflow, true)] {
         let world = kind.world();
         let jar = &mut Jar::default();
@@ -116,7 +116,7 @@ async fn a_renewal_of_the_last_minute_is_followed() {
             world.renew(jar).await;
             let ended = destroy(&world, &key).await;
             let is_sealed = world.session_records().load(&key).await.is_err();
-            // Where it went is sealed with the ID, unless it is remembered as an end.
+            // The new name is sealed with the ID, unless the renewal is remembered as an end.
             if is_sealed && kind != Kind::RevocableOverflow {
                 assert_eq!(ended, Err(ErrorKind::Gone), "{kind:?}");
                 assert!(is_there(&world, jar).await, "{kind:?}: as the error says");
@@ -148,7 +148,7 @@ async fn an_encrypted_one_leaves_no_mark() {
 }
 
 #[tokio::test]
-async fn a_failing_store_says_so_and_can_be_asked_again() {
+async fn a_failing_store_is_an_error_and_can_be_retried() {
     for (world, call) in worlds(Kind::Remote).into_iter().zip([Update, Delete]) {
         let jar = world.grown().await;
         let key = world.key(&jar).await;
@@ -160,7 +160,7 @@ async fn a_failing_store_says_so_and_can_be_asked_again() {
     }
 }
 
-/// What a visitor does meanwhile.
+/// What the visitor does meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Meanwhile {
     Write,
@@ -182,7 +182,7 @@ impl Meanwhile {
 }
 
 #[tokio::test]
-async fn it_ends_at_any_call_of_others_and_they_at_any_call_of_it() {
+async fn it_overlaps_every_other_operation_at_every_call() {
     use Meanwhile::{LogOut, Renew, Write};
 
     for meanwhile in [Write, Renew, LogOut] {
@@ -229,7 +229,7 @@ fn all() -> impl Iterator<Item = (bool, When, bool)> {
     [true, false].into_iter().flat_map(of).flatten()
 }
 
-/// A listing of the whole store has the keys of lists of sessions and of ends, too.
+/// A listing of the whole store also has the keys of rosters and of remembered ends.
 #[tokio::test]
 async fn a_key_of_no_session_ends_nothing() {
     let stores = Stores::new();

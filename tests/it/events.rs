@@ -1,4 +1,4 @@
-//! What an operator is told: lines in the vocabulary of OWASP, and counts.
+//! Events for operators: lines in OWASP's vocabulary, and metrics.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::{
     scripted::{ANY, Before, Cut, Fail, Load, Update},
 };
 
-/// The lines of what is recorded, each by the event's name and the fields after it.
+/// The recorded lines, each from the event's name on.
 async fn events(act: impl AsyncFnOnce()) -> Vec<String> {
     let log = recorded(act).await;
     let events = log.lines().filter(|line| line.contains(" event="));
@@ -145,7 +145,7 @@ async fn a_store_that_stops_and_comes_back_is_two_events() {
             world.visit(jar, look).await;
         }
         world.records().calm();
-        // One that fails now and then has not come back.
+        // A store that fails intermittently has not come back.
         for _ in 0..3 {
             world.visit(jar, look).await;
             world.records().at(Before, Load, Cut);
@@ -188,7 +188,7 @@ async fn a_key_that_changes_is_an_event() {
     assert_are(&changes.await, &expected);
 }
 
-/// A line for each, unless there is a flood.
+/// Each visitor is a line, up to a hundred a minute.
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_visitors_is_a_hundred_lines_a_minute() {
     let world = Kind::Memory.in_time();
@@ -203,7 +203,7 @@ async fn a_flood_of_visitors_is_a_hundred_lines_a_minute() {
     assert_are(&next, &[&["\"session_created\"", "left_out=50"]]);
 }
 
-/// What a recorder has counted, as `name{labels} value`.
+/// The recorder's metrics, as `name{labels} value`.
 fn counted(recorder: &DebuggingRecorder) -> Vec<String> {
     let snapshot = recorder.snapshotter().snapshot().into_vec();
     let mut lines: Vec<_> = snapshot
@@ -227,7 +227,7 @@ fn counted(recorder: &DebuggingRecorder) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_happens_is_counted() {
+async fn events_are_counted() {
     let recorder = DebuggingRecorder::new();
     let _guard = metrics::set_default_local_recorder(&recorder);
     let (world, jar) = (Kind::Remote.in_time(), &mut Jar::default());
@@ -276,7 +276,8 @@ async fn what_happens_is_counted() {
     }
 }
 
-/// Also one that was asked for something before it was open, and is opened another way then.
+/// This includes an opening by the general path, after the session was asked for something too
+/// early.
 #[tokio::test]
 async fn an_opening_is_counted_once() {
     for kind in Kind::ALL {
@@ -305,9 +306,9 @@ async fn an_opening_is_counted_once() {
     }
 }
 
-/// Values and cookies, over many lives on many layers.
+/// Looks for values and cookies, over many lives on many layers.
 #[tokio::test(start_paused = true)]
-async fn no_secret_is_in_many_lines() {
+async fn no_secret_is_in_any_of_many_lines() {
     let is_long = std::env::var_os("SILVERBACK_SOAK").is_some();
     let (mut lines, mut life) = (0, 0);
     while lines < if is_long { 100_000 } else { 2_000 } {

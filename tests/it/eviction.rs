@@ -1,4 +1,4 @@
-//! What makes room in a memory store that is full.
+//! How a full memory store makes room.
 
 use silverback::{
     Clock, Timestamp,
@@ -17,7 +17,7 @@ fn store(max_bytes: usize) -> (MemoryStore, Clock) {
     (store.max_bytes(max_bytes), clock)
 }
 
-/// A key of the first of the store's 64 shards, each of which may fill a 64th of the room.
+/// A key in the first of the store's 64 shards. Each shard may fill a 64th of the room.
 fn key(n: u32) -> RecordKey {
     let mut bytes = [0; 32];
     bytes[28..].copy_from_slice(&n.to_be_bytes());
@@ -28,7 +28,7 @@ fn data(len: usize) -> Bytes {
     Bytes::from(vec![0; len])
 }
 
-/// The data of an end that was set so many seconds after the start.
+/// The data of an end set this many seconds after the start.
 fn end(set: u32) -> Bytes {
     let [_, _, _, secs @ ..] = set_at(set).as_secs().to_be_bytes();
     Bytes::from([&[24][..], &secs].concat())
@@ -88,9 +88,9 @@ async fn a_record_does_not_make_room_for_itself() {
     assert!(store.load(&key(2), Read::Current).await.unwrap().is_none());
 }
 
-/// With what is left of its time, a session waits for its turn among those that make room.
+/// A session with time left makes room only after the expired ones.
 #[tokio::test]
-async fn room_is_made_of_what_is_over_first() {
+async fn expired_records_make_room_first() {
     let (store, clock) = store(64 * 2_000);
     let long = later(1_000);
     store.create(&key(1), data(500), later(0)).await.unwrap();
@@ -101,14 +101,14 @@ async fn room_is_made_of_what_is_over_first() {
         .unwrap();
     clock.set(LATER);
     store.update(&key(3), kept, data(900), long).await.unwrap();
-    assert_eq!(store.len(), 2, "the one that was over made room");
+    assert_eq!(store.len(), 2, "the expired one made room");
     store.create(&key(4), data(500), long).await.unwrap();
     assert_eq!(store.len(), 2);
     assert!(store.load(&key(4), Read::Current).await.unwrap().is_some());
 }
 
-/// One shard with more sessions than are looked at for one that needs room: each comes to its turn,
-/// wherever it is.
+/// One shard with more sessions than the store examines for one that needs room. Each gets its
+/// turn, wherever it is.
 #[tokio::test]
 async fn the_oldest_go_first_among_many() {
     let (store, _) = store(64 * 128 * 2_000);
@@ -127,7 +127,7 @@ async fn the_oldest_go_first_among_many() {
     assert!(early < left.len() / 10, "{early} of {}", left.len());
 }
 
-/// Memory for so many bytes of sessions, and a clock.
+/// A world with memory for this many bytes of sessions.
 fn world(max_bytes: usize) -> World {
     let mut stores = Stores::new();
     stores.records.memory = stores.records.memory.max_bytes(max_bytes);
@@ -161,13 +161,13 @@ async fn visitors_who_come_once_leave_others_alone() {
     assert_eq!(store.limits().forgotten_until, None);
 }
 
-/// Whoever comes back is in use, by whichever call.
+/// Any call counts as use.
 #[tokio::test]
-async fn what_was_used_stays_longer() {
+async fn used_sessions_stay_longer() {
     for call in 0..4 {
         let (store, _) = store(64 * 128 * 10);
         let session = || Bytes::from(vec![1; 32]);
-        // It is the closest to its end, by far.
+        // It is by far the closest to its end.
         let version = store.create(&key(0), session(), later(0)).await.unwrap();
         match call {
             0 => assert!(store.load(&key(0), Read::Recent).await.unwrap().is_some()),
@@ -196,7 +196,7 @@ async fn what_was_used_stays_longer() {
 async fn ends_are_forgotten_last_and_in_their_order() {
     let (store, _) = store(64 * 10 * (96 + 6));
     for n in 0..5 {
-        // The longer one has to be remembered, the earlier it was set.
+        // The earlier an end is set here, the longer it has to be remembered.
         store.create(&key(n), end(n), later(100 - n)).await.unwrap();
     }
     for n in 5..100 {
@@ -208,7 +208,7 @@ async fn ends_are_forgotten_last_and_in_their_order() {
     assert_eq!(store.evicted().ends, 0);
     assert!(
         store.evicted().rosters > 0,
-        "as nothing else was left to go"
+        "as nothing else could make room"
     );
     for n in 100..108 {
         store.create(&key(n), end(n), later(200)).await.unwrap();
@@ -220,7 +220,7 @@ async fn ends_are_forgotten_last_and_in_their_order() {
         let found = store.load(&key(n), Read::Current).await.unwrap();
         assert_eq!(found.is_some(), n > 2, "{n}");
     }
-    // The store forgets more of a shard; that is not earlier than what another one forgot.
+    // Another shard forgets earlier ends, which does not move the time back.
     let elsewhere = |n: u32| {
         let mut bytes = *key(n).as_bytes();
         bytes[0] = 1;
@@ -234,9 +234,9 @@ async fn ends_are_forgotten_last_and_in_their_order() {
     assert_eq!(store.evicted().ends, 5);
 }
 
-/// The list is what remembers that all were ended.
+/// Only the list remembers that all sessions were ended.
 #[tokio::test]
-async fn a_list_that_leaves_brings_no_ended_session_back() {
+async fn an_evicted_list_brings_no_ended_session_back() {
     let mut stores = Stores::new();
     stores.ends.memory = stores.ends.memory.max_bytes(64 * 600);
     let config = Kind::Revocable.config(&stores, keys());
@@ -262,7 +262,7 @@ async fn a_list_that_leaves_brings_no_ended_session_back() {
     }
     assert!(store.evicted().rosters > 1_000);
     assert!(store.limits().forgotten_until.is_some());
-    // A list that nobody was ended by takes nobody along.
+    // The eviction of a list that ended no session ends none.
     assert!(world.is_alive(later).await);
 }
 
@@ -291,7 +291,7 @@ async fn marks_stay_until_their_end_and_are_not_counted() {
     for n in 100..110 {
         let found = store.load(&key(n), Read::Current).await.unwrap().unwrap();
         assert_eq!(found.data(), mark());
-        // A session that is not larger than its mark takes no more room.
+        // A session no larger than its mark takes no extra room.
         store
             .touch(
                 &key(n),

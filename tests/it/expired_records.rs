@@ -1,4 +1,4 @@
-//! Records that are over, as long as they are there.
+//! Expired records that the store still holds.
 
 use silverback::{
     Clock, Timestamp,
@@ -10,7 +10,8 @@ use crate::support::{SECOND, START, until};
 const OLD_END: Timestamp = Timestamp::from_secs(START.as_secs() + 100);
 const NEW_END: Timestamp = Timestamp::from_secs(START.as_secs() + 1_000);
 
-/// They come and go in the same part of the store, which looks at a few of them for each new one.
+/// All neighbours are in the same part of the store, which examines a few of them for each new
+/// record.
 fn neighbour(number: u8) -> RecordKey {
     let mut key = [7; 32];
     key[31] = number;
@@ -18,8 +19,8 @@ fn neighbour(number: u8) -> RecordKey {
 }
 
 #[tokio::test]
-async fn a_record_outlives_the_one_it_replaced() {
-    // Whichever of them is made anew: the others are what the store sweeps in passing.
+async fn a_record_outlives_the_expired_one_it_replaced() {
+    // Any of them may be created anew, while the store sweeps the others in passing.
     for anew in 0..100 {
         let clock = Clock::manual(START);
         let store = MemoryStore::new().clock(clock.clone());

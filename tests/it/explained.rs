@@ -1,4 +1,4 @@
-//! What an operator is told of a cookie.
+//! The explanation of a cookie for an operator.
 
 use std::time::Duration;
 
@@ -25,23 +25,23 @@ async fn saved(kind: Kind) -> (World, Keys, Jar) {
     (world, keys, jar)
 }
 
-fn told(world: &World, keys: &Keys, jar: &Jar, now: Timestamp) -> Explanation {
+fn explanation(world: &World, keys: &Keys, jar: &Jar, now: Timestamp) -> Explanation {
     let config = world.kind.config(&world.stores, keys.clone());
     config.explain(jar.value("s"), now).unwrap()
 }
 
-/// What a server says to the same cookie, of which the store knows nothing.
+/// A server's rejection of the same cookie, if its store is empty.
 async fn refused(world: &World, jar: &Jar) -> Option<Rejection> {
     world.rejection(&mut jar.clone()).await
 }
 
 #[tokio::test]
-async fn a_cookie_tells_its_key_its_times_and_its_record() {
+async fn a_cookie_shows_its_key_its_times_and_its_record() {
     for kind in KINDS {
         let (world, keys, jar) = &mut saved(kind).await;
         let key = world.key(jar).await;
         world.clock.advance(Duration::from_secs(60));
-        let told = told(world, keys, jar, world.clock.now());
+        let told = explanation(world, keys, jar, world.clock.now());
         assert_eq!(
             (told.rejection, told.is_later_format),
             (None, false),
@@ -58,13 +58,13 @@ async fn a_cookie_tells_its_key_its_times_and_its_record() {
         let head = told.head.unwrap();
         assert_eq!(Some(head.key), keys.list().first().map(|(id, _)| *id));
         assert_eq!((head.version, head.is_sealed), (1, kind.is_cookie()));
-        // What is signed can be read by anyone, and what is sealed by nobody.
+        // Anyone can read the times of a signed cookie, and nobody those of a sealed one.
         assert_eq!(head.claims, (!head.is_sealed).then_some(times), "{kind:?}");
     }
 }
 
 #[tokio::test]
-async fn one_of_a_former_name_is_told_as_any_other() {
+async fn one_of_a_former_name_is_explained_like_any_other() {
     for kind in KINDS {
         let (world, keys, jar) = saved(kind).await;
         let renamed = kind.config(&world.stores, keys.clone()).cookie_name("new");
@@ -82,12 +82,12 @@ async fn one_of_a_former_name_is_told_as_any_other() {
 }
 
 #[tokio::test]
-async fn one_that_is_over_or_revoked_is_read_all_the_same() {
+async fn an_expired_or_revoked_one_is_still_read() {
     for kind in KINDS {
         let (world, keys, jar) = &mut saved(kind).await;
         let key = world.key(jar).await;
         keys.rotate_and_revoke(Key::generate().unwrap()).unwrap();
-        let revoked = told(world, keys, jar, START);
+        let revoked = explanation(world, keys, jar, START);
         assert_eq!(revoked.rejection, Some(Rejection::UnknownKey), "{kind:?}");
         assert_eq!(revoked.rejection, refused(world, jar).await);
         assert_eq!(revoked.key, Some(KeyState::Revoked), "{kind:?}");
@@ -100,7 +100,7 @@ async fn one_that_is_over_or_revoked_is_read_all_the_same() {
         let (world, keys, jar) = &mut saved(kind).await;
         let key = world.key(jar).await;
         world.clock.advance(25 * HOUR);
-        let expired = told(world, keys, jar, world.clock.now());
+        let expired = explanation(world, keys, jar, world.clock.now());
         assert_eq!(expired.rejection, Some(Rejection::Expired), "{kind:?}");
         assert_eq!(expired.rejection, refused(world, jar).await);
         assert_eq!(
@@ -112,7 +112,7 @@ async fn one_that_is_over_or_revoked_is_read_all_the_same() {
 }
 
 #[tokio::test]
-async fn what_is_none_of_ours_is_told_as_a_server_sees_it() {
+async fn a_foreign_one_is_explained_as_a_server_sees_it() {
     for kind in KINDS {
         let (world, keys, jar) = &mut saved(kind).await;
         let value = jar.value("s").to_owned();
@@ -138,7 +138,7 @@ async fn what_is_none_of_ours_is_told_as_a_server_sees_it() {
                 false,
             ),
         ] {
-            let told = told(world, keys, jar, START);
+            let told = explanation(world, keys, jar, START);
             let other = world.beside(keys.clone());
             assert_eq!(told.rejection, Some(reason), "{kind:?}");
             assert_eq!(refused(&other, jar).await, Some(reason), "{kind:?}");
@@ -148,7 +148,7 @@ async fn what_is_none_of_ours_is_told_as_a_server_sees_it() {
         bytes[last] ^= 1;
         bytes[0] += 1;
         let later = Jar::with("s", &URL_SAFE_NO_PAD.encode_to_string(&bytes));
-        let told = told(world, keys, &later, START);
+        let told = explanation(world, keys, &later, START);
         assert_eq!(
             (told.is_later_format, told.rejection),
             (true, None),
@@ -159,13 +159,14 @@ async fn what_is_none_of_ours_is_told_as_a_server_sees_it() {
 }
 
 #[tokio::test]
-async fn what_is_told_may_be_logged() {
+async fn an_explanation_may_be_logged() {
     for kind in KINDS {
         let (world, keys, jar) = &mut saved(kind).await;
-        let printed = format!("{:?}", told(world, keys, jar, START));
+        let printed = format!("{:?}", explanation(world, keys, jar, START));
         let value = jar.value("s");
         let bytes = URL_SAFE_NO_PAD.decode_to_vec(value).unwrap();
-        // The ID of a session in a store is between the times and the tag, and two bytes before that.
+        // The ID of a session in a store is between the times and the tag, two bytes before the
+        // tag.
         let id = bytes
             .get(19..bytes.len().saturating_sub(34))
             .unwrap_or_default();

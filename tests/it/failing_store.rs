@@ -1,4 +1,4 @@
-//! A store that fails is never an empty session, and never a silent success.
+//! A failing store never makes an empty session or a silent success.
 
 use std::{convert::Infallible, error::Error as _, sync::Arc};
 
@@ -54,7 +54,7 @@ async fn a_failed_load_is_an_error() {
 }
 
 #[tokio::test]
-async fn an_accessor_before_load_says_what_to_do() {
+async fn an_accessor_before_load_is_an_error_with_advice() {
     let (world, mut jar) = established().await;
     let (error, _) = world
         .visit(&mut jar, async |session| {
@@ -148,7 +148,7 @@ async fn a_failed_refresh_does_not_spoil_a_read() {
     assert!(world.records().take_log().contains(&Touch));
 }
 
-/// A body without a default, as `hyper::body::Incoming` is.
+/// A body without a `Default`, like `hyper::body::Incoming`.
 struct Incoming(&'static str);
 
 #[tokio::test]
@@ -191,7 +191,7 @@ impl Responder<String> for Apology {
     }
 }
 
-/// What the client reads whose session is not saved, by clones of layer and service.
+/// The response when the session is not saved, from clones of the layer and the service.
 async fn answer(responder: impl Responder<String> + Clone) -> String {
     let store = Scripted::default();
     store.every(Before, Create, Fail);
@@ -208,7 +208,7 @@ async fn answer(responder: impl Responder<String> + Clone) -> String {
 }
 
 #[tokio::test]
-async fn a_responder_is_a_clone_or_shared() {
+async fn a_responder_is_cloned_or_shared() {
     let apology = Apology("not saved");
     assert_eq!(answer(apology.clone()).await, "handler: not saved");
     assert_eq!(answer(Arc::new(apology)).await, "handler: not saved");

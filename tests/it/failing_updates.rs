@@ -1,4 +1,4 @@
-//! Updates that may fail, at once or when another request has saved first.
+//! Updates that may fail, at once or when they run again after another request's save.
 
 use std::{error::Error as _, fmt};
 
@@ -68,7 +68,7 @@ async fn one_that_fails_in_a_session_of_another_type_is_the_sessions_error() {
     );
 }
 
-/// The last one is bought by another request while this one holds it.
+/// Another request buys the last one while this one holds it.
 async fn lose_the_last(world: &World, jar: &Jar, session: &Session) {
     session.load().await.unwrap();
     assert_eq!(buy(session).unwrap(), Ok(0));
@@ -100,9 +100,9 @@ async fn one_that_fails_when_it_runs_again_fails_the_response() {
     }
 }
 
-/// Whoever saves in the handler has been told, and answers in its own way.
+/// A handler that saves gets the error, and decides on its own response.
 #[tokio::test]
-async fn one_that_failed_a_save_fails_no_other() {
+async fn one_that_failed_a_save_fails_no_other_save() {
     for world in MERGED.map(Kind::world) {
         let jar = &mut shop(&world, 1).await;
         let old = jar.clone();

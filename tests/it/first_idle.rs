@@ -27,7 +27,7 @@ fn at(secs: u64) -> Timestamp {
     START.saturating_add(Duration::from_secs(secs))
 }
 
-/// Whether it ends at that second and not before.
+/// Returns whether it ends at that second and not before.
 async fn ends_at(world: &World, jar: &Jar, secs: u64) -> bool {
     world.lives_at(jar, at(secs - 1)).await && !world.lives_at(jar, at(secs)).await
 }
@@ -65,7 +65,7 @@ async fn one_who_comes_back_has_the_whole_idle_timeout() {
     }
 }
 
-/// Where nothing but a store is written, any second request counts.
+/// A second request counts even if it writes only to the store.
 #[tokio::test]
 async fn in_a_record_any_second_request_counts() {
     for kind in [
@@ -84,7 +84,8 @@ async fn in_a_record_any_second_request_counts() {
     }
 }
 
-/// The late response to a read puts an old state in the place of a newer one.
+/// The cookie is not sent earlier, as a late response to a read would replace a newer state with an
+/// old one.
 #[tokio::test]
 async fn in_a_cookie_a_read_counts_when_the_cookie_is_sent_again() {
     for (kind, from) in [
@@ -108,7 +109,7 @@ async fn in_a_cookie_a_read_counts_when_the_cookie_is_sent_again() {
     }
 }
 
-/// Who has logged in, or asked to be remembered, is no passer-by.
+/// A visitor who logs in or asks to be remembered is no passer-by.
 #[tokio::test]
 async fn a_login_has_the_whole_idle_timeout_from_the_start() {
     for kind in Kind::ALL {
@@ -156,7 +157,7 @@ async fn a_poll_does_not_count() {
     }
 }
 
-/// However often it saves, it is one request.
+/// The first request may save several times.
 #[tokio::test]
 async fn the_first_request_counts_once() {
     for kind in [Kind::Memory, Kind::Remote] {
@@ -174,7 +175,7 @@ async fn the_first_request_counts_once() {
         let writes = log
             .iter()
             .filter(|op| matches!(op, Create | Touch | Update));
-        // The response's cookie needs to know that the session is alive.
+        // The response sets a cookie, so it must know that the session is alive.
         assert_eq!(writes.collect::<Vec<_>>(), [&Create, &Touch], "{kind:?}");
         let again = async |session: Session| {
             session.load().await.unwrap();
@@ -188,7 +189,7 @@ async fn the_first_request_counts_once() {
     }
 }
 
-/// A socket or a stream of the first request saves late.
+/// A socket or stream of the first request saves late.
 #[tokio::test]
 async fn a_late_save_of_the_first_request_takes_no_time_away() {
     for kind in [Kind::Memory, Kind::Remote] {
@@ -206,7 +207,7 @@ async fn a_late_save_of_the_first_request_takes_no_time_away() {
             world.clock.set(at(60));
             socket.load().await.unwrap();
             socket.insert("late", 1).unwrap();
-            // A socket that touches is somebody who is still there.
+            // A touch by a socket shows that the visitor is still there.
             let end = if touches {
                 socket.touch().await.unwrap();
                 60
@@ -219,7 +220,7 @@ async fn a_late_save_of_the_first_request_takes_no_time_away() {
     }
 }
 
-/// Without one, a session is as it ever was.
+/// Nothing changes without a first idle timeout.
 #[tokio::test]
 async fn a_first_request_that_saves_early_touches_no_more_than_before() {
     let world = Kind::Remote.with(|config| config.idle_timeout(secs(IDLE)));

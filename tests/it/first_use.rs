@@ -1,4 +1,4 @@
-//! A session is used by its first accessor; to load it is not use.
+//! The first accessor is the first use of a session. Loading is not use.
 
 use axum::{Router, body::Body, routing::get};
 use http::{Request, Response, header};
@@ -26,7 +26,7 @@ fn varies<B>(response: &Response<B>) -> bool {
 }
 
 #[tokio::test]
-async fn to_ask_which_session_the_cookie_names_is_no_use() {
+async fn asking_for_the_claimed_key_is_not_use() {
     let claim = async |session: Session| {
         assert!(!session.is_used());
         (session.has_cookie(), session.claimed_key())
@@ -58,7 +58,7 @@ async fn to_ask_which_session_the_cookie_names_is_no_use() {
 #[tokio::test]
 async fn a_session_that_was_only_loaded_is_not_used() {
     for kind in KINDS {
-        // Its cookie would be due for three reasons: half of the idle timeout, `Max-Age`, a new key.
+        // Its cookie is due for three reasons: half of the idle timeout, `Max-Age`, and a new key.
         let ring = Keys::generate().unwrap();
         let stores = crate::support::Stores::new();
         let config = kind.config(&stores, ring.clone());
@@ -89,7 +89,8 @@ async fn a_session_that_was_only_loaded_is_not_used() {
         };
         let (_, response) = world.visit(&mut jar.clone(), use_it).await;
         assert!(!no_cookie(&response) && varies(&response), "{kind:?}");
-        // Those visits have not put off its end, that one has (a cookie's is in the other jar).
+        // The earlier visits have not put off its end. The last one has (for a cookie, in the other
+        // jar).
         world.clock.advance(7 * HOUR);
         let in_store = !matches!(kind, Kind::Cookie | Kind::Revocable | Kind::RemoteRevocable);
         let n = world.get::<String>(jar, "n").await;
@@ -113,7 +114,7 @@ async fn loading_alone_puts_off_no_end() {
 }
 
 #[tokio::test]
-async fn whoever_asks_or_wishes_uses_it() {
+async fn accessors_and_wishes_are_use() {
     type Ask = fn(&Session);
     let asks: [(&str, Ask); 8] = [
         ("get", |session| drop(session.get::<u8>("n"))),

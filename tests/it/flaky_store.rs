@@ -1,4 +1,4 @@
-//! The store of `testing` that fails when it is told to.
+//! The store of `testing` that fails on demand.
 
 use silverback::{
     ErrorKind, Session, SessionConfig, SessionLayer,
@@ -30,7 +30,7 @@ async fn read(store: &FlakyStore<MemoryStore>) -> bool {
 }
 
 #[tokio::test]
-async fn calls_fail_as_they_are_told_to() {
+async fn calls_fail_on_demand() {
     let store = flaky();
     for (calls, reads, writes) in [
         (Calls::All, false, true),
@@ -61,7 +61,7 @@ async fn calls_fail_as_they_are_told_to() {
 }
 
 #[tokio::test]
-async fn each_call_for_several_records_is_one() {
+async fn a_call_for_several_records_counts_once() {
     let store = flaky();
     assert!(write(&store).await);
     store.take_count();
@@ -80,7 +80,7 @@ async fn each_call_for_several_records_is_one() {
 }
 
 #[tokio::test]
-async fn what_is_healed_is_forgotten() {
+async fn healing_removes_all_failures() {
     let store = flaky();
     store.fail_next(Calls::All);
     store.lose_next_answer();
@@ -89,16 +89,16 @@ async fn what_is_healed_is_forgotten() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_of_a_write_that_was_done() {
+async fn a_lost_answer_is_of_an_applied_write() {
     let store = flaky();
     store.lose_next_answer();
-    assert!(read(&store).await, "that of a read is not lost");
+    assert!(read(&store).await, "the answer of a read is not lost");
     assert!(!write(&store).await);
     assert!(store.load(&KEY, Read::Current).await.unwrap().is_some());
 }
 
 #[tokio::test]
-async fn it_waits_whatever_is_inside() {
+async fn it_waits_even_if_its_inner_store_does_not() {
     let store = flaky();
     assert!(!store.limits().never_waits);
     let config = SessionConfig::new("s", store.clone(), keys());

@@ -25,7 +25,7 @@ async fn a_message_is_shown_once() {
             .await;
         assert!(
             no_cookie(&response),
-            "a page that does not look leaves them"
+            "a page that does not read them leaves them"
         );
         assert_eq!(site.visit(jar, flashes).await.0, ["one", "two"]);
         let (none, response) = site.visit(jar, flashes).await;
@@ -34,7 +34,7 @@ async fn a_message_is_shown_once() {
 }
 
 #[tokio::test]
-async fn queues_and_values_are_apart() {
+async fn queues_and_values_are_separate() {
     Kind::Cookie
         .world()
         .visit(&mut Jar::default(), async |session| {
@@ -55,9 +55,9 @@ async fn queues_and_values_are_apart() {
         .await;
 }
 
-/// As those that an older release has left.
+/// Such as messages from an older release.
 #[tokio::test]
-async fn messages_of_another_type_hold_up_no_others() {
+async fn a_message_of_another_type_blocks_no_others() {
     for site in Kind::SIMPLE.map(Kind::world) {
         for claims in [false, true] {
             let jar = &mut Jar::default();
@@ -115,7 +115,7 @@ async fn one_of_two_requests_claims_a_message() {
 }
 
 #[tokio::test]
-async fn taking_leaves_those_that_come_meanwhile() {
+async fn taking_leaves_messages_that_come_meanwhile() {
     let site = Kind::Memory.world();
     let jar = &mut Jar::default();
     site.visit(jar, async |session| session.flash("same").unwrap())
@@ -158,7 +158,7 @@ async fn messages_whose_claim_failed_are_kept() {
 }
 
 #[tokio::test]
-async fn a_look_leaves_them_there() {
+async fn peeking_leaves_them() {
     for site in Kind::SIMPLE.map(Kind::world) {
         let jar = &mut Jar::default();
         let leave = async |session: Session| {
@@ -174,16 +174,16 @@ async fn a_look_leaves_them_there() {
         };
         for _ in 0..2 {
             let (seen, response) = site.visit(jar, look).await;
-            assert_eq!(seen, ["one"], "and leaves out what is no text");
+            assert_eq!(seen, ["one"], "and skips messages that are not text");
             assert!(no_cookie(&response));
         }
         assert_eq!(site.visit(jar, flashes).await.0, ["one"]);
     }
 }
 
-/// Taken, taken and saved, or claimed: the next page gets them once more, in front of newer ones.
+/// Taken, taken and saved, or claimed: the next page gets them again, before newer ones.
 #[tokio::test]
-async fn those_that_were_taken_can_be_kept() {
+async fn taken_messages_can_be_kept() {
     for (site, how) in Kind::SIMPLE
         .into_iter()
         .flat_map(|kind| [0, 1, 2].map(|how| (kind.world(), how)))
@@ -216,7 +216,7 @@ async fn those_that_were_taken_can_be_kept() {
 }
 
 #[tokio::test]
-async fn keeping_those_that_were_taken_changes_nothing() {
+async fn taking_and_keeping_changes_nothing() {
     let site = Kind::Cookie.world();
     let jar = &mut Jar::default();
     site.visit(jar, async |session| session.flash("one").unwrap())
@@ -230,7 +230,7 @@ async fn keeping_those_that_were_taken_changes_nothing() {
 }
 
 #[tokio::test]
-async fn those_that_have_no_room_any_more_are_not_kept() {
+async fn messages_without_room_are_not_kept() {
     let site = Kind::Cookie.world();
     let jar = &mut Jar::default();
     let leave = async |session: Session| session.flash("x".repeat(2_000)).unwrap();

@@ -1,4 +1,4 @@
-//! The cookie gets another name, and nobody is logged out.
+//! The cookie is renamed, and nobody is logged out.
 
 use axum::{
     Router,
@@ -13,7 +13,7 @@ use silverback::{
 
 use crate::support::{HOUR, START, keys};
 
-/// Where the session is.
+/// How the session is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kept {
     Store,
@@ -29,7 +29,7 @@ const ALL: [Kept; 4] = [
     Kept::CookieAlone,
 ];
 
-/// What both releases share.
+/// The stores, keys and clock that both releases share.
 struct Site {
     kept: Kept,
     store: MemoryStore,
@@ -53,14 +53,14 @@ impl Site {
         }
     }
 
-    /// Sessions in a cookie that is called `account` and has a domain.
+    /// Sessions in a cookie named `account`, with a domain.
     fn named_before(&self) -> SessionConfig {
         SessionConfig::new("account", self.backend(), keys())
             .cookie_name("account")
             .attributes(domain)
     }
 
-    /// Sessions in a cookie that is called `__Host-account`.
+    /// Sessions in a cookie named `__Host-account`.
     fn named_now(&self) -> SessionConfig {
         SessionConfig::new("account", self.backend(), keys())
     }
@@ -86,8 +86,8 @@ impl Site {
         browser.at("https://www.example.com")
     }
 
-    /// Whether a store is asked which sessions live. Then a browser that only looks gets a cookie of
-    /// the new name, and a copy of a cookie is refused after the logout.
+    /// Returns whether a store knows which sessions live. If so, a browser that only reads gets a
+    /// cookie of the new name, and a copied cookie is refused after the logout.
     fn knows_ends(&self) -> bool {
         self.kept == Kept::Store || self.kept == Kept::Revocable
     }
@@ -121,7 +121,7 @@ async fn send(browser: &Browser<Router>, path: &str) {
     assert_eq!(page.status(), 200, "{path}");
 }
 
-/// The same jar before another release.
+/// Hands the jar over to another release.
 fn hand_over(from: &Browser<Router>, to: &Browser<Router>) {
     let jar = from.jar(|jar| jar.clone());
     to.jar(|own| *own = jar);
@@ -131,7 +131,7 @@ fn names(browser: &Browser<Router>) -> Vec<String> {
     browser.jar(|jar| jar.names().map(str::to_owned).collect())
 }
 
-/// Each way of keeping sessions, and a visitor of the release before who comes to the last one.
+/// For each way to keep sessions, a visitor of the first release who comes to the last one.
 async fn visitors() -> Vec<(Site, Browser<Router>, Browser<Router>)> {
     let mut visitors = Vec::new();
     for kept in ALL {
@@ -222,7 +222,7 @@ fn both(one: &Browser<Router>, other: &Browser<Router>) -> Jar {
 }
 
 #[tokio::test]
-async fn of_two_names_the_session_that_lives_counts() {
+async fn the_living_session_of_two_names_counts() {
     for kept in [Kept::Store, Kept::Revocable] {
         for new_one_ends in [false, true] {
             let site = Site::new(kept);
@@ -263,7 +263,7 @@ async fn a_logout_ends_the_sessions_of_both_names() {
     }
 }
 
-/// A cookie is bound to its name, which is no secret of ours.
+/// A cookie is bound to its name, which is no secret.
 #[tokio::test]
 async fn a_cookie_of_one_name_is_none_under_the_other() {
     let copy = |browser: &Browser<Router>, from: &str, to: &str| {
@@ -280,7 +280,7 @@ async fn a_cookie_of_one_name_is_none_under_the_other() {
     after.jar(|jar| jar.remove("__Host-account"));
     assert_eq!(after.get("/").await.text(), "0 Tampered");
 
-    // And does no harm to the one that it was copied from.
+    // The copy does no harm to the original.
     let before = site.browser(site.named_before());
     send(&before, "/add").await;
     copy(&before, "account", "__Host-account");
@@ -300,7 +300,7 @@ async fn an_untouched_session_of_the_present_name_sets_no_cookie() {
 }
 
 #[test]
-fn what_cannot_be_is_an_error() {
+fn impossible_former_names_are_errors() {
     let config = |name| SessionConfig::new(name, MemoryStore::new(), Keys::generate().unwrap());
     let plain = CookieAttributes::default;
     let refused = |config| SessionLayer::try_new(config).unwrap_err();
@@ -313,7 +313,7 @@ fn what_cannot_be_is_an_error() {
     let unmet = config("account").cookie_name("id");
     let unmet = refused(unmet.former_cookie("__Host-account", domain(plain())));
     assert!(matches!(unmet, ConfigError::PrefixUnmet { .. }), "{unmet}");
-    // Two sessions would read each other's cookies.
+    // Otherwise two sessions would read each other's cookies.
     let former = config("account").former_cookie("__Host-cart", plain());
     let other = config("other").former_cookie("__Host-cart", plain());
     for (first, second) in [

@@ -1,4 +1,4 @@
-//! Sessions that are shared with Go, or taken over from it.
+//! Sessions shared with Go, or taken over from it.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -54,7 +54,7 @@ fn taking_over() -> Site {
     site(config().read_gorilla(Gorilla::new(cookies())))
 }
 
-/// What Go has saved.
+/// A jar with the cookie in which Go saves this gob.
 fn go_cookie(gob: &Gob, saved: Timestamp) -> Jar {
     let value = cookies().encode("sid", &gob.encode().unwrap(), saved);
     Jar::with("sid", &value.unwrap())
@@ -81,7 +81,7 @@ fn messages(texts: &[&str]) -> Gob {
     gob
 }
 
-/// What Go reads.
+/// The gob that Go reads from the cookie.
 fn go_reads(jar: &Jar, now: Timestamp) -> Gob {
     let opened = cookies().decode("sid", jar.value("sid").as_bytes(), now);
     Gob::decode(&opened.unwrap().payload).unwrap()
@@ -98,7 +98,7 @@ fn hex(text: &Json) -> Option<Vec<u8>> {
     Some((0..text.as_str()?.len()).step_by(2).map(byte).collect())
 }
 
-/// The site that a vector's cookie is of, and the cookie.
+/// The site of a vector's cookie, and a jar with the cookie.
 fn site_of(vector: &Json, shares: bool) -> (Site, Jar) {
     let hash_key = hex(&vector["hash_key_hex"]).unwrap();
     let pair = match hex(&vector["block_key_hex"]) {
@@ -176,7 +176,7 @@ async fn cookies_of_go_are_sessions() {
                 .await;
             let (found, _) = site.visit(&mut jar, all).await;
             if id == "gob-aes128-session-id" {
-                // It is the ID of a session that is in a file.
+                // The cookie has the ID of a session in a file.
                 assert_eq!((rejection, found.0.len()), (Some(Rejection::NotFound), 0));
                 continue;
             }
@@ -191,7 +191,7 @@ async fn cookies_of_go_are_sessions() {
 }
 
 #[tokio::test]
-async fn what_nobody_touches_is_written_back_as_it_came() {
+async fn untouched_values_are_written_back_unchanged() {
     for vector in vectors() {
         let id = vector["id"].as_str().unwrap();
         let payload = hex(&vector["serialized_hex"]).unwrap();
@@ -231,7 +231,7 @@ fn site_of_keys(vector: &Json) -> SecureCookie {
 }
 
 #[tokio::test]
-async fn a_session_goes_to_and_fro() {
+async fn a_session_goes_back_and_forth() {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Cart {
         items: Vec<String>,
@@ -288,7 +288,7 @@ async fn bytes_and_other_keys_are_reachable() {
         session.insert("\0odd", 1).map_err(|error| error.kind())
     };
     let (odd, _) = site.visit(jar, write).await;
-    assert_eq!(odd, Err(ErrorKind::SerializeFailed), "it is no key of Go");
+    assert_eq!(odd, Err(ErrorKind::SerializeFailed), "it is not a key that Go has");
     let gob = go_reads(jar, START);
     let keys: Vec<_> = gob.entries().iter().map(|(key, _)| key.clone()).collect();
     assert_eq!(
@@ -331,7 +331,7 @@ async fn flashes_are_shown_once_on_either_side() {
     let texts: Vec<_> = items.iter().filter_map(Value::as_str).collect();
     assert_eq!(texts, ["from Go", "from Rust"]);
     assert_eq!(site.visit(jar, show).await.0, ["from Go", "from Rust"]);
-    // The session is empty now, so its cookie goes.
+    // The session is empty now, so its cookie is removed.
     assert!(jar.0.is_empty());
     assert!(site.visit(jar, show).await.0.is_empty());
     site.visit(jar, add).await;
@@ -360,7 +360,7 @@ async fn queues_have_to_be_named() {
     assert_eq!(go_reads(jar, START).entries().len(), 2);
     let show = async |session: Session| session.flashes_in::<String>("errors").unwrap();
     assert_eq!(site.visit(jar, show).await.0, ["wrong"]);
-    // What is no list is a value.
+    // Anything but a list is a value.
     let jar = &mut go_cookie(&session(&[("_flash", Value::Int(1).named("int"))]), START);
     assert_eq!(site.get(jar, "_flash").await, Some(1));
 }
@@ -380,7 +380,7 @@ async fn a_logout_removes_the_cookie() {
 }
 
 #[tokio::test]
-async fn use_moves_a_session_and_nothing_else_does() {
+async fn only_use_moves_a_session() {
     let site = taking_over();
     let gob = session(&[("user", Value::Int(7).named("int"))]);
     let jar = &mut go_cookie(&gob, START);
@@ -396,7 +396,7 @@ async fn use_moves_a_session_and_nothing_else_does() {
     assert_eq!(site.get(jar, "user").await, Some(7));
     assert!(!is_of_go(jar));
     assert_eq!(site.get(jar, "user").await, Some(7));
-    // The way back.
+    // Back to the shared site.
     let shared = shared();
     assert_eq!(shared.get(jar, "user").await, Some(7));
     assert_eq!(
@@ -546,7 +546,7 @@ async fn json_is_written_as_go_does() {
 }
 
 #[tokio::test]
-async fn whatever_a_session_accepts_fits() {
+async fn every_accepted_value_fits() {
     let site = shared();
     let mut outcomes = [0; 2];
     for len in (1_900..2_300).step_by(7) {
@@ -641,7 +641,7 @@ fn a_cookie_of_go_is_explained() {
     let gob = session(&[("n", Value::Int(1).named("int"))]);
     let (jar, later) = (go_cookie(&gob, START), START.saturating_add(DAY));
     let gorilla = || Gorilla::new(cookies());
-    // Go accepts a cookie of just the greatest age.
+    // Go accepts a cookie of exactly the maximum age.
     let of_go = 30 * DAY + Duration::from_secs(1);
     for (config, lasts) in [
         (config().write_gorilla(gorilla()), of_go),
@@ -663,9 +663,9 @@ fn a_cookie_of_go_is_explained() {
     );
 }
 
-/// Of two cookies of one name nobody can tell which one counts.
+/// Nobody can tell which of two cookies of one name counts.
 #[tokio::test]
-async fn two_cookies_are_none() {
+async fn two_cookies_are_no_session() {
     let of = |n| go_cookie(&session(&[("n", Value::Int(n).named("int"))]), START);
     let both = format!("{}; sid={}", of(1).value("sid"), of(2).value("sid"));
     for site in [shared(), taking_over()] {
@@ -708,7 +708,7 @@ fn what_the_format_cannot_carry_is_an_error() {
 }
 
 #[tokio::test]
-async fn the_cookie_has_the_name_that_go_gave_it() {
+async fn the_cookie_keeps_its_name_in_go() {
     let gorilla = || Gorilla::new(cookies());
     for (config, name) in [
         (config().write_gorilla(gorilla()), "sid"),
@@ -770,7 +770,7 @@ fn json_value() -> impl Strategy<Value = Json> {
     })
 }
 
-/// Values that a session accepts come back, whatever was there before.
+/// Checks that accepted values read back, whatever was there before.
 async fn keeps(first: BTreeMap<String, Json>, second: BTreeMap<String, Json>, payload: GoPayload) {
     let site = site(config().write_gorilla(Gorilla::new(cookies()).payload(payload)));
     let jar = &mut Jar::default();
@@ -791,7 +791,7 @@ async fn keeps(first: BTreeMap<String, Json>, second: BTreeMap<String, Json>, pa
 }
 
 #[tokio::test]
-async fn a_whole_number_in_the_place_of_a_float_keeps_its_digits() {
+async fn a_whole_number_in_place_of_a_float_keeps_its_digits() {
     for payload in [GoPayload::Sessions, GoPayload::Json] {
         for whole in [
             json!(7_562_229_244_809_086_889_u64),
@@ -818,7 +818,7 @@ proptest! {
         runtime.block_on(keeps(first, second, payload));
     }
 
-    /// Only those who have Go's keys get that far: still, nothing breaks.
+    /// Only somebody with Go's keys gets this far, and still nothing breaks.
     #[test]
     fn any_payload_is_a_session_or_none(payload: Vec<u8>, is_json: bool) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -1,5 +1,5 @@
-//! Which cookies gorilla/sessions 1.4.0, securecookie 1.1.2 and dghubble/sessions 0.4.1 accept, and
-//! which they refuse, from what Go has made.
+//! The cookies that gorilla/sessions 1.4.0, securecookie 1.1.2 and dghubble/sessions 0.4.1 accept
+//! and refuse, derived from cookies that Go has made.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const MONTH: u64 = 30 * 86_400;
 
 type Pair = (Vec<u8>, Option<Vec<u8>>);
 
-/// A cookie of a vector, and the program that it comes to.
+/// A vector's cookie, and the program that reads it.
 struct Visit {
     pairs: Vec<Pair>,
     hash: HashFunction,
@@ -73,7 +73,7 @@ impl Visit {
         (self.settings)(SecureCookie::new(pairs).unwrap().hash(self.hash))
     }
 
-    /// Puts a cookie with this payload in the place of the vector's.
+    /// Replaces the vector's cookie by one with this payload.
     fn say(&mut self, payload: &[u8]) {
         let cookies = self.cookies().max_length(None);
         let saved = Timestamp::from_secs(SAVED);
@@ -198,7 +198,7 @@ fn other_alphabet(visit: &mut Visit) {
     visit.value = visit.value.replace('-', "+").replace('_', "/");
 }
 
-/// What is in it.
+/// The payload.
 #[rustfmt::skip]
 const PAYLOADS: &[Case] = &[
     ("type 64, of Go 1.27",       STRING, |v| v.say(&from(&format!("0d7f040102ff800001100110000020ff80{FOO_BAR}"))), None),

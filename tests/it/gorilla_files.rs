@@ -1,5 +1,5 @@
-//! The files of gorilla's `FilesystemStore`: shared, and moved into a store, when a visitor comes or
-//! all at once.
+//! The files of gorilla's `FilesystemStore`: shared, or moved into a store, either all at once or
+//! one by one as visitors come.
 
 use std::{fs, path::PathBuf, sync::Arc};
 
@@ -23,7 +23,7 @@ use crate::support::{
     set_cookies,
 };
 
-/// A folder of Go's, and a store.
+/// A folder of Go's files, and a store.
 struct Place {
     folder: TempDir,
     store: Scripted,
@@ -55,7 +55,7 @@ impl Place {
         }
     }
 
-    /// Without a block key: texts of the same values are equal.
+    /// Without a block key: equal values have equal texts.
     fn cookies() -> SecureCookie {
         SecureCookie::new([KeyPair::signing([1; 32]).unwrap()]).unwrap()
     }
@@ -77,7 +77,7 @@ impl Place {
             .layer(self.files())
     }
 
-    /// The site as it was before the move.
+    /// The site before the move.
     fn in_go(&self) -> Router {
         let config = SessionConfig::cookie("s", keys());
         self.app(config.write_gorilla(self.files().session_format()))
@@ -92,7 +92,7 @@ impl Place {
         self.app(self.config())
     }
 
-    /// A browser that has a session in a file.
+    /// A browser with a session in a file.
     async fn visitor(&self, user: &str) -> Jar {
         let mut jar = Jar::default();
         visit(&self.in_go(), &mut jar, &format!("/put/{user}")).await;
@@ -147,15 +147,15 @@ async fn all(mut import: GorillaImport) -> GorillaImported {
     all
 }
 
-/// A request that puts a value of its own into the session, beside others that do.
+/// A request that puts its own value into the session, concurrently with others.
 async fn put_beside(place: &Place, jar: &Jar, key: String, barrier: Arc<Barrier>) -> StatusCode {
     let handler = async move |session: Session| {
-        // Each has opened the session before one of them saves.
+        // Every request has opened the session before any of them saves.
         session.get::<String>("user")?;
         barrier.wait().await;
         session.insert(&key, true)
     };
-    // Another process: it knows the folder alone.
+    // Another process, which shares only the folder.
     let records = place.files();
     let config = SessionConfig::cookie("s", keys()).write_gorilla(records.session_format());
     let app: Router = Router::new()
@@ -185,7 +185,7 @@ async fn requests_at_once_keep_all_changes() {
     for key in &keys {
         assert!(session.get(key).is_some(), "{key} is lost");
     }
-    assert_eq!(place.paths().len(), 1, "nothing else stays");
+    assert_eq!(place.paths().len(), 1, "no other file stays");
 }
 
 #[tokio::test]
@@ -199,7 +199,7 @@ async fn half_of_a_file_is_read_again() {
         let (path, text) = (file.clone(), text.clone());
         let app = place.in_go();
         let (found, ()) = tokio::join!(user(&app, &mut ann), async move {
-            // The request has found the half, if it is as slow as that.
+            // Gives the request time to find the half-written file.
             tokio::task::yield_now().await;
             fs::write(path, text).unwrap();
         });
@@ -218,7 +218,7 @@ async fn a_visitor_brings_their_session() {
         .iter()
         .map(|path| fs::read(path).unwrap())
         .collect();
-    assert_eq!(texts[0], texts[1], "and yet they are two sessions");
+    assert_eq!(texts[0], texts[1], "equal texts, but two sessions");
     let (app, mut tab) = (place.moved(), ann.clone());
     assert_eq!(user(&app, &mut ann).await.as_deref(), Some("ann"));
     assert_ne!(ann.0, tab.0);
@@ -226,7 +226,7 @@ async fn a_visitor_brings_their_session() {
     assert_eq!(
         user(&app, &mut tab).await.as_deref(),
         Some("anne"),
-        "it is one session"
+        "both open one session"
     );
     assert_eq!(user(&app, &mut other).await.as_deref(), Some("ann"));
     assert_eq!(place.sessions().await, 2);
@@ -257,12 +257,12 @@ async fn all_files_are_imported_once() {
     for user in ["ann", "bob", "cid", "dan", "eve"] {
         jars.push((user, place.visitor(user).await));
     }
-    // No sessions, and what Go would refuse.
+    // Files that are no sessions, and files that Go would refuse.
     let file = |name: &str| place.folder.path().join(name);
     fs::write(file("notes"), "x").unwrap();
     fs::write(file("session_short"), "x").unwrap();
     fs::write(file(&format!("session_{}", "A".repeat(52))), "x").unwrap();
-    // The process is killed in the middle.
+    // The process is killed in mid-import.
     let first = place.import().step(3).await.unwrap();
     assert!(!first.is_finished() && first.moved() >= 2, "{first:?}");
     for _ in 0..2 {
@@ -280,7 +280,7 @@ async fn all_files_are_imported_once() {
     assert_eq!(place.paths().len(), 8);
     let imported = all(place.import().remove_files()).await;
     assert_eq!(imported.moved(), 5);
-    assert_eq!(place.paths().len(), 3, "what was not moved stays");
+    assert_eq!(place.paths().len(), 3, "the files not yet moved stay");
     let app = place.moved();
     for (name, mut jar) in jars {
         let replay = jar.clone();
@@ -297,7 +297,7 @@ async fn all_files_are_imported_once() {
 }
 
 #[tokio::test]
-async fn what_the_store_does_not_take_stays() {
+async fn a_file_that_the_store_refuses_stays() {
     let place = Place::new();
     let mut ann = place.visitor("ann").await;
     place.store.every(Before, ANY, Fail);

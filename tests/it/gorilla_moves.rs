@@ -1,4 +1,4 @@
-//! Sessions of Go's that move into a store: one record, and one end, for each of Go's cookies.
+//! Go's sessions move into a store: each of Go's cookies gets one record, and ends once.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::support::{
 
 const STORES: [Kind; 2] = [Kind::Memory, Kind::Remote];
 
-/// Whether Go's cookies have a block key: without one, two visitors may have the same cookie.
+/// Whether Go's cookies have a block key. Without one, two visitors may have the same cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cookies {
     Signed,
@@ -38,7 +38,7 @@ impl Cookies {
         SecureCookie::new([pair.unwrap()]).unwrap()
     }
 
-    /// A browser that was with Go. Each has the same cookie.
+    /// A browser with a session in Go. All of them have the same cookie.
     fn jar(self) -> Jar {
         static ENCRYPTED: LazyLock<String> = LazyLock::new(|| Encrypted.cookie("ann"));
         match self {
@@ -81,14 +81,14 @@ async fn the_first_use_moves_a_session_into_the_store() {
         let load = async |session: Session| session.load().await.unwrap();
         let (_, response) = world.visit(&mut jar, load).await;
         assert_eq!(sessions(&world).await, 1);
-        assert!(no_cookie(&response), "that is no use");
+        assert!(no_cookie(&response), "loading is not use");
         assert_eq!(world.get(&mut jar, "n").await, Some(1));
         assert_ne!(jar.0, cookies.jar().0, "{cookies:?} {kind:?}");
         let moved = jar.clone();
         assert_eq!(world.get(&mut jar, "user").await, Some("ann".to_owned()));
         world.put(&mut jar, "n", 2).await;
         assert_eq!(world.get(&mut jar, "n").await, Some(2));
-        assert_eq!(jar.0, moved.0, "from now on it is one of any session");
+        assert_eq!(jar.0, moved.0, "from now on it is like any session's cookie");
         world.log_in(&mut jar, "ann", "laptop").await;
         assert_eq!(world.notes("ann").await, ["laptop"]);
         assert_eq!(world.get(&mut jar, "n").await, Some(2));
@@ -108,7 +108,7 @@ async fn a_cookie_that_no_other_visitor_has_is_one_session() {
     }
 }
 
-/// Two visitors came to Go in the same second, and have seen nothing that tells them apart.
+/// Two visitors came to Go in the same second, and nothing in their sessions tells them apart.
 #[tokio::test]
 async fn visitors_whose_cookies_are_equal_share_nothing() {
     for kind in STORES {
@@ -126,7 +126,7 @@ async fn visitors_whose_cookies_are_equal_share_nothing() {
     }
 }
 
-/// How a session ends that has moved.
+/// How a moved session ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     LogOut,
@@ -182,7 +182,7 @@ async fn a_replay_brings_nothing_back_however_the_session_ended() {
             let mut jar = cookies.jar();
             world.put(&mut jar, "secret", 1).await;
             end(&world, &mut jar, how).await;
-            // At once, when marks are over, and to the last second of Go's cookie.
+            // At once, after the marks have expired, and up to the last second of Go's cookie.
             for later in [Duration::ZERO, 2 * MINUTE, DAY, 30 * DAY - SECOND] {
                 world
                     .clock
@@ -195,7 +195,7 @@ async fn a_replay_brings_nothing_back_however_the_session_ended() {
                     rejection.is_some(),
                     "{cookies:?} {kind:?} {how:?} after {later:?}"
                 );
-                assert_eq!(replay.0, cookies.jar().0, "it is told nothing");
+                assert_eq!(replay.0, cookies.jar().0, "it gets no cookie");
             }
             world.clock.advance(2 * SECOND);
             assert_eq!(
@@ -263,7 +263,7 @@ async fn nobody_makes_more_than_a_few_copies_of_a_session() {
     assert_eq!(sessions(&world).await, 64);
 }
 
-/// Each call of a move fails or loses its answer. The visitor is at most told to come again.
+/// Each call of a move fails or loses its answer. At worst, the visitor is asked to retry.
 #[tokio::test(start_paused = true)]
 async fn a_move_that_is_disturbed_loses_nothing() {
     for cookies in [Signed, Encrypted] {
@@ -294,7 +294,7 @@ async fn a_move_that_is_disturbed_loses_nothing() {
                     expected.contains(&n),
                     "{n:?}: {cookies:?} {when:?} {act:?} at {step}"
                 );
-                // What nobody knows of is in nobody's way.
+                // A record that nobody knows of does no harm.
                 assert_eq!(world.get(&mut jar, "user").await, Some("ann".to_owned()));
                 !is_left(&world, step)
             })
@@ -303,7 +303,7 @@ async fn a_move_that_is_disturbed_loses_nothing() {
     }
 }
 
-/// Whether the calls ended before the step.
+/// Returns whether the calls ended before this step.
 fn is_left(world: &World, step: usize) -> bool {
     world.records().take_log().len() <= step
 }
@@ -331,7 +331,7 @@ async fn two_tabs_that_move_a_session_at_once_have_one() {
     }
 }
 
-/// A logout in another tab wins against a move, wherever that is.
+/// A logout in another tab wins against a move at any call.
 #[tokio::test(start_paused = true)]
 async fn a_logout_during_a_move_is_final() {
     for cookies in [Signed, Encrypted] {
@@ -377,7 +377,7 @@ async fn with_both(world: &World, values: &[&str]) -> (Option<String>, Option<Re
 }
 
 #[tokio::test]
-async fn go_s_cookie_beside_ours_is_the_same_session_or_an_other() {
+async fn go_s_cookie_beside_ours_is_the_same_session_or_another() {
     for (cookies, kind) in each() {
         let world = cookies.site(kind);
         let mut ours = cookies.jar();
@@ -392,7 +392,7 @@ async fn go_s_cookie_beside_ours_is_the_same_session_or_an_other() {
                 "{cookies:?} {kind:?}"
             );
         }
-        // Nobody can tell which of two visitors this is.
+        // Nobody can tell which of the two visitors this is.
         let stranger = world.logged_in("bob", "").await;
         let found = with_both(&world, &[stranger.value("s"), &go]).await;
         assert_eq!(
@@ -421,7 +421,7 @@ async fn go_s_cookie_beside_ours_is_the_same_session_or_an_other() {
 }
 
 #[tokio::test]
-async fn an_id_without_its_text_is_no_session() {
+async fn an_id_without_its_text_is_not_a_session() {
     for kind in STORES {
         let world = Encrypted.site(kind);
         let id = Gob::new(Types::new(), Value::string("A".repeat(52)));
@@ -431,7 +431,7 @@ async fn an_id_without_its_text_is_no_session() {
             .unwrap();
         let mut jar = Jar::with("s", &cookie);
         assert_eq!(world.rejection(&mut jar).await, Some(Rejection::NotFound));
-        // A text that somebody has put behind another cookie.
+        // A text that somebody has attached to another cookie.
         let text = Encrypted.jar();
         for value in [
             format!("{}.{}", text.value("s"), text.value("s")),

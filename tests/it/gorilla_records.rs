@@ -1,5 +1,5 @@
-//! Sessions of gorilla's stores on servers, shared or taken over. What Go makes of them is tried
-//! beside Go, with each store.
+//! Sessions of gorilla's stores on servers, shared or taken over. Other tests run each store beside
+//! Go itself.
 
 use std::{
     collections::BTreeMap,
@@ -25,10 +25,10 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use crate::support::{DAY, Jar, MINUTE, START, keys, no_cookie, scripted::Scripted, set_cookie};
 
-/// What Go would find there, and how long it lasts.
+/// The data that Go would find under each ID, and how long it lasts.
 type Rows = BTreeMap<String, (Vec<u8>, Duration)>;
 
-/// What a server has.
+/// The records of a server.
 #[derive(Clone)]
 struct Table {
     layout: GoLayout,
@@ -112,7 +112,7 @@ fn cookies() -> SecureCookie {
     SecureCookie::new([KeyPair::encrypting([1; 32], [1; 16]).unwrap()]).unwrap()
 }
 
-/// Those of redistore, redisstore and pgstore, and one with JSON.
+/// The layouts of redistore, redisstore and pgstore, and one with JSON.
 fn sites() -> [Site; 4] {
     let payload = GoData::Payload;
     let redistore = GoLayout::signed_ids(payload).default_max_age(20 * MINUTE);
@@ -133,7 +133,7 @@ struct Site {
     clock: Clock,
     sessions: SessionLayer,
     records: GorillaRecords<Table>,
-    /// Records are texts of gorilla/securecookie.
+    /// Whether records are texts of gorilla/securecookie.
     is_text: bool,
 }
 
@@ -217,7 +217,7 @@ impl Site {
         self.visit(jar, get).await.0
     }
 
-    /// What Go reads of a record.
+    /// The payload that Go reads from a record.
     fn payload(&self, data: &[u8]) -> Vec<u8> {
         match cookies().decode("sid", data, self.clock.now()) {
             Ok(opened) => opened.payload,
@@ -225,7 +225,7 @@ impl Site {
         }
     }
 
-    /// Go saves a session, without a look at what is there.
+    /// Go saves a session without a look at the present record.
     fn go_saves(&self, id: &str, values: &[(&str, i64)]) {
         let payload = gob(values);
         let text = cookies().encode("sid", &payload, self.clock.now());
@@ -338,7 +338,7 @@ async fn changes_of_two_requests_are_both_kept() {
         site.put(jar, "n", 1).await;
         site.put(jar, "m", 1).await;
         let (table, id) = (site.table.clone(), site.table.only().0);
-        // What another request saves while this one runs.
+        // Another request's save while this one runs.
         let before = site.table.only().1;
         let theirs = &mut jar.clone();
         site.put(theirs, "n", 7).await;
@@ -360,7 +360,7 @@ async fn changes_of_two_requests_are_both_kept() {
 }
 
 #[tokio::test]
-async fn who_never_comes_through_gets_a_conflict() {
+async fn a_request_that_always_loses_gets_a_conflict() {
     #[derive(Clone)]
     struct Busy(Table);
 
@@ -438,7 +438,7 @@ async fn a_logout_removes_the_record() {
         assert!(header.starts_with("sid=; Max-Age=0;"), "{header}");
         assert!(site.table.ids().is_empty());
         assert_eq!(site.get(&mut old.clone(), "n").await, None);
-        // What the same request begins afterwards has nothing of the old session.
+        // The session that the same request begins afterwards has no values of the old one.
         site.put(jar, "n", 1).await;
         let before = site.table.ids();
         let anew = async |session: Session| {
@@ -464,7 +464,7 @@ async fn a_renewal_changes_the_id() {
         assert!(site.table.ids() != old && site.table.ids().len() == 1);
         assert_eq!(site.get(jar, "n").await, Some(1));
         assert_eq!(site.get(&mut planted.clone(), "n").await, None);
-        // Of two renewals one is a conflict.
+        // One of two renewals is a conflict.
         let (table, id) = (site.table.clone(), site.table.only().0);
         let late = async move |session: Session| {
             session.renew();
@@ -478,9 +478,9 @@ async fn a_renewal_changes_the_id() {
     }
 }
 
-/// An ID that somebody has chosen, as it may be without a signature, or that has ended.
+/// The ID has ended, or somebody has made it up, as is possible without a signature.
 #[tokio::test]
-async fn an_id_that_the_server_does_not_have_is_nobodys() {
+async fn an_id_that_the_server_does_not_have_is_not_a_session() {
     let [redistore, redisstore, pgstore, json] = sites();
     let bare = "A".repeat(103);
     let id = "A".repeat(52);
@@ -566,7 +566,7 @@ async fn a_server_that_fails_is_no_empty_session() {
             assert_eq!(asks, is_asked_again);
             assert_eq!(site.table.only(), before);
         }
-        // Nobody without a cookie is kept waiting.
+        // A visitor without a cookie does not wait.
         let (ran, response) = site
             .serve(&mut Jar::default(), Method::GET, async |_| ())
             .await;
@@ -575,7 +575,7 @@ async fn a_server_that_fails_is_no_empty_session() {
 }
 
 #[tokio::test]
-async fn of_two_cookies_the_one_that_lives_counts() {
+async fn the_living_one_of_two_cookies_counts() {
     for site in sites() {
         let (one, other) = (&mut Jar::default(), &mut Jar::default());
         site.put(one, "n", 1).await;
@@ -609,9 +609,9 @@ async fn a_server_is_not_asked_for_many_cookies() {
     }
 }
 
-/// The ID's cookie has been made anew, and the browser has both.
+/// The ID's cookie was reissued, and the browser has both.
 #[tokio::test]
-async fn of_two_cookies_of_one_id_the_younger_one_says_when_it_was_saved() {
+async fn the_younger_of_two_cookies_of_one_id_dates_the_session() {
     let site = Site::of(GoLayout::signed_ids(GoData::Payload));
     let jar = &mut Jar::default();
     site.put(jar, "n", 1).await;
@@ -630,9 +630,9 @@ async fn of_two_cookies_of_one_id_the_younger_one_says_when_it_was_saved() {
     }
 }
 
-/// Without the layer around, the browser has got what was for that one.
+/// Without the outer layer, the browser got the cookie meant for that layer.
 #[tokio::test]
-async fn what_is_on_its_way_to_the_server_is_no_cookie() {
+async fn a_cookie_for_an_outer_layer_is_not_a_session() {
     for site in sites() {
         let service = service_fn(async |request: Request<()>| {
             let session = request.extensions().get::<Session>().unwrap();
@@ -651,7 +651,7 @@ async fn what_is_on_its_way_to_the_server_is_no_cookie() {
 }
 
 #[tokio::test]
-async fn two_changes_that_fit_alone_may_be_too_much() {
+async fn two_changes_that_fit_alone_may_be_too_large_together() {
     let layout = GoLayout::signed_ids(GoData::Payload).max_bytes(4_096);
     let site = Site::of(layout);
     let jar = &mut Jar::default();

@@ -1,4 +1,4 @@
-//! What is different for gRPC, without a server. `tonic.rs` has one.
+//! The differences for gRPC, without a server. `tonic.rs` has one.
 
 use std::convert::Infallible;
 
@@ -74,7 +74,7 @@ async fn failed_commit(content_type: &str) -> Response<String> {
 }
 
 #[tokio::test]
-async fn a_failed_commit_is_a_status_of_its_own() {
+async fn a_failed_commit_has_its_own_status() {
     for kind in ["application/grpc", "application/grpc+proto"] {
         let response = failed_commit(kind).await;
         assert_eq!(response.status(), StatusCode::OK);

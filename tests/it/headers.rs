@@ -1,4 +1,4 @@
-//! What the response says besides its cookies.
+//! Response headers, besides the cookies themselves.
 
 use http::{Response, StatusCode, header};
 
@@ -87,7 +87,7 @@ async fn caching_is_forbidden_by_default() {
 }
 
 #[tokio::test]
-async fn ours_replaces_only_its_namesake() {
+async fn our_cookie_replaces_only_its_namesake() {
     let write = async |session: Session| session.insert("n", 1).unwrap();
     let own = response(&[
         ("set-cookie", "a=1; Path=/"),
@@ -271,7 +271,7 @@ async fn not_modified_carries_no_mere_refresh() {
     assert!(!no_cookie(&response));
 }
 
-/// What the browser has is removed, and not what it would have got.
+/// The removal is for the cookie that the browser has, not for the one it would have got.
 #[tokio::test]
 async fn a_cookie_moved_and_destroyed_is_removed_where_it_is() {
     for kind in Kind::PLAIN {
@@ -327,7 +327,7 @@ async fn one_moved_and_emptied_is_removed_where_it_is() {
     }
 }
 
-/// To a browser, a cookie of another partition is another cookie.
+/// To browsers, a cookie in another partition is another cookie.
 #[tokio::test]
 async fn a_cookie_that_is_partitioned_leaves_its_old_self() {
     for kind in Kind::PLAIN {

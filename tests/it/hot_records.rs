@@ -1,4 +1,4 @@
-//! Many requests that save one session at the same time.
+//! Many requests save one session at the same time.
 
 use std::{panic::AssertUnwindSafe, pin::pin, time::Duration};
 
@@ -14,8 +14,8 @@ use crate::support::{
 
 const MANY: u32 = 40;
 
-/// A session that counts, and handles of it. Each has counted one up and not saved it, and each
-/// loses its first attempt: another request has saved meanwhile.
+/// A session with a counter, and handles that have each incremented it without saving. Each handle
+/// will lose its first attempt: another request has saved meanwhile.
 async fn counted(handles: u32) -> (World, Jar, Vec<Session>) {
     let (world, mut jar) = (Kind::Remote.in_time(), Jar::default());
     world.put(&mut jar, "n", 0).await;
@@ -45,14 +45,14 @@ fn calls(log: &[Op], op: Op) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_wait_are_saved_by_one_write() {
+async fn followers_are_saved_by_one_write() {
     let (world, jar, sessions) = counted(MANY).await;
     assert!(save(&sessions).await.iter().all(Result::is_ok));
     let log = world.records().take_log();
-    // The attempts that were lost, and the one for all.
+    // The lost attempts, and the one for all.
     assert_eq!((calls(&log, Load), calls(&log, Update)), (1, 41), "{log:?}");
     assert_eq!(count(&world, &jar).await, MANY);
-    // Each has what is in the store, and can go on from there.
+    // Each handle has the stored state, and can continue from there.
     for session in &sessions {
         assert_eq!(session.get("n").unwrap(), Some(MANY));
         session.update("n", one_more).unwrap();
@@ -63,7 +63,7 @@ async fn those_who_wait_are_saved_by_one_write() {
     assert_eq!(count(&world, &jar).await, 2 * MANY);
 }
 
-/// Handles that have counted one up from what is in the store.
+/// Handles that have each incremented the stored counter without saving.
 async fn fresh(world: &World, jar: &Jar, handles: u32) -> Vec<Session> {
     let mut all = Vec::new();
     for _ in 0..handles {
@@ -75,9 +75,9 @@ async fn fresh(world: &World, jar: &Jar, handles: u32) -> Vec<Session> {
     all
 }
 
-/// A write of their own would be in the leader's way, and the leader's in the way of the next.
+/// Their own writes would collide with the leader's, and the leader's with the next.
 #[tokio::test(start_paused = true)]
-async fn those_who_come_later_make_no_attempt_and_no_look_of_their_own() {
+async fn latecomers_make_no_calls_of_their_own() {
     let (world, jar, sessions) = counted(2).await;
     let later = fresh(&world, &jar, MANY).await;
     world.records().take_log();
@@ -92,7 +92,7 @@ async fn those_who_come_later_make_no_attempt_and_no_look_of_their_own() {
     };
     let (first, later) = tokio::join!(save(&sessions), join);
     assert!(first.iter().chain(&later).all(Result::is_ok));
-    // Two attempts are lost, one leads, and the next leader goes on from there.
+    // Two attempts are lost, one leads, and the next leader continues from there.
     assert_eq!(
         world.records().take_log(),
         [Update, Update, Load, Update, Update]
@@ -100,9 +100,9 @@ async fn those_who_come_later_make_no_attempt_and_no_look_of_their_own() {
     assert_eq!(count(&world, &jar).await, MANY + 2);
 }
 
-/// Another process writes between two leaders of this one, and each time the second finds out.
+/// Another process writes between two leaders of this one, and the second leader notices each time.
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_goes_on_from_an_old_write_looks_again() {
+async fn a_leader_that_starts_from_an_old_write_loads_again() {
     for other_does in ["change", "renew", "destroy"] {
         let (world, jar, sessions) = counted(2).await;
         let (other, later) = (world.beside(keys()), fresh(&world, &jar, 4).await);
@@ -143,9 +143,9 @@ async fn a_leader_that_goes_on_from_an_old_write_looks_again() {
     }
 }
 
-/// They wait for the leader, and then each has a line to itself.
+/// They wait for the leader, and then each saves alone.
 #[tokio::test(start_paused = true)]
-async fn those_who_join_a_leader_in_silence_are_answered_within_their_own_time() {
+async fn followers_of_a_silent_leader_are_answered_within_their_own_time() {
     let (world, jar, sessions) = counted(2).await;
     let later = fresh(&world, &jar, 4).await;
     world.records().take_log();
@@ -170,9 +170,9 @@ async fn those_who_join_a_leader_in_silence_are_answered_within_their_own_time()
     assert_eq!(count(&world, &jar).await, 6);
 }
 
-/// The last write of a line may get old.
+/// The last write of a line may become outdated.
 #[tokio::test(start_paused = true)]
-async fn a_leader_does_not_go_on_from_a_session_that_has_expired() {
+async fn a_leader_does_not_start_from_an_expired_session() {
     let (world, jar, sessions) = counted(2).await;
     let later = fresh(&world, &jar, 4).await;
     world.records().nth(3, After, Update, Wait);
@@ -190,7 +190,7 @@ async fn a_leader_does_not_go_on_from_a_session_that_has_expired() {
     assert_eq!(later, [Some(ErrorKind::Gone); 4]);
 }
 
-/// Whoever leads is cut off after each number of polls.
+/// The leader is cut off after each number of polls.
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_is_dropped_is_replaced() {
     let mut was_saved = [false; 2];
@@ -208,7 +208,7 @@ async fn a_leader_that_is_dropped_is_replaced() {
             None => assert!([3, 4].contains(&saved), "{polls} polls: {saved}"),
         }
         was_saved[usize::from(saved == 4)] = true;
-        // It knows what has become of its own.
+        // The leader knows the outcome of its own save.
         sessions[0].save().await.unwrap();
         assert_eq!(count(&world, &jar).await, 4, "{polls} polls");
     }
@@ -216,7 +216,7 @@ async fn a_leader_that_is_dropped_is_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_is_one_that_nobody_polls() {
+async fn a_leader_that_nobody_polls_is_replaced() {
     for polls in 0..30 {
         let (world, jar, sessions) = counted(4).await;
         let mut first = pin!(sessions[0].save());
@@ -233,9 +233,9 @@ async fn so_is_one_that_nobody_polls() {
     }
 }
 
-/// Those who wait are not polled either.
+/// The followers are not polled either.
 #[tokio::test(start_paused = true)]
-async fn one_who_waits_and_is_never_polled_keeps_nobody() {
+async fn a_follower_that_is_never_polled_blocks_nobody() {
     let (world, jar, sessions) = counted(4).await;
     world.records().at(Before, Load, Wait);
     let mut leader = pin!(sessions[0].save());
@@ -254,7 +254,7 @@ async fn one_who_waits_and_is_never_polled_keeps_nobody() {
 
 /// Its changes are taken out before the write.
 #[tokio::test(start_paused = true)]
-async fn one_who_leaves_is_not_saved() {
+async fn a_follower_that_leaves_is_not_saved() {
     let (world, jar, sessions) = counted(3).await;
     world.records().at(Before, Load, Wait);
     let mut leader = pin!(sessions[0].save());
@@ -268,9 +268,9 @@ async fn one_who_leaves_is_not_saved() {
     assert_eq!(count(&world, &jar).await, 3);
 }
 
-/// What it brought has been written, and nobody told it.
+/// Its change has been written, but it left before the answer.
 #[tokio::test(start_paused = true)]
-async fn one_who_leaves_during_the_write_is_not_saved_twice() {
+async fn a_follower_that_leaves_during_the_write_is_not_saved_twice() {
     for when in [Before, After] {
         let (world, jar, sessions) = counted(3).await;
         world.records().nth(4, when, Update, Wait);
@@ -314,7 +314,7 @@ async fn an_update_that_fails_fails_alone() {
     assert_eq!(count(&world, &jar).await, 14);
 }
 
-/// How each save ends, in the order of the sessions.
+/// The outcome of each save, in the order of the sessions.
 async fn futures(sessions: &[Session]) -> Vec<Option<ErrorKind>> {
     let numbered = sessions.iter().enumerate();
     let saves = numbered
@@ -327,8 +327,8 @@ async fn futures(sessions: &[Session]) -> Vec<Option<ErrorKind>> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_is_of_whoever_brought_it() {
-    // Which of them leads is a matter of chance.
+async fn a_panic_belongs_to_the_request_whose_update_panics() {
+    // Any of them may lead.
     for at in 0..5 {
         let (world, jar, mut sessions) = counted(4).await;
         let panicking = kept(&world, &mut jar.clone()).await;
@@ -361,9 +361,9 @@ async fn caught<T>(future: impl Future<Output = T>) -> Option<T> {
     .await
 }
 
-/// Each of them finds itself by the write that was for all.
+/// Each request recognizes its own change in the write for all.
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_gets_lost_is_everybodys() {
+async fn a_lost_answer_is_resolved_by_every_request() {
     for act in [Cut, Lose] {
         let (world, jar, sessions) = counted(MANY).await;
         world.records().nth(41, After, Update, act);
@@ -372,9 +372,9 @@ async fn an_answer_that_gets_lost_is_everybodys() {
     }
 }
 
-/// Also if the leader has gone on from the last write.
+/// The leader has started from the last write.
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_gets_lost_after_the_first_write_is_everybodys() {
+async fn a_lost_answer_after_the_first_write_is_resolved_by_every_request() {
     for act in [Cut, Lose] {
         let (world, jar, sessions) = counted(2).await;
         let later = fresh(&world, &jar, MANY).await;
@@ -409,12 +409,12 @@ async fn a_write_that_another_process_overtakes_is_done_again() {
     assert_eq!(count(&world, &jar).await, MANY);
 }
 
-/// The client of the store gives up after a while: nobody waits that out after another.
+/// The store's client gives up after a while. Requests do not wait for that one after another.
 #[tokio::test(start_paused = true)]
-async fn who_waits_behind_one_that_the_store_failed_fails_with_it() {
+async fn followers_fail_with_a_leader_whose_store_failed() {
     for (op, millis, most) in [(Load, 300, 700), (Update, 300, 700), (Load, 900, 3_000)] {
         let (world, jar, sessions) = counted(MANY).await;
-        // After the attempts that were lost.
+        // After the lost attempts.
         let first = if op == Update { 41 } else { 1 };
         for n in [first, first + 1, first + 2] {
             let time = Duration::from_millis(millis);
@@ -432,7 +432,7 @@ async fn who_waits_behind_one_that_the_store_failed_fails_with_it() {
     }
 }
 
-/// Who came first gives up first, and the others have their own time.
+/// The first request gives up first, and the others have their own time.
 #[tokio::test(start_paused = true)]
 async fn a_silent_store_answers_each_within_its_own_time() {
     let (world, _, sessions) = counted(20).await;
@@ -451,7 +451,7 @@ async fn a_silent_store_answers_each_within_its_own_time() {
     }
 }
 
-/// What the store does not take of one keeps no other from being saved.
+/// One request's oversized change does not keep the others from being saved.
 #[tokio::test(start_paused = true)]
 async fn one_that_is_too_large_fails_alone() {
     let (world, jar, sessions) = counted(4).await;
@@ -466,9 +466,9 @@ async fn one_that_is_too_large_fails_alone() {
     assert_eq!(count(&world, &jar).await, 3);
 }
 
-/// A store that refuses the whole is asked for one alone.
+/// If the store refuses the combined write, each change is tried alone.
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_together_is_tried_apart() {
+async fn changes_refused_together_are_tried_one_by_one() {
     let (world, jar, sessions) = counted(4).await;
     world.records().nth(5, Before, Update, Fail);
     assert!(save(&sessions).await.iter().all(Result::is_ok));
@@ -492,7 +492,7 @@ async fn a_session_that_ended_is_gone_for_all() {
     assert_eq!(futures(&sessions).await, [None; 4]);
 }
 
-/// They are of other settings, and save by themselves.
+/// Requests of layers with different settings save separately.
 #[tokio::test(start_paused = true)]
 async fn layers_beside_each_other_lose_nothing() {
     let (world, jar, mut sessions) = counted(4).await;

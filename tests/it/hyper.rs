@@ -1,4 +1,4 @@
-//! A hyper server on loopback, with no framework in between.
+//! A hyper server on loopback, without a framework.
 
 use std::convert::Infallible;
 
@@ -100,7 +100,7 @@ async fn a_hyper_service_has_sessions() {
     }
 }
 
-/// A proxy hands on the upstream's body, which has no default.
+/// A proxy passes on the upstream's body, which has no `Default`.
 #[tokio::test]
 async fn a_proxy_can_pass_incoming_bodies_through() {
     let layer = SessionLayer::new(SessionConfig::cookie("s", keys()))
@@ -129,7 +129,7 @@ async fn stream(
     Ok(Response::new(body))
 }
 
-/// What `n` is in the session of this cookie.
+/// The value of `n` in the session of this cookie.
 async fn counted(layer: &SessionLayer, cookie: &str) -> Option<u64> {
     let read = service_fn(async |request: Request<()>| {
         let session = request.extensions().get::<Session>().unwrap();
@@ -142,8 +142,8 @@ async fn counted(layer: &SessionLayer, cookie: &str) -> Option<u64> {
     response.unwrap().into_body().parse().ok()
 }
 
-/// A client that has got the whole body knows that the session is saved; one whose session was not
-/// saved has not got it.
+/// A client that has received the whole body knows that the session is saved. If the save fails, it
+/// does not receive the whole body.
 #[tokio::test]
 async fn a_body_ends_with_its_session_s_save() {
     for (pieces, length, before) in [

@@ -1,4 +1,4 @@
-//! The cookies of a browser in `testing`.
+//! The cookie jar of `testing`.
 
 use http::{HeaderMap, Uri, header};
 use silverback::{Clock, testing::Jar};
@@ -11,7 +11,7 @@ fn uri(text: &str) -> Uri {
     text.parse().unwrap()
 }
 
-/// What a jar with these cookies, set from `from`, sends to `to`.
+/// The `Cookie` header that a jar with these cookies, set from `from`, sends to `to`.
 fn sent(from: &str, cookies: &[&str], to: &str) -> String {
     let mut jar = Jar::new();
     for cookie in cookies {
@@ -111,7 +111,7 @@ fn a_cookie_goes_where_it_belongs() {
 }
 
 #[test]
-fn a_browser_refuses_what_does_not_go_together() {
+fn a_browser_refuses_contradictory_attributes() {
     for (cookie, taken) in [
         ("__Host-a=1; Path=/; Secure", true),
         ("__Host-a=1; Path=/", false),
@@ -135,7 +135,7 @@ fn a_browser_refuses_what_does_not_go_together() {
 }
 
 #[test]
-fn a_later_cookie_replaces_that_of_its_place() {
+fn a_later_cookie_replaces_the_one_of_its_place() {
     for (cookies, expected) in [
         (&["a=1", "a=2"][..], "a=2"),
         (&["a=1; Path=/x", "a=2"], "a=1; a=2"),
@@ -158,7 +158,7 @@ fn a_cookie_goes_when_its_time_is_over() {
     for (cookie, age, is_there) in [
         ("a=1; Max-Age=60", 59 * SECOND, true),
         ("a=1; Max-Age=60", 60 * SECOND, false),
-        // START is that of 2027-01-15, 08:00:00.
+        // START is 2027-01-15, 08:00:00.
         (
             "a=1; Expires=Fri, 15 Jan 2027 08:01:00 GMT",
             59 * SECOND,

@@ -1,4 +1,4 @@
-//! Which key of several is used, in whatever order they are given.
+//! Which of several keys is used, in whatever order they are given.
 
 use silverback::{Key, KeyError, Keys, Rejection, Session};
 
@@ -33,15 +33,15 @@ async fn the_active_key_seals_wherever_it_stands() {
 }
 
 #[tokio::test]
-async fn lists_are_of_the_active_key_too() {
+async fn lists_use_the_active_key_too() {
     let world = Kind::Memory.with_keys(parse(&format!("retired:{OLD},active:{NEW}")));
     world.logged_in("ada", "laptop").await;
     assert_eq!(world.beside(parse(NEW)).notes("ada").await, ["laptop"]);
     assert_eq!(world.beside(parse(OLD)).notes("ada").await, [""; 0]);
 }
 
-/// After a change of `Path` or `Domain` a browser may send a session twice, once as it was sealed
-/// before the rotation. Where it has a cookie of the active key as well, nothing is due.
+/// After a change of `Path` or `Domain`, a browser may send a session twice, once as sealed before
+/// the rotation. If it also has a cookie of the active key, none is due.
 #[tokio::test]
 async fn one_session_in_two_cookies_is_resealed() {
     let keys = parse(OLD);

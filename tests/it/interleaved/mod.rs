@@ -1,5 +1,5 @@
-//! Random schedules of overlapping requests, on every kind of session, against an oracle that knows
-//! the public interface alone. With `SILVERBACK_SOAK` set they are many times as many.
+//! Random schedules of overlapping requests, on every kind of session, judged by an oracle that
+//! uses only the public API. `SILVERBACK_SOAK` multiplies their number.
 
 mod oracle;
 mod plan;
@@ -15,10 +15,10 @@ use self::{
     run::{Counts, run},
 };
 
-/// Worlds of the short form.
+/// The number of worlds in a short run.
 const SHORT: u64 = 840;
 
-/// How many worlds to try, from which seed on.
+/// The first seed, and the number of worlds to try.
 fn worlds() -> (u64, u64) {
     let number = |name| env::var(name).ok().and_then(|text| text.parse().ok());
     let first = number("SILVERBACK_SEED").unwrap_or(0);
@@ -45,7 +45,7 @@ async fn story(seed: u64, plan: Plan, alarm: &Alarm) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_overlaps_no_alarm_rings() {
+async fn no_schedule_rings_an_alarm() {
     let (first, many) = worlds();
     let (mut all, mut alarms) = (Counts::default(), Vec::new());
     for seed in first..first + many {

@@ -1,4 +1,4 @@
-//! What must be true of a world, whatever happens in it. It knows the public interface alone.
+//! The invariants of a world, whatever happens in it. The oracle uses only the public API.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ mod flashes;
 mod living;
 mod rest;
 
-/// What is wrong, and the story.
+/// A violated invariant, and how it came about.
 #[derive(Clone, Debug)]
 pub(super) struct Alarm {
     pub(super) name: &'static str,
@@ -44,18 +44,18 @@ pub(super) struct Started {
     pub(super) order: Option<(Order, Option<RecordKey>)>,
     pub(super) fails: bool,
     pub(super) is_head: bool,
-    /// The request whose handle it is, if it was kept.
+    /// For a task with a kept handle, the request that the handle came from.
     pub(super) of: Option<u32>,
 }
 
 pub(super) enum Ended {
     CutOff,
     Done,
-    /// With this cookie, if it sets or removes one.
+    /// The status, and the cookie that the response sets or removes, if any.
     Answered(StatusCode, Option<Option<String>>),
 }
 
-/// When, how and by whom a session has come to its end.
+/// When, how and by which request a session ended.
 #[derive(Clone, Copy, Debug)]
 struct Died {
     step: usize,
@@ -64,42 +64,42 @@ struct Died {
     by: Option<u32>,
 }
 
-/// How a session has come to its end.
+/// How a session ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Death {
     Renewed,
     Destroyed,
-    /// Through its subject, by being emptied, or in time.
+    /// Through its subject, by being emptied, or by expiry.
     Otherwise,
 }
 
-/// One request, or an order of an administrator.
+/// A request, or an administrator's order.
 struct Request {
     started: Started,
-    /// When it started, and when its handler returned, in steps.
+    /// The steps at which it started and its handler returned.
     since: usize,
     returned: Option<usize>,
     until: Option<usize>,
     key: Option<RecordKey>,
     loaded: Option<Seen>,
-    /// Its acts that have succeeded.
+    /// The acts that succeeded.
     done: Vec<Act>,
     errors: Vec<(Act, ErrorKind)>,
     has_failed: bool,
     is_cut: bool,
-    /// Others were under way at the same time.
+    /// No other request overlapped it.
     is_alone: bool,
     status: Option<StatusCode>,
-    /// Those that an end, when it began, was for.
+    /// The sessions that its last end applied to when that end began.
     targets: Vec<Target>,
-    /// What tells the session that it spares from others.
+    /// The tags that identify the session it spares.
     spared: Vec<Tag>,
-    /// When it started, and when it was last polled.
+    /// The times at which it started and was last polled.
     began: Timestamp,
     polled: Timestamp,
 }
 
-/// A session that somebody has ended, by what tells it from others.
+/// A session to be ended, and the tags that identify it.
 #[derive(Clone)]
 struct Target {
     key: RecordKey,
@@ -108,11 +108,11 @@ struct Target {
 
 /// A session that has been seen.
 struct Known {
-    /// The last cookies of it: with its values, and with its ID alone.
+    /// Its last cookies, both with its values and with only its ID.
     cookies: Vec<String>,
     now: Option<Seen>,
     died: Option<Died>,
-    /// Who has left nothing in it, and has yet to remove it.
+    /// The request that emptied it and has not yet removed it.
     emptied: Option<u32>,
 }
 
@@ -125,20 +125,20 @@ pub(super) struct Oracle {
     under_way: BTreeSet<u32>,
     known: BTreeMap<RecordKey, Known>,
     cookies: Vec<String>,
-    /// Whose cookies they are.
+    /// The session of each cookie.
     keys: BTreeMap<String, RecordKey>,
-    /// What has been ended, by whom.
+    /// The tags of ended sessions, and the request that ended each.
     over: BTreeMap<Tag, u32>,
-    /// Keys that have been ended, by whom.
+    /// The keys of ended sessions, and the request that ended each.
     over_keys: BTreeMap<RecordKey, u32>,
-    /// What sessions must have counted or been left, by what tells them from others.
+    /// The counts and messages that a session must have, by the tags that identify the session.
     owed: BTreeMap<Tag, BTreeSet<Tag>>,
     flashes: Flashes,
     has_emptied: bool,
     has_moved: bool,
-    /// What each browser has, and which request it came from.
+    /// Each browser's cookie, and the request that set it.
     jars: [Option<(u32, String)>; 2],
-    /// Found while a poll was under way.
+    /// The first alarm found during a poll.
     found: Option<Alarm>,
 }
 
@@ -171,8 +171,8 @@ impl Oracle {
         self.cookies.get(usize::from(pick) % len).cloned()
     }
 
-    /// What is alive, for a trace.
-    pub(super) fn told(&self) -> String {
+    /// Describes the living sessions for a trace.
+    pub(super) fn summary(&self) -> String {
         let short = |key: &RecordKey| {
             format!("{key:?}")
                 .chars()
@@ -180,11 +180,11 @@ impl Oracle {
                 .take(4)
                 .collect::<String>()
         };
-        let told = |(key, seen): (&RecordKey, &Seen)| format!("{} {:?}", short(key), seen.names());
-        self.alive().map(told).collect::<Vec<_>>().join(", ")
+        let describe = |(key, seen): (&RecordKey, &Seen)| format!("{} {:?}", short(key), seen.names());
+        self.alive().map(describe).collect::<Vec<_>>().join(", ")
     }
 
-    /// A living session of the user.
+    /// A living session.
     pub(super) fn living(&self, pick: u8) -> Option<RecordKey> {
         let living: Vec<_> = self.alive().map(|(key, _)| *key).collect();
         living.get(usize::from(pick) % living.len().max(1)).copied()
@@ -235,16 +235,16 @@ impl Oracle {
         self.requests.insert(number, request);
     }
 
-    /// The session of a cookie, as far as it was ever alive.
+    /// The key of a cookie's session, if it was ever alive.
     fn key_of(&self, cookie: &str) -> Option<RecordKey> {
         self.keys.get(cookie).copied()
     }
 
-    /// The store fails for this one.
+    /// Notes that a store failed for this request.
     pub(super) fn fails(&mut self, number: u32) {
         let request = self.request(number);
         request.has_failed = true;
-        // One drives what the other waits for.
+        // A request and its kept handle may drive each other's operations.
         if let Some(of) = request.started.of {
             self.request(of).has_failed = true;
         }
@@ -286,7 +286,7 @@ impl Oracle {
         }
     }
 
-    /// What a kept handle says.
+    /// Checks the outcome of an act with a kept handle.
     fn late(
         &mut self,
         number: u32,
@@ -299,7 +299,7 @@ impl Oracle {
             return;
         };
         let is_dead = known.died.is_some_and(|died| self.died(died) <= since);
-        // Before the response, it sees what the request has loaded.
+        // Before the response, the handle sees what the request has loaded.
         let source = self.requests[&number].started.of;
         let is_late = source
             .and_then(|of| self.requests[&of].until)
@@ -312,7 +312,7 @@ impl Oracle {
         }
     }
 
-    /// Notes whom an end is for, as it was before.
+    /// Notes which sessions an end applies to before it takes effect.
     fn begins(&mut self, number: u32, act: Act) {
         let request = &self.requests[&number];
         let own = request
@@ -327,12 +327,12 @@ impl Oracle {
         let order = request.started.order;
         let is_for = |key: &RecordKey, seen: &Seen| match (act, order) {
             (Act::Destroy, _) => own.as_ref() == Some(key),
-            // What was emptied cannot be told from others.
+            // An emptied session cannot be told from others.
             (Act::DestroyOthers, None | Some((Order::AllBut(_), _))) if self.has_emptied => false,
             (Act::DestroyOthers, None) => seen.has_subject && !is_own(key, seen),
             (Act::DestroyOthers, Some((Order::All, _))) => seen.has_subject,
             (Act::DestroyOthers, Some((Order::AllBut(_), spared))) => {
-                // Also what was made of it by a request that has left nothing of what it was.
+                // A request may have replaced all tags of the spared session.
                 let becomes = |name: &Tag| {
                     let writer = self.requests.get(&(name / 100));
                     let loaded = writer.and_then(|writer| writer.loaded.as_ref()?.key);
@@ -349,7 +349,7 @@ impl Oracle {
         };
         let targets = self.alive().filter(|(key, seen)| is_for(key, seen));
         let mut targets: Vec<_> = targets.map(|(key, seen)| target(key, seen)).collect();
-        // What it has become since it was opened, too.
+        // The session as it was opened counts as well.
         if act == Act::Destroy
             && let Some(seen) = request.loaded.clone()
             && let Some(key) = seen.key
@@ -359,12 +359,12 @@ impl Oracle {
         self.request(number).targets = targets;
     }
 
-    /// An end that succeeded is for good.
+    /// Notes that an end succeeded: its targets must stay dead.
     fn ended(&mut self, number: u32, act: Act) {
         if !matches!(act, Act::Destroy | Act::DestroyOthers) || !can_end(self.kind) {
             return;
         }
-        // Without a subject nobody is ended but the session itself.
+        // A session without a subject ends no others.
         let request = &self.requests[&number];
         let is_others = act == Act::DestroyOthers && request.started.order.is_none();
         let has_subject = request.loaded.as_ref().is_some_and(|seen| seen.has_subject);
@@ -389,8 +389,7 @@ impl Oracle {
         }
     }
 
-    /// Whether it cannot be that the request that wrote this writes it again, into a session of its
-    /// own.
+    /// Returns whether the request that wrote this cannot write it again, into another session.
     fn is_settled(&self, tag: Tag) -> bool {
         let writer = self.requests.get(&(tag / 100));
         writer.is_none_or(|writer| {
@@ -407,7 +406,7 @@ impl Oracle {
         }
     }
 
-    /// What was found in the reports.
+    /// Checks the living sessions, and returns any alarm that the reports raised.
     pub(super) fn judge(&mut self, number: u32) -> Result<(), Alarm> {
         self.request(number).polled = self.clock.now();
         self.check_living()?;
@@ -427,8 +426,8 @@ impl Oracle {
         self.check_logins()
     }
 
-    /// When a session was dead for everybody. Where two stores know of its end, that takes as long
-    /// as the request that ends it.
+    /// The step at which a session was dead for everybody. Where two stores know of its end, this
+    /// is the end of the request that ends it.
     fn died(&self, died: Died) -> usize {
         let by = died.by.and_then(|by| self.requests.get(&by));
         match by {
@@ -449,7 +448,7 @@ fn target(key: &RecordKey, seen: &Seen) -> Target {
     }
 }
 
-/// Whether everything is in a record, and can be owed.
+/// Returns whether a session is always in a record, so that no acknowledged write may be lost.
 fn keeps_all(kind: Kind) -> bool {
     is_in_record(kind)
 }

@@ -1,4 +1,4 @@
-//! What a world is made of, drawn from a seed, and made shorter when it rings an alarm.
+//! The plan of a world, drawn from a seed and shortened when it rings an alarm.
 
 use super::run::can_end;
 use crate::support::{Kind, schedule::next};
@@ -14,7 +14,7 @@ const KINDS: [Kind; 7] = [
     Kind::Cookie,
 ];
 
-/// What chance alone would seldom put together.
+/// Sequences that chance alone would seldom produce.
 const OFTEN: [&[Act]; 9] = [
     &[Act::LogIn],
     &[Act::Count],
@@ -37,11 +37,11 @@ pub(super) struct Plan {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Who {
-    /// A tab of the visitor's browser; all of them share its jar.
+    /// A tab of the visitor's browser. All tabs share its jar.
     Tab,
     /// Another browser of the same user.
     Device,
-    /// Somebody with a cookie that one of the browsers had once.
+    /// Somebody with a cookie that one of the browsers once had.
     Thief(u8),
 }
 
@@ -58,7 +58,7 @@ pub(super) enum Act {
     Empty,
     Renew,
     LogIn,
-    /// The session becomes the user's, or nobody's, under the ID that it has.
+    /// The session gets the user as its subject, or loses it, under the same ID.
     SetSubject,
     RemoveSubject,
     Save,
@@ -66,7 +66,7 @@ pub(super) enum Act {
     DestroyOthers,
     /// The handle outlives the request.
     Keep,
-    /// The handler is busy with something else for long.
+    /// The handler is busy with something else for a long time.
     Wait,
 }
 
@@ -94,15 +94,15 @@ pub(super) enum Fault {
     Unanswered,
     /// A call is applied, and its answer is lost.
     Unheard,
-    /// As `Unheard`, and the store's client tries again.
+    /// Like `Unheard`, and the store's client retries.
     Repeated,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Mishap {
-    /// The request is dropped after so many polls.
+    /// The request is dropped after this many polls.
     pub(super) cut: Option<u8>,
-    /// At this poll.
+    /// The fault, and the poll at which it happens.
     pub(super) fault: Option<(u8, Fault)>,
 }
 
@@ -119,13 +119,13 @@ pub(super) enum Event {
     },
     Admin(Order, Mishap),
     Late(u8, Vec<Late>, Mishap),
-    /// One of those under way goes on, for so many polls.
+    /// A request under way is polled this many times.
     Poll(u8, u8),
     /// A response arrives at its browser.
     Deliver(u8),
     /// A response never arrives.
     Lose(u8),
-    /// Seconds. Store calls take a few of them at most, handlers any number.
+    /// Seconds pass. Store calls take a few at most, handlers any number.
     Pass(u16),
     Rotate,
 }
@@ -144,7 +144,7 @@ impl Plan {
         if next(seed).is_multiple_of(2) {
             events.iter_mut().for_each(has_no_mishap);
         }
-        // These blur what tells sessions apart.
+        // Both blur the tags that tell sessions apart.
         let (moves, empties) = (next(seed).is_multiple_of(4), next(seed).is_multiple_of(3));
         let is_anonymous = next(seed).is_multiple_of(2);
         for event in &mut events {
@@ -170,7 +170,7 @@ impl Plan {
         }
     }
 
-    /// The same with less, as long as it still rings the same alarm.
+    /// Returns a shorter plan that still rings the same alarm.
     pub(super) async fn shortened(self, rings: impl AsyncFn(&Self) -> bool) -> Self {
         let mut best = self;
         let mut size = best.events.len() / 2;
@@ -268,7 +268,7 @@ fn visit(seed: &mut u64) -> Event {
     }
 }
 
-/// The answer of a save in mid-request gets lost, and more is to be saved.
+/// The answer to a save in mid-request is lost, and more is left to save.
 fn lost_save(seed: &mut u64) -> Mishap {
     let at = 1 + next(seed) % 4;
     Mishap {
@@ -358,8 +358,8 @@ fn has_no_mishap(event: &mut Event) {
     }
 }
 
-/// Only what is nobody's can be emptied: instead of logins and ends there are more who empty it, and
-/// who fill it.
+/// Only a session without a subject can be emptied: logins and ends become acts that empty and fill
+/// it.
 fn of_nobody(act: &mut Act) {
     match act {
         Act::LogIn => *act = Act::Empty,

@@ -1,4 +1,4 @@
-//! Runs a plan: polls what is under way in the order that the plan says.
+//! Runs a plan: polls the requests under way in the plan's order.
 
 use std::{
     env,
@@ -44,7 +44,7 @@ pub(super) struct Counts {
     pub(super) refused: usize,
 }
 
-/// What was under way has come to.
+/// How a request or task ended.
 enum Outcome {
     Answered(Response<String>),
     Done,
@@ -60,7 +60,7 @@ struct Actor {
     mishap: Mishap,
     reports: Reports,
     is_busy: Arc<AtomicBool>,
-    /// A call that may change something was begun and is yet to be applied.
+    /// A call that may change a record has begun and is not yet applied.
     is_writing: bool,
 }
 
@@ -79,7 +79,7 @@ pub(super) struct Runner {
     oracle: Oracle,
     actors: Vec<Actor>,
     letters: Vec<Letter>,
-    /// The cookie of the visitor's browser, and of the other one.
+    /// The cookies of the visitor's browser and of the other device.
     jars: [Option<String>; 2],
     kept: Kept,
     next: u32,
@@ -354,7 +354,7 @@ impl Runner {
         if *TRACE {
             eprintln!(
                 "poll {number}: {calls:?} {reports:?} {}",
-                self.oracle.told()
+                self.oracle.summary()
             );
         }
         self.oracle.hears(number, reports);
@@ -374,7 +374,7 @@ impl Runner {
         }
     }
 
-    /// Whether the poll may have changed something in a store.
+    /// Returns whether the poll may have changed a store, and the calls it made.
     fn note_writes(&mut self, at: usize) -> (bool, Vec<Op>) {
         let mut calls = self.world.records().take_log();
         calls.extend(self.world.ends().take_log());
@@ -417,7 +417,7 @@ impl Runner {
         self.oracle.delivered(at, letter.number, letter.cookie)
     }
 
-    /// Polls everything to its end, or until its handler is busy.
+    /// Polls every request to its end, or until its handler is busy.
     async fn settle(&mut self, leaves_busy: bool) -> Result<(), Alarm> {
         for _ in 0..PATIENCE {
             let (mut at, mut is_done) = (0, true);
@@ -451,7 +451,7 @@ impl Runner {
     }
 }
 
-/// The cookie's value; `None` if it is a removal.
+/// The cookie's value, or `None` for a removal.
 fn value_of(cookie: &str) -> Option<String> {
     let pair = cookie.split(';').next().unwrap();
     let value = pair.split_once('=').unwrap().1;
@@ -462,7 +462,7 @@ fn another_key() -> Key {
     Key::generate().unwrap()
 }
 
-/// A world's kinds whose ends a server can enforce.
+/// Returns whether a server can enforce the end of a session of this kind.
 pub(super) fn can_end(kind: Kind) -> bool {
     !matches!(kind, Kind::Cookie | Kind::Overflow)
 }

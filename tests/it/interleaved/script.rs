@@ -1,4 +1,4 @@
-//! What handlers do, and what they report to the oracle while they do it.
+//! What handlers do and report to the oracle.
 
 use std::{
     convert::Infallible,
@@ -20,30 +20,29 @@ use super::{
 };
 use crate::support::Kind;
 
-/// Tells what was written from everything else that was: a request's number, times a hundred, and
-/// the act's.
+/// Identifies a written value: the request's number times a hundred, plus the number of the act.
 pub(super) type Tag = u32;
 
-/// The user whose sessions they all are.
+/// The only user.
 pub(super) const ADA: &str = "ada";
 
-/// A session as somebody sees it.
+/// A session as a request sees it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Seen {
     pub(super) key: Option<RecordKey>,
-    /// Of the session's first write.
+    /// The tag of the session's first write.
     pub(super) birth: Option<Tag>,
-    /// Of the last login.
+    /// The tag of the last login.
     pub(super) user: Option<Tag>,
     pub(super) counted: Vec<Tag>,
     pub(super) values: Vec<Tag>,
-    /// Only the watcher looks at them: who does takes them.
+    /// Only the watcher peeks at these: to read flash messages is to take them.
     pub(super) flashes: Vec<Tag>,
     pub(super) has_subject: bool,
 }
 
 impl Seen {
-    /// What tells it from sessions that have not come from it.
+    /// The tags that only this session and its descendants have.
     pub(super) fn names(&self) -> Vec<Tag> {
         self.birth.into_iter().chain(self.user).collect()
     }
@@ -60,7 +59,7 @@ pub(super) enum Report {
     Loaded(Option<Seen>),
     Began(Act),
     Done(Act, Result<(), ErrorKind>),
-    /// Flash messages that it has got.
+    /// The flash messages that it took.
     Took(Vec<Tag>),
     LateBegan(Late),
     LateDone(Late, Result<(), ErrorKind>, Option<RecordKey>),
@@ -85,11 +84,11 @@ pub(super) struct Script {
     pub(super) is_head: bool,
     pub(super) reports: Reports,
     pub(super) kept: Kept,
-    /// The handler does not wait for a store.
+    /// The handler waits for something other than a store.
     pub(super) is_busy: Arc<AtomicBool>,
 }
 
-/// Sees the session without a look at a store.
+/// Sees an open session without a call to a store.
 pub(super) fn see(session: &Session) -> Result<Option<Seen>, Error> {
     if session.is_new()? {
         return Ok(None);
@@ -236,7 +235,7 @@ impl Script {
         Ok(())
     }
 
-    /// Does this with a handle that was kept.
+    /// Does these acts with a kept handle.
     pub(super) async fn late(self, session: Session, late_acts: Vec<Late>) {
         for (late, number) in late_acts.into_iter().zip(0..) {
             self.report(Report::LateBegan(late));

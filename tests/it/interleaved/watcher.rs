@@ -1,4 +1,4 @@
-//! Looks at a world from outside, in no time and without changing anything.
+//! Observes a world from outside. No time passes meanwhile, and nothing changes.
 
 use std::{
     convert::Infallible,
@@ -40,7 +40,8 @@ impl Watcher {
         }
     }
 
-    /// What a request with this cookie would see. It ends before it can change anything.
+    /// What a request with this cookie would see. The request is dropped before it can change
+    /// anything.
     pub(super) fn see(&self, cookie: &str) -> Option<Seen> {
         let seen = Arc::new(Mutex::new(None));
         let inside = seen.clone();
@@ -68,10 +69,10 @@ impl Watcher {
                 .is_pending()
         );
         let seen = seen.lock().unwrap().take();
-        seen.expect("it never waits")
+        seen.expect("the watcher's stores never wait")
     }
 
-    /// The user's sessions by the list.
+    /// The sessions in the user's roster.
     pub(super) fn listed(&self) -> Option<Vec<RecordKey>> {
         let list = pin!(self.subjects.as_ref()?.list(ADA));
         match list.poll(&mut Context::from_waker(Waker::noop())) {
@@ -79,12 +80,12 @@ impl Watcher {
                 Some(listed.iter().map(|session| session.record_key()).collect())
             }
             Poll::Ready(Err(error)) => panic!("{error}"),
-            Poll::Pending => panic!("it never waits"),
+            Poll::Pending => panic!("the watcher's stores never wait"),
         }
     }
 }
 
-/// Whether a session of this kind is in a record from its first save on.
+/// Returns whether a session of this kind is in a record from its first save.
 pub(super) fn is_in_record(kind: Kind) -> bool {
     matches!(kind, Kind::Memory | Kind::Remote)
 }

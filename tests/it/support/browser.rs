@@ -1,4 +1,4 @@
-//! A browser is a jar of cookies, and sees a response's headers.
+//! A browser: a jar of cookies that reads response headers.
 
 use std::collections::BTreeMap;
 
@@ -53,7 +53,7 @@ pub(crate) fn set_cookies(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-/// The only cookie that is set.
+/// The only `Set-Cookie` header of the response.
 #[track_caller]
 pub(crate) fn set_cookie(response: &Response<String>) -> String {
     let mut all = set_cookies(response.headers());
@@ -65,7 +65,7 @@ pub(crate) fn no_cookie(response: &Response<String>) -> bool {
     !response.headers().contains_key(header::SET_COOKIE)
 }
 
-/// Why a commit has failed, if it has.
+/// Why the commit failed, if it did.
 pub(crate) fn failure(response: &Response<String>) -> Option<ErrorKind> {
     response.extensions().get::<Error>().map(Error::kind)
 }

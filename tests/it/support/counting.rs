@@ -1,4 +1,4 @@
-//! A browser whose session counts, for services that are put together in the test.
+//! A browser with a counter in its session, for services that the test assembles.
 
 use silverback::{Session, SessionConfig, store::MemoryStore, testing::Browser};
 

@@ -13,12 +13,12 @@ use tracing::{
 };
 
 thread_local! {
-    /// What was logged on this thread, if it is recorded.
+    /// What was logged on this thread, while it is recorded.
     static LOG: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Writes every event down, at every level. There is one for all threads: if each test brought its
-/// own, events of places that another test reached first could be missed.
+/// Records every event at every level. All threads share one recorder: with one per test, `tracing`
+/// could drop events whose callsite another test had reached first.
 struct Recorder;
 
 impl Subscriber for Recorder {
@@ -56,7 +56,7 @@ impl Visit for Line {
     }
 }
 
-/// Returns what is logged meanwhile, a line for each event.
+/// Returns what `act` logs, one line per event.
 pub(crate) async fn recorded(act: impl AsyncFnOnce()) -> String {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(|| tracing::subscriber::set_global_default(Recorder).unwrap());

@@ -1,4 +1,4 @@
-//! What tests are made of: browsers, sites, stores that obey a script, and schedules.
+//! The building blocks of the tests: browsers, sites, scripted stores and schedules.
 
 mod browser;
 pub(crate) mod counting;
@@ -26,7 +26,7 @@ pub(crate) use self::{
 
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-/// What a store is told of an end.
+/// The [`Expiry`] for an end.
 pub(crate) const fn until(end: Timestamp) -> Expiry {
     Expiry::new(end, START)
 }
@@ -39,7 +39,7 @@ pub(crate) fn keys() -> Keys {
     Keys::new(Key::from_bytes(b"a key of the tests, 32 bytes long").unwrap())
 }
 
-/// What an `update` runs that counts, and gives the count.
+/// A closure for `update` that increments and returns the count.
 pub(crate) fn one_more(n: &mut u32) -> u32 {
     *n += 1;
     *n

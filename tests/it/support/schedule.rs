@@ -1,4 +1,4 @@
-//! Futures beside each other, in an order that a seed decides.
+//! Concurrent futures, in an order that a seed determines.
 
 use std::{env, future::poll_fn, ops::Range, pin::pin, task::Poll};
 
@@ -11,7 +11,7 @@ pub(crate) fn rounds(short: u64) -> Range<u64> {
     }
 }
 
-/// A small generator, so that a schedule is told by its seed.
+/// A small generator, so that a seed determines the schedule.
 pub(crate) fn next(seed: &mut u64) -> u8 {
     *seed = seed
         .wrapping_mul(6_364_136_223_846_793_005)
@@ -19,7 +19,7 @@ pub(crate) fn next(seed: &mut u64) -> u8 {
     (*seed >> 33) as u8
 }
 
-/// Runs a future, passing over its turn at random.
+/// Runs a future, and skips its turn at random.
 pub(crate) async fn now_and_then<T>(mut seed: u64, future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     poll_fn(move |cx| {
@@ -32,7 +32,7 @@ pub(crate) async fn now_and_then<T>(mut seed: u64, future: impl Future<Output = 
     .await
 }
 
-/// Polls a future up to so many times. `None` if it is not ready then.
+/// Polls a future at most `polls` times, then drops it. Returns `None` if it was not ready.
 pub(crate) async fn cut_off<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut left = polls;
@@ -47,7 +47,7 @@ pub(crate) async fn cut_off<T>(polls: usize, future: impl Future<Output = T>) ->
     .await
 }
 
-/// As [`cut_off`], after more polls than anything here needs.
+/// Like [`cut_off`], after more polls than any future here needs.
 pub(crate) async fn until_it_hangs<T>(future: impl Future<Output = T>) -> Option<T> {
     cut_off(1_000, future).await
 }

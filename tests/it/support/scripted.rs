@@ -1,4 +1,4 @@
-//! A store that waits, and does what a test's script says.
+//! A store that waits and follows a test's script.
 
 use std::{
     collections::BTreeMap,
@@ -42,22 +42,23 @@ pub(crate) enum When {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
-    /// Answers that the store did not do it, and would not if it were asked again.
+    /// Answers that the store did nothing, and that a retry would not help.
     Fail,
     /// Answers that the connection failed.
     Cut,
-    /// Takes so long, and goes on.
+    /// Takes this long, then continues.
     Take(Duration),
     /// Never answers.
     Hang,
-    /// Stops until [`Scripted::go`]. [`Scripted::reached`] tells the test that it has come to this.
+    /// Stops until [`Scripted::go`]. The test waits for this point with [`Scripted::reached`].
     Wait,
-    /// Loses the answer of what was applied. The store's client tries again, as some drivers do, and
-    /// passes on what it hears then: a conflict with itself. The store says that it may.
+    /// Loses the answer to an applied write. The store's client retries, as some drivers do, and
+    /// passes on the answer to the retry: a conflict with its own write. The store declares that it
+    /// repeats writes.
     Lose,
 }
 
-/// The calls that a rule is for.
+/// The calls to which a rule applies.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Calls {
     ops: u8,
@@ -70,7 +71,7 @@ pub(crate) const ANY: Calls = Calls {
 };
 
 impl Calls {
-    /// Only calls about the record of a subject's sessions.
+    /// Only calls for rosters.
     pub(crate) fn of_rosters(self) -> Self {
         Self {
             rosters: Some(true),
@@ -78,7 +79,7 @@ impl Calls {
         }
     }
 
-    /// Only calls about sessions, and about marks of ended ones.
+    /// Only calls for sessions and for the marks of ended ones.
     pub(crate) fn of_sessions(self) -> Self {
         Self {
             rosters: Some(false),
@@ -137,16 +138,16 @@ struct Rule {
 #[derive(Default)]
 struct Script {
     rules: Vec<Rule>,
-    /// A write has been, or will be, sent again by the store's client.
+    /// The store's client has sent or will send a write twice.
     repeats: bool,
     forgotten_until: Option<Timestamp>,
     log: Vec<Op>,
-    /// The keys that records were made under, and whether they are rosters.
+    /// The keys of all records ever created, and whether each is a roster.
     created: BTreeMap<RecordKey, bool>,
 }
 
 impl Script {
-    /// What the first rule for this call says. A rule for one call is used up by it.
+    /// Returns what the first matching rule prescribes. A rule for one call is removed.
     fn act(&mut self, when: When, op: Op, is_roster: bool) -> Option<Act> {
         let mut act = None;
         self.rules.retain_mut(|rule| {
@@ -165,11 +166,11 @@ impl Script {
     }
 }
 
-/// A memory store behind a wait, as a network would be, unless it is [`at_once`](Scripted::at_once).
-/// It logs its calls, and obeys rules.
+/// A memory store that waits like a network, unless it is [`at_once`](Scripted::at_once). It logs
+/// its calls and obeys rules.
 #[derive(Clone)]
 pub(crate) struct Scripted {
-    /// The records, for a look past the script.
+    /// The records themselves. Access to them bypasses the script.
     pub(crate) memory: MemoryStore,
     script: Arc<Mutex<Script>>,
     waits: bool,
@@ -196,7 +197,7 @@ impl Scripted {
         }
     }
 
-    /// The same store and script, without the wait.
+    /// The same store and script, without waiting.
     pub(crate) fn at_once(&self) -> Self {
         Self {
             waits: false,
@@ -204,13 +205,13 @@ impl Scripted {
         }
     }
 
-    /// Refuses records of more bytes.
+    /// Refuses records longer than `limit` bytes.
     pub(crate) fn limit(mut self, limit: usize) -> Self {
         self.limit = limit;
         self
     }
 
-    /// Says that it may have forgotten ends that were set until then.
+    /// Declares that it may have forgotten ends set up to `until`.
     pub(crate) fn forgets(&self, until: Timestamp) {
         self.script().forgotten_until = Some(until);
     }
@@ -225,7 +226,7 @@ impl Scripted {
         self.add(when, calls.into(), act, n - 1, true);
     }
 
-    /// Acts at all of these calls, until it is [`calm`](Self::calm).
+    /// Acts at every such call until [`calm`](Self::calm).
     pub(crate) fn every(&self, when: When, calls: impl Into<Calls>, act: Act) {
         self.add(when, calls.into(), act, 0, false);
     }
@@ -246,32 +247,32 @@ impl Scripted {
         });
     }
 
-    /// Forgets all rules.
+    /// Removes all rules.
     pub(crate) fn calm(&self) {
         self.script().rules.clear();
     }
 
-    /// Returns when a call has come to a [`Wait`].
+    /// Returns when a call has reached a [`Wait`].
     pub(crate) async fn reached(&self) {
         self.reached.acquire().await.unwrap().forget();
     }
 
-    /// Lets a call that waits go on.
+    /// Lets the waiting call continue.
     pub(crate) fn go(&self) {
         self.go.add_permits(1);
     }
 
-    /// The calls since this was asked last.
+    /// The calls since the last `take_log`.
     pub(crate) fn take_log(&self) -> Vec<Op> {
         mem::take(&mut self.script().log)
     }
 
-    /// The keys that records were made under, whether they are still there or not.
+    /// The keys of all records ever created, present or removed.
     pub(crate) fn keys(&self) -> Vec<RecordKey> {
         self.script().created.keys().copied().collect()
     }
 
-    /// The keys of the records of this kind that there are.
+    /// The keys of the present records of this kind.
     pub(crate) async fn keys_of(&self, kind: RecordKind) -> Vec<RecordKey> {
         let mut keys = self.keys();
         let loaded = self.memory.load_many(&keys, Read::Current).await;
@@ -283,17 +284,17 @@ impl Scripted {
         keys
     }
 
-    /// How many records of this kind there are.
+    /// The number of present records of this kind.
     pub(crate) async fn count(&self, kind: RecordKind) -> usize {
         self.keys_of(kind).await.len()
     }
 
-    /// How many sessions there are. Marks of those that were are none.
+    /// The number of sessions. Marks of ended sessions do not count.
     pub(crate) async fn sessions(&self) -> usize {
         self.count(RecordKind::Session).await
     }
 
-    /// Those of them that are rosters'.
+    /// The keys of all rosters ever created.
     pub(crate) fn roster_keys(&self) -> Vec<RecordKey> {
         let script = self.script();
         let rosters = script.created.iter().filter(|(_, is_roster)| **is_roster);
@@ -332,7 +333,7 @@ impl Scripted {
         }
     }
 
-    /// One call for all of the keys; it is about rosters if that of the first key is one.
+    /// One call for all keys. It counts as a roster call if the first key is a roster's.
     async fn call_many<T, F>(
         &self,
         op: Op,
@@ -355,7 +356,7 @@ impl Scripted {
         })
     }
 
-    /// Logs a call, and says whether it is about a roster.
+    /// Logs a call. Returns whether it is for a roster.
     fn note(&self, op: Op, key: &RecordKey, data: &[u8]) -> bool {
         let mut script = self.script();
         script.log.push(op);
@@ -382,7 +383,7 @@ impl Scripted {
     }
 }
 
-/// Rosters begin with a byte of their own.
+/// Returns whether the data starts with the byte that marks a roster.
 fn is_roster(data: &[u8]) -> bool {
     data.first() == Some(&16)
 }
@@ -447,7 +448,7 @@ impl Store for Scripted {
         self.call_many(DeleteMany, &keys, apply).await
     }
 
-    /// Says nothing of its [`limit`](Self::limit): sessions learn of it when they save.
+    /// Does not declare its [`limit`](Self::limit): sessions learn of it when they save.
     fn limits(&self) -> Limits {
         let (script, memory) = (self.script(), self.memory.limits());
         Limits {

@@ -1,4 +1,4 @@
-//! A site of one layer, visited by browsers.
+//! A site with one layer, visited by browsers.
 
 use std::{convert::Infallible, sync::Mutex};
 
@@ -15,7 +15,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// A site with a clock of its own, which stands at [`START`].
+    /// A site with its own clock, which stands at [`START`].
     pub(crate) fn of(layer: SessionLayer) -> Self {
         Self::at(&Clock::manual(START), layer)
     }
@@ -27,7 +27,7 @@ impl Site {
         }
     }
 
-    /// Serves one request with `handler`, and returns what it returned.
+    /// Serves one request with `handler`, and returns the handler's output.
     pub(crate) async fn visit<T, F: Future<Output = T>>(
         &self,
         jar: &mut Jar,
@@ -36,7 +36,7 @@ impl Site {
         self.answer(jar, StatusCode::OK, handler).await
     }
 
-    /// As [`visit`](Self::visit), with a response of this status.
+    /// Like [`visit`](Self::visit), with a response of this status.
     pub(crate) async fn answer<T, F: Future<Output = T>>(
         &self,
         jar: &mut Jar,
@@ -48,7 +48,7 @@ impl Site {
         self.respond(jar, handler, response).await
     }
 
-    /// As [`visit`](Self::visit), with this response.
+    /// Like [`visit`](Self::visit), with this response.
     pub(crate) async fn respond<T, F: Future<Output = T>>(
         &self,
         jar: &mut Jar,
@@ -59,7 +59,7 @@ impl Site {
         self.serve(jar, request, handler, response).await
     }
 
-    /// As [`respond`](Self::respond), to this request.
+    /// Like [`respond`](Self::respond), for this request.
     pub(crate) async fn serve<T, F: Future<Output = T>>(
         &self,
         jar: &mut Jar,
@@ -135,7 +135,8 @@ impl Site {
         self.visit(jar, log_in).await.1
     }
 
-    /// Whether a browser with these cookies is logged in. It does not keep those it is sent.
+    /// Returns whether a browser with these cookies is logged in. The browser ignores any cookie it
+    /// gets.
     pub(crate) async fn is_alive(&self, jar: &Jar) -> bool {
         self.visit(&mut jar.clone(), user).await.0.is_some()
     }
@@ -149,7 +150,7 @@ pub(crate) async fn log_in(session: Session, user: &str, device: &str) {
     session.set_subject(user, device).unwrap();
 }
 
-/// A handler that says who is logged in.
+/// A handler that returns who is logged in.
 pub(crate) async fn user(session: Session) -> Option<String> {
     session.load().await.unwrap();
     session.get("user").unwrap()

@@ -1,4 +1,4 @@
-//! Values of a length, and sessions that outgrow their cookie with them.
+//! Values of a given length, and sessions that outgrow their cookie with them.
 
 use http::{Response, StatusCode};
 use silverback::{Session, store::CookieStore};
@@ -14,22 +14,22 @@ pub(crate) enum Place {
 }
 
 impl Kind {
-    /// In a cookie up to 500 bytes, then in a store.
+    /// In a cookie up to 500 bytes, above that in a store.
     pub(crate) const OVERFLOWING: [Self; 2] = [Self::Overflow, Self::RevocableOverflow];
 
-    /// As [`config`](Self::config), with a cookie that is signed and not encrypted.
+    /// Like [`config`](Self::config), with a signed cookie.
     pub(crate) fn signed(self) -> World {
         self.with_cookies(CookieStore::signed)
     }
 }
 
 impl World {
-    /// Puts a value of this length.
+    /// Inserts a value of this length.
     pub(crate) async fn set(&self, jar: &mut Jar, key: &str, len: usize) -> Response<String> {
         self.put(jar, key, "x".repeat(len)).await
     }
 
-    /// As [`set`](Self::set), with a response that never arrives.
+    /// Like [`set`](Self::set), with a response that never arrives.
     pub(crate) async fn set_lost(&self, jar: &Jar, key: &str, len: usize) {
         let response = self.set(&mut jar.clone(), key, len).await;
         assert_eq!(response.status(), StatusCode::OK);
@@ -48,7 +48,7 @@ impl World {
         self.visit(jar, read).await.0
     }
 
-    /// Where the session of these cookies is. The browser does not keep those it is sent.
+    /// Where the session of these cookies is. The browser ignores any cookie it gets.
     pub(crate) async fn place(&self, jar: &Jar) -> Place {
         self.records().take_log();
         let is_new = async |session: Session| {

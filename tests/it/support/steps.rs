@@ -1,4 +1,4 @@
-//! Schedules tried one by one: the same test with something happening at each step of a future.
+//! Exhaustive schedules: a test runs once for each step of a future, and something happens there.
 
 use std::pin::pin;
 
@@ -8,9 +8,9 @@ use super::{
     scripted::{ANY, Before, Calls, Fail, Scripted, Wait, When},
 };
 
-/// Tries `at` at step 0, 1, 2 and so on, until it says that there is no such step.
+/// Runs `at` for steps 0, 1, 2 and so on, until it returns that there is no such step.
 ///
-/// Fails if there are fewer than `least`: the schedules that the test is about were not among them.
+/// Fails if there are fewer than `least` steps: then the test missed the schedules it is about.
 pub(crate) async fn at_every_step(least: usize, mut at: impl AsyncFnMut(usize) -> bool) {
     for step in 0..100 {
         if !at(step).await {
@@ -22,7 +22,7 @@ pub(crate) async fn at_every_step(least: usize, mut at: impl AsyncFnMut(usize) -
 }
 
 impl World {
-    /// Has all of these calls fail, whichever store they are to.
+    /// Fails all of these calls, to either store.
     pub(crate) fn fail(&self, calls: impl Into<Calls>) {
         let calls = calls.into();
         self.records().every(Before, calls, Fail);
@@ -35,8 +35,8 @@ impl World {
     }
 }
 
-/// Runs `first` up to its `n`th call of this store, before the call or after it, then `second`, and
-/// then the rest. `None` for `second` if there are fewer calls.
+/// Runs `first` until just before or after its `n`th call of this store, then `second`, then the
+/// rest of `first`. Returns `None` for `second` if there are fewer calls.
 pub(crate) async fn in_between<T, U>(
     (store, n, when): (&Scripted, usize, When),
     first: impl Future<Output = T>,
@@ -51,7 +51,7 @@ pub(crate) async fn in_between<T, U>(
         }
         () = store.reached() => {}
     }
-    // It may have to wait for the first one.
+    // It may have to wait for `first`.
     let done = until_it_hangs(&mut second).await;
     store.go();
     match done {

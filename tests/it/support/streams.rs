@@ -1,4 +1,4 @@
-//! Bodies of responses, piece by piece.
+//! Response bodies that come in pieces.
 
 use std::{
     collections::VecDeque,
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
-/// A body of these pieces, whose length nobody knows unless it is told.
+/// A body of these pieces. It has no exact size hint unless the length is declared known.
 #[derive(Clone, Debug)]
 pub(crate) struct Pieces {
     left: VecDeque<Bytes>,
@@ -44,7 +44,7 @@ impl Pieces {
         }
     }
 
-    /// Breaks off behind the last piece.
+    /// Fails after the last piece.
     pub(crate) fn that_fail(self) -> Self {
         Self {
             fails: true,

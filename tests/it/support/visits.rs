@@ -1,4 +1,4 @@
-//! What tonic's build script makes of a `.proto` file, written out, as far as the tests need it:
+//! The part the tests need of what tonic's build script generates from this `.proto` file:
 //!
 //! ```text
 //! package visits;
@@ -40,7 +40,7 @@ pub(crate) struct VisitReply {
 
 type BoxFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
-/// The handler: a session as anywhere else.
+/// The handler. It uses its session like any other handler.
 async fn visit(request: Request<VisitRequest>) -> Result<Response<VisitReply>, Status> {
     let session = request
         .extensions()

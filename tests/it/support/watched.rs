@@ -1,4 +1,4 @@
-//! Threads that are watched, and sessions that are kept.
+//! Threads with a watchdog, and handles that outlive their requests.
 
 use std::{fmt::Debug, sync::mpsc, thread, time::Duration};
 
@@ -10,7 +10,7 @@ use super::{Jar, Kind, Site, World};
 /// Only a hang takes this long.
 pub(crate) const LONG: Duration = Duration::from_secs(120);
 
-/// Runs it on a thread of its own, so that a thread that waits for itself is a failure.
+/// Runs `f` on its own thread, so that a deadlock fails the test.
 #[track_caller]
 pub(crate) fn in_time<T: Send + 'static>(
     name: impl Debug,
@@ -45,7 +45,7 @@ pub(crate) const KINDS: [Kind; 5] = [
     Kind::Memory,
     Kind::Remote,
 ];
-/// Those whose changes are merged into what other requests have saved.
+/// Kinds that merge their changes into what other requests have saved.
 pub(crate) const MERGED: [Kind; 2] = [Kind::Memory, Kind::Remote];
 
 /// A world whose sessions soon outgrow their cookie, if they can.
@@ -56,7 +56,7 @@ pub(crate) fn world(kind: Kind) -> World {
     }
 }
 
-/// The handle of a session that outlives its request, of a visitor who has one with `x` in it.
+/// The handle, beyond its request, of a visitor's session with `x` in it.
 pub(crate) async fn kept(site: &Site, jar: &mut Jar) -> Session {
     let start = async |session: Session| {
         session.load().await.unwrap();

@@ -11,18 +11,18 @@ use silverback::{
 
 use super::{HOUR, Jar, SECOND, START, Site, keys, scripted::Scripted};
 
-/// Where a session is kept.
+/// How a session is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// In its cookie.
     Cookie,
-    /// In its cookie, and a store that never waits remembers which sessions have ended.
+    /// In its cookie. A store that never waits remembers which sessions have ended.
     Revocable,
-    /// As `Revocable`, with a store that waits.
+    /// Like `Revocable`, with a store that waits.
     RemoteRevocable,
-    /// In its cookie up to 500 bytes, then in a store that waits.
+    /// In its cookie up to 500 bytes, above that in a store that waits.
     Overflow,
-    /// Both: `Overflow` and `RemoteRevocable`.
+    /// `Overflow` and `RemoteRevocable` combined.
     RevocableOverflow,
     /// In a store that never waits.
     Memory,
@@ -40,18 +40,18 @@ impl Kind {
         Self::Memory,
         Self::Remote,
     ];
-    /// In the cookie or in a store, which never waits.
+    /// In the cookie, and in a store that never waits.
     pub(crate) const SIMPLE: [Self; 2] = [Self::Cookie, Self::Memory];
-    /// In the cookie or in a store of each sort.
+    /// In the cookie, and in a store of each sort.
     pub(crate) const PLAIN: [Self; 3] = [Self::Cookie, Self::Memory, Self::Remote];
-    /// Those that can say whose a session is, and fit where they are.
+    /// Kinds whose sessions can have a subject and never overflow.
     pub(crate) const WITH_SUBJECTS: [Self; 4] = [
         Self::Revocable,
         Self::RemoteRevocable,
         Self::Memory,
         Self::Remote,
     ];
-    /// Those whose sessions a server can end. One that has [grown](World::grown) is in a record.
+    /// Kinds whose sessions a server can end. A [grown](World::grown) session is in a record.
     pub(crate) const ENDED_BY_SERVER: [Self; 5] = [
         Self::Revocable,
         Self::RemoteRevocable,
@@ -59,15 +59,15 @@ impl Kind {
         Self::Memory,
         Self::Remote,
     ];
-    /// Those of them whose store waits, and obeys a script.
+    /// Kinds of `WITH_SUBJECTS` whose store waits and obeys a script.
     pub(crate) const REMOTE_SUBJECTS: [Self; 2] = [Self::RemoteRevocable, Self::Remote];
 
     pub(crate) fn world(self) -> World {
         self.with(|config| config)
     }
 
-    /// With as much time for stores as by default, for tests whose clock is paused. In others a busy
-    /// machine may need more.
+    /// With the default store timeout, for tests with a paused clock. Other tests allow more time
+    /// for a busy machine.
     pub(crate) fn in_time(self) -> World {
         self.with(|config| config.store_timeout(5 * SECOND))
     }
@@ -78,7 +78,7 @@ impl Kind {
         World::new(self, stores, config)
     }
 
-    /// With another [`CookieStore`] than usual.
+    /// With changed settings of its [`CookieStore`].
     pub(crate) fn with_cookies(self, change: impl FnOnce(CookieStore) -> CookieStore) -> World {
         let stores = Stores::new();
         let cookies = change(self.cookies(&stores));
@@ -92,7 +92,7 @@ impl Kind {
         World::new(self, stores, config)
     }
 
-    /// A session named `s` in these stores.
+    /// The settings of a session named `s` in these stores.
     pub(crate) fn config(self, stores: &Stores, keys: Keys) -> SessionConfig {
         let config = match self {
             Self::Memory => SessionConfig::new("s", stores.records.at_once(), keys),
@@ -106,7 +106,7 @@ impl Kind {
         }
     }
 
-    /// What its cookies are, for those that have one.
+    /// The [`CookieStore`] of a kind that has one.
     pub(crate) fn cookies(self, stores: &Stores) -> CookieStore {
         let cookies = CookieStore::new();
         match self {
@@ -121,24 +121,24 @@ impl Kind {
         }
     }
 
-    /// Whether a session loads itself.
+    /// Returns whether a session loads without waiting.
     pub(crate) fn never_waits(self) -> bool {
         matches!(self, Self::Cookie | Self::Revocable | Self::Memory)
     }
 
-    /// Whether a new session is in its cookie.
+    /// Returns whether a new session is in its cookie.
     pub(crate) fn is_cookie(self) -> bool {
         !matches!(self, Self::Memory | Self::Remote)
     }
 }
 
-/// The stores of a world, with its clock.
+/// The stores of a world, and its clock.
 #[derive(Clone)]
 pub(crate) struct Stores {
     pub(crate) clock: Clock,
-    /// Of sessions. Kinds that never wait use it [`at_once`](Scripted::at_once).
+    /// Holds sessions. Kinds that never wait use it [`at_once`](Scripted::at_once).
     pub(crate) records: Scripted,
-    /// Of ended sessions.
+    /// Remembers ended sessions.
     pub(crate) ends: Scripted,
 }
 
@@ -154,7 +154,7 @@ impl Stores {
     }
 }
 
-/// A [`Site`] of one session, and what is behind it.
+/// A [`Site`] with one session, and the stores behind it.
 pub(crate) struct World {
     pub(crate) kind: Kind,
     pub(crate) stores: Stores,
@@ -180,7 +180,7 @@ impl World {
         }
     }
 
-    /// A server with other keys at the same stores.
+    /// Another server with these keys at the same stores.
     pub(crate) fn beside(&self, keys: Keys) -> Self {
         let config = self.kind.config(&self.stores, keys);
         Self::new(self.kind, self.stores.clone(), config)
@@ -194,9 +194,9 @@ impl World {
         &self.stores.ends
     }
 
-    /// The store with the rosters, for a script.
+    /// The store that holds the rosters.
     pub(crate) fn rosters(&self) -> &Scripted {
-        assert!(Kind::REMOTE_SUBJECTS.contains(&self.kind), "nobody asks it");
+        assert!(Kind::REMOTE_SUBJECTS.contains(&self.kind), "no scripted store holds its rosters");
         if self.kind.is_cookie() {
             self.ends()
         } else {
@@ -204,21 +204,21 @@ impl World {
         }
     }
 
-    /// The subjects' sessions, seen from outside of a request.
+    /// The subjects' sessions, accessed without a request.
     pub(crate) fn subjects(&self) -> Subjects {
         Subjects::new(&self.config)
             .unwrap()
             .clock(self.clock.clone())
     }
 
-    /// The sessions by their keys, seen from outside of a request.
+    /// The sessions by their keys, accessed without a request.
     pub(crate) fn session_records(&self) -> SessionRecords {
         SessionRecords::new(&self.config)
             .unwrap()
             .clock(self.clock.clone())
     }
 
-    /// What the session of these cookies is called.
+    /// The record key of the session of these cookies.
     pub(crate) async fn key(&self, jar: &Jar) -> RecordKey {
         let key = async |session: Session| {
             session.load().await.unwrap();
@@ -227,7 +227,7 @@ impl World {
         self.visit(&mut jar.clone(), key).await.0
     }
 
-    /// Whether a browser with these cookies has a session at that time; nothing changes by that.
+    /// Returns whether a browser with these cookies has a session at that time. Changes nothing.
     pub(crate) async fn lives_at(&self, jar: &Jar, time: Timestamp) -> bool {
         let now = self.clock.now();
         self.clock.set(time);

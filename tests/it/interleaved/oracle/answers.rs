@@ -1,4 +1,4 @@
-//! What an answer must be.
+//! Checks of each response.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ impl Request {
         self.did(&ENDS) || self.started.order.is_some()
     }
 
-    /// Whether there is something for the response to save.
+    /// Returns whether the response has something to save.
     fn has_written(&self) -> bool {
         let writes = |act: &Act| {
             matches!(
@@ -37,7 +37,7 @@ impl Request {
         since_save.into_iter().any(writes)
     }
 
-    /// What it has counted into the session that it leaves, and the messages for the next page.
+    /// The tags it has left in the session: of its counts and of its flash messages.
     fn left(&self) -> Vec<Tag> {
         let number = self.started.number;
         let acts = self.started.acts.iter().zip(0..);
@@ -45,7 +45,7 @@ impl Request {
         counts.map(|(_, at)| number * 100 + at).collect()
     }
 
-    fn was_there_with(&self, other: &Self) -> bool {
+    fn overlaps(&self, other: &Self) -> bool {
         let ends_before = |one: &Self, two: &Self| one.until.is_some_and(|until| until < two.since);
         !ends_before(self, other) && !ends_before(other, self)
     }
@@ -82,7 +82,7 @@ impl Oracle {
         }
     }
 
-    /// Keeps a cookie; returns the session that it is of if that has been seen before, or is alive.
+    /// Keeps a cookie. Returns the key of its session if that is alive.
     fn learn(&mut self, cookie: &str) -> Option<RecordKey> {
         self.cookies.push(cookie.to_owned());
         let key = self.watcher.see(cookie)?.key?;
@@ -100,7 +100,7 @@ impl Oracle {
         Some(key)
     }
 
-    /// Errors have causes.
+    /// Checks that errors have causes.
     fn check_errors(&self, number: u32) -> Result<(), Alarm> {
         let request = &self.requests[&number];
         if request.has_failed {
@@ -131,16 +131,16 @@ impl Oracle {
         }
         if status.is_server_error() {
             return Err(Alarm::new(
-                "an answer of 503 although no store failed",
+                "a 503 although no store failed",
                 story(),
             ));
         }
         let is_there = request.loaded.is_some() || request.started.cookie.is_none();
         let is_refused = request.is_alone && is_there && request.errors.is_empty();
-        // An older cookie may say that it is its subject's still.
+        // An older cookie may still name the former subject.
         let is_refused = is_refused && (keeps_all(self.kind) || !self.has_moved);
-        // An older cookie may outgrow into a record that was renewed a moment ago: nothing but the
-        // record tells.
+        // An older cookie may outgrow into a record that was renewed a moment ago: only the record
+        // shows the renewal.
         let outgrows = |act: &Act| matches!(act, Act::PutLarge(_));
         let outgrows = request.started.acts.iter().any(outgrows);
         let is_refused = is_refused && !(outgrows && self.kind == Kind::Overflow);
@@ -165,23 +165,23 @@ impl Oracle {
         Ok(())
     }
 
-    /// Those that were under way with this one.
+    /// The requests that overlap this one.
     fn others(&self, number: u32) -> impl Iterator<Item = &Request> {
         let request = &self.requests[&number];
         self.requests
             .values()
-            .filter(move |other| other.started.number != number && other.was_there_with(request))
+            .filter(move |other| other.started.number != number && other.overlaps(request))
     }
 
-    /// Whoever comes with the ID of a session that was renewed or destroyed a moment ago, or writes
-    /// into one that ends meanwhile.
+    /// Checks a request that brings the ID of a session renewed or destroyed a moment ago, or
+    /// writes into a session that ends meanwhile.
     fn check_marked(&self, number: u32, status: StatusCode, sets: bool) -> Result<(), Alarm> {
         let request = &self.requests[&number];
         if !can_end(self.kind) || request.did(&RENEWALS) || request.did(&[Act::Destroy, Act::Empty])
         {
             return Ok(());
         }
-        // Its handle may have been used from elsewhere: then it is ended, or saved already.
+        // A kept handle of this request may have ended or saved the session already.
         let by_handle = |other: &Request| other.started.of == Some(number);
         if self.requests.values().any(by_handle) {
             return Ok(());
@@ -209,7 +209,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// A cookie is of a session that is alive at the commit.
+    /// Checks that the cookie's session is alive at the commit.
     fn check_cookie(&self, number: u32, cookie: &str, key: Option<RecordKey>) -> Result<(), Alarm> {
         if !can_end(self.kind) {
             return Ok(());
@@ -217,7 +217,8 @@ impl Oracle {
         let request = &self.requests[&number];
         let alarm = |story| Err(Alarm::new("a cookie for a dead session", story));
         let Some(key) = key else {
-            // It was dead when it came: somebody must have ended it in between.
+            // The session was dead when the cookie came: another request must have ended it in
+            // between.
             let is_harmless = |other: &Request| !other.is_end() && !other.did(&RENEWALS);
             if self.others(number).all(is_harmless) && self.is_not_of_old(request) {
                 return alarm(format!("request {number}, never alive: {}", cookie.len()));
@@ -233,8 +234,8 @@ impl Oracle {
         }
     }
 
-    /// Whether the marks that sessions have left in a record since may be gone: those who end a
-    /// subject's sessions remove what is under their names.
+    /// Returns whether marks left in records since this step may be gone: ending a subject's
+    /// sessions removes the records under their names.
     fn is_mark_gone(&self, since: usize) -> bool {
         let ends = |other: &Request| {
             other.until.is_none_or(|until| until >= since)
@@ -244,12 +245,12 @@ impl Oracle {
         keeps_all(self.kind) && is_ended
     }
 
-    /// Whether nothing that was cut off is waiting to be seen to.
+    /// Returns whether no end that was cut off or failed has begun before this request ended.
     pub(super) fn is_not_of_old(&self, request: &Request) -> bool {
         self.are_all_whole(request.until.unwrap_or(self.step))
     }
 
-    /// As `is_not_of_old`, of ends that began up to this step.
+    /// Returns whether no end that began up to this step was cut off or failed.
     pub(super) fn are_all_whole(&self, step: usize) -> bool {
         let is_half = |other: &Request| other.is_cut || other.has_failed;
         let before = self.requests.values().filter(|other| other.since <= step);
@@ -258,7 +259,7 @@ impl Oracle {
             .all(|other| !is_half(other))
     }
 
-    /// What was answered is there.
+    /// Checks that an acknowledged write is in a living session.
     fn check_written(&mut self, number: u32, cookie: Option<&str>) -> Result<(), Alarm> {
         let request = &self.requests[&number];
         let left = request.left();
@@ -284,7 +285,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Nobody alive has what was answered.
+    /// Checks whether there is an excuse for an acknowledged write that no living session has.
     fn check_lost(&self, number: u32, cookie: Option<&str>) -> Result<(), Alarm> {
         let request = &self.requests[&number];
         let others: Vec<_> = self.others(number).collect();
@@ -293,7 +294,7 @@ impl Oracle {
             .any(|other| other.is_end() || other.did(&[Act::Empty]));
         let renewed = others.iter().any(|other| other.did(&RENEWALS));
         let is_excused = if keeps_all(self.kind) {
-            // Its lineage may be over.
+            // All sessions that came from the loaded one may have ended.
             let names = request.loaded.as_ref().map(Seen::names).unwrap_or_default();
             let lives = |seen: &Seen| seen.names().iter().any(|name| names.contains(name));
             let is_over = !self.alive().any(|(_, seen)| lives(seen));
@@ -309,12 +310,13 @@ impl Oracle {
         Err(Alarm::new("an answered write lost", story))
     }
 
-    /// A browser may have sent an older cookie of a session in a cookie.
+    /// Returns whether the request may have brought an older cookie of a session that is in its
+    /// cookie.
     fn is_late(&self, request: &Request) -> bool {
         !keeps_all(self.kind) && matches!(request.started.who, Some(Who::Thief(_)))
     }
 
-    /// A login that came last, and that nobody has ended, is alive.
+    /// Checks that a login is alive if it was the browser's last request and nobody has ended it.
     pub(super) fn check_logins(&self) -> Result<(), Alarm> {
         for (number, cookie) in self.jars.iter().flatten() {
             let login = &self.requests[number];
@@ -344,7 +346,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// For messages.
+    /// The keys of the living sessions.
     pub(super) fn keys_alive(&self) -> BTreeSet<RecordKey> {
         self.alive().map(|(key, _)| *key).collect()
     }

@@ -1,4 +1,4 @@
-//! What must become of a session that is emptied.
+//! Checks of sessions that are emptied.
 
 use silverback::store::RecordKey;
 
@@ -6,7 +6,7 @@ use super::{Alarm, Oracle, Request, answers::RENEWALS, keeps_all};
 use crate::interleaved::{plan::Act, script::Seen};
 
 impl Request {
-    /// Whether it ends the session by nothing but leaving it empty, once.
+    /// Returns whether it ends the session only by emptying it, once.
     fn empties(&self) -> bool {
         let empties = |act: &&Act| **act == Act::Empty;
         let others = [Act::TakeFlashes, Act::Remove(0), Act::Remove(1)];
@@ -19,8 +19,8 @@ impl Request {
 }
 
 impl Oracle {
-    /// What another request puts into a record that was left empty stays: who has emptied it sees
-    /// that when it removes the record.
+    /// Checks that values stay which another request puts into an emptied record: the request that
+    /// emptied it sees them when it removes the record.
     pub(super) fn check_emptied(
         &mut self,
         key: &RecordKey,
@@ -41,7 +41,7 @@ impl Oracle {
             }
             (Some(before), None) if is_filled(before) && known.emptied == Some(by) => {
                 let story = format!("{key:?}, by {by}: {before:?}");
-                return Err(Alarm::new("removed with what others have put in", story));
+                return Err(Alarm::new("removed with the values of another request", story));
             }
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! What must become of messages for the next page.
+//! Checks of flash messages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,16 +12,16 @@ use crate::interleaved::{
 
 #[derive(Default)]
 pub(super) struct Flashes {
-    /// Messages that somebody has got, and who was the first.
+    /// The messages that a request has taken, and which request was first.
     taken: BTreeMap<Tag, u32>,
-    /// Those that are to come back, as nobody sees the response, by who has taken them.
+    /// By request, the taken messages that must come back, as nobody sees its response.
     borrowed: BTreeMap<u32, Vec<Tag>>,
-    /// Those that were to come back once.
+    /// The messages that had to come back once.
     returned: BTreeSet<Tag>,
 }
 
 impl Request {
-    /// Whether what it has taken is gone for those who come after it.
+    /// Returns whether the messages it took are gone for later requests.
     fn has_taken(&self) -> bool {
         self.status == Some(StatusCode::OK)
             && !self.has_failed
@@ -32,7 +32,7 @@ impl Request {
 }
 
 impl Oracle {
-    /// Somebody gets these messages.
+    /// Notes that a request has taken these messages.
     pub(super) fn took(&mut self, number: u32, tags: Vec<Tag>) {
         let request = &self.requests[&number];
         if request.started.is_head {
@@ -56,7 +56,7 @@ impl Oracle {
         }
     }
 
-    /// What nobody sees comes back.
+    /// Notes which borrowed messages do not come back after all.
     pub(super) fn gives_back(&mut self, number: u32, how: &Ended) {
         let borrowed = self.flashes.borrowed.remove(&number).unwrap_or_default();
         let request = &self.requests[&number];
@@ -67,7 +67,7 @@ impl Oracle {
         }
     }
 
-    /// Whether the session has it, or it was a message that somebody has got.
+    /// Returns whether the session has it, or a request has taken it as a message.
     pub(super) fn has(&self, seen: &Seen, tag: Tag) -> bool {
         let mut borrowed = self.flashes.borrowed.values().flatten();
         seen.counted.contains(&tag)

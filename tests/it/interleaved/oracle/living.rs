@@ -1,4 +1,4 @@
-//! What must be true of those that are alive, at any time.
+//! Checks of the living sessions at any time.
 
 use std::collections::BTreeSet;
 
@@ -15,16 +15,16 @@ use crate::{
 };
 
 impl Oracle {
-    /// Looks at everything after something may have changed by a request, or by time.
+    /// Observes every session after a request or the passing of time may have changed it.
     pub(in crate::interleaved) fn look(&mut self, by: Option<u32>) -> Result<(), Alarm> {
-        // The end of a mark is told before the call that leaves it.
+        // The expiry of a mark is computed before the call that writes the mark.
         let polled = by.map(|by| self.requests[&by].polled);
         let (now, step) = (polled.unwrap_or_else(|| self.clock.now()), self.step);
         let keys: Vec<_> = self.known.keys().copied().collect();
         for key in keys {
             let mut cookies = self.known[&key].cookies.clone();
-            // One that gets a subject, or loses it, under the ID that it has is in older cookies
-            // what it was.
+            // A session that gets or loses a subject under the same ID is unchanged in its older
+            // cookies.
             if self.has_moved && !keeps_all(self.kind) {
                 cookies.drain(..cookies.len() - 1);
             }
@@ -35,7 +35,7 @@ impl Oracle {
             self.check_emptied(&key, seen.as_ref(), by)?;
             let death = self.death(&key, by);
             let under_way = &self.under_way;
-            // Where two stores know of an end, one may know it before the other.
+            // Where two stores know of an end, one learns of it before the other.
             let is_over = |died: Died| {
                 self.kind != Kind::RevocableOverflow
                     || died.by.is_none_or(|by| !under_way.contains(&by))
@@ -53,7 +53,7 @@ impl Oracle {
                 if !self.has_moved && is_over(died) {
                     return Err(Alarm::new("back from the dead", format!("{key:?}")));
                 }
-                // The older cookie is dead before the newer one comes.
+                // The older cookie was dead before the newer one came.
                 known.died = None;
             }
             known.now = seen;
@@ -87,8 +87,8 @@ impl Oracle {
             .collect();
         for (key, seen) in &alive {
             check_twice(seen)?;
-            // What leaves its subject meanwhile is not the subject's to end; nor is what is in a
-            // cookie of before it was.
+            // A session that leaves its subject meanwhile is no longer the subject's to end.
+            // Neither is a cookie from before the session had the subject.
             let keeps = keeps_all(self.kind);
             let is_bound = |by: &u32| {
                 let ends_itself = self.requests[by].did(&[Act::Destroy]);
@@ -127,7 +127,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// No two have anything in common.
+    /// Checks that no two living sessions have a value in common.
     fn check_apart(&self, alive: &[(RecordKey, Seen)]) -> Result<(), Alarm> {
         for (at, (key, seen)) in alive.iter().enumerate() {
             for (other, beside) in &alive[at + 1..] {

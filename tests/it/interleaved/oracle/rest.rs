@@ -1,4 +1,4 @@
-//! What must be true when nothing is under way any more.
+//! Checks at the end, when no request is under way.
 
 use silverback::store::RecordKey;
 
@@ -6,22 +6,23 @@ use super::{Alarm, Oracle, Request};
 use crate::interleaved::{plan::Act, run::can_end};
 
 impl Oracle {
-    /// Whether a renewal was cut off: the list may have the session under a name that nobody knows.
+    /// Returns whether a renewal was cut off or failed: the roster may then list the session under
+    /// an ID that nobody knows.
     fn is_half_renewed(&self) -> bool {
         let is_half = |request: &Request| request.is_cut || request.has_failed;
         let mut half = self.requests.values().filter(|request| is_half(request));
         half.any(|request| request.did(&[Act::Renew, Act::LogIn]))
     }
 
-    /// Whether no request was cut off, and no store has failed.
+    /// Returns whether no request was cut off and no store failed.
     fn is_calm(&self) -> bool {
         let mut requests = self.requests.values();
         requests.all(|request| !request.is_cut && !request.has_failed)
     }
 
-    /// Each of the records that there are is a session's that somebody can have.
+    /// Checks that every record belongs to a session that somebody can open.
     fn check_left(&self, records: &[RecordKey]) -> Result<(), Alarm> {
-        // A session that was saved in mid-request, and whose response was refused then, has no cookie.
+        // A session has no cookie if it was saved in mid-request and the response was then refused.
         let has_none = |request: &Request| {
             request.did(&[Act::Save])
                 && request
@@ -48,8 +49,8 @@ impl Oracle {
         if !can_end(self.kind) {
             return Ok(());
         }
-        // A session that gets a subject in one request and loses it in another, under the ID that
-        // it has, may be listed or not until it is used again.
+        // A session that gets a subject in one request and loses it in another under the same ID
+        // may or may not be listed until its next use.
         let may_be_missing = self.has_moved;
         let Some(listed) = self.watcher.listed() else {
             return Ok(());
@@ -65,7 +66,7 @@ impl Oracle {
         for key in listed {
             let is_known = self.known.contains_key(&key);
             if !is_known && self.is_calm() {
-                let story = format!("{key:?}, of which nobody has heard");
+                let story = format!("{key:?}, which was never seen");
                 return Err(Alarm::new("a dead session in the list", story));
             }
             if is_known && !alive.contains(&key) && !self.is_half_renewed() {

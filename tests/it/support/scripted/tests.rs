@@ -1,4 +1,4 @@
-//! What the tests rely on.
+//! Tests of the scripted store, on which the other tests rely.
 
 use silverback::Clock;
 
