@@ -199,7 +199,10 @@ impl<S> FlakyStore<S> {
     /// # Ok(())
     /// # }
     /// ```
-    #[expect(clippy::must_use_candidate, reason = "it may be called to reset the count")]
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "it may be called to reset the count"
+    )]
     pub fn take_count(&self) -> usize {
         std::mem::take(&mut self.plan().count)
     }

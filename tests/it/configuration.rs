@@ -58,7 +58,7 @@ fn names_follow_the_grammar() {
 }
 
 #[test]
-fn a_prefix_is_of_the_cookie() {
+fn a_prefix_belongs_to_the_cookie() {
     for name in ["__Host-account", "__hOST-a", "__Secure-a", "__http-a"] {
         let refused = build(name, |c| c).unwrap_err();
         assert_eq!(refused, ConfigError::PrefixedName(name.into()));
@@ -319,7 +319,7 @@ fn a_first_idle_timeout_is_no_longer_than_the_others() {
 }
 
 #[test]
-fn presets_are_what_their_standards_say() {
+fn presets_follow_their_standards() {
     for (preset, idle, absolute) in [
         (Timeouts::DEFAULT, 24 * 60, 14 * 24 * 60),
         (Timeouts::LOW_RISK, 30, 8 * 60),

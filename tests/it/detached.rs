@@ -120,7 +120,11 @@ async fn a_layer_makes_all_of_its_sessions() {
     let unknown = sessions.get("other").await.unwrap_err();
     assert_eq!(unknown.kind(), ErrorKind::UnknownName);
     let other = layer.detached().get("cart").await.unwrap();
-    assert_eq!(other.get::<u32>("n").unwrap(), None, "it belongs to another request");
+    assert_eq!(
+        other.get::<u32>("n").unwrap(),
+        None,
+        "it belongs to another request"
+    );
     assert_eq!(stores.records.take_log(), []);
 }
 
@@ -141,7 +145,11 @@ async fn extractors_hand_it_to_handlers() {
     cart.insert("n", 3).unwrap();
     let account = sessions.get(Account).await.unwrap();
     account.insert("user", 7).unwrap();
-    assert_eq!(session.get("user").unwrap(), Some(7), "it is the same session");
+    assert_eq!(
+        session.get("user").unwrap(),
+        Some(7),
+        "it is the same session"
+    );
     sessions.save_all().await.unwrap();
     assert!(cart.record_key().is_some() && account.record_key().is_some());
 

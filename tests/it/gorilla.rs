@@ -288,7 +288,11 @@ async fn bytes_and_other_keys_are_reachable() {
         session.insert("\0odd", 1).map_err(|error| error.kind())
     };
     let (odd, _) = site.visit(jar, write).await;
-    assert_eq!(odd, Err(ErrorKind::SerializeFailed), "it is not a key that Go has");
+    assert_eq!(
+        odd,
+        Err(ErrorKind::SerializeFailed),
+        "it is not a key that Go has"
+    );
     let gob = go_reads(jar, START);
     let keys: Vec<_> = gob.entries().iter().map(|(key, _)| key.clone()).collect();
     assert_eq!(

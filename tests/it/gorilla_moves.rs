@@ -88,7 +88,10 @@ async fn the_first_use_moves_a_session_into_the_store() {
         assert_eq!(world.get(&mut jar, "user").await, Some("ann".to_owned()));
         world.put(&mut jar, "n", 2).await;
         assert_eq!(world.get(&mut jar, "n").await, Some(2));
-        assert_eq!(jar.0, moved.0, "from now on it is like any session's cookie");
+        assert_eq!(
+            jar.0, moved.0,
+            "from now on it is like any session's cookie"
+        );
         world.log_in(&mut jar, "ann", "laptop").await;
         assert_eq!(world.notes("ann").await, ["laptop"]);
         assert_eq!(world.get(&mut jar, "n").await, Some(2));

@@ -45,7 +45,7 @@ fn calls(log: &[Op], op: Op) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn followers_are_saved_by_one_write() {
+async fn waiters_are_saved_by_one_write() {
     let (world, jar, sessions) = counted(MANY).await;
     assert!(save(&sessions).await.iter().all(Result::is_ok));
     let log = world.records().take_log();
@@ -145,7 +145,7 @@ async fn a_leader_that_starts_from_an_old_write_loads_again() {
 
 /// They wait for the leader, and then each saves alone.
 #[tokio::test(start_paused = true)]
-async fn followers_of_a_silent_leader_are_answered_within_their_own_time() {
+async fn waiters_of_a_silent_leader_are_answered_within_their_own_time() {
     let (world, jar, sessions) = counted(2).await;
     let later = fresh(&world, &jar, 4).await;
     world.records().take_log();
@@ -233,9 +233,9 @@ async fn a_leader_that_nobody_polls_is_replaced() {
     }
 }
 
-/// The followers are not polled either.
+/// The waiters are not polled either.
 #[tokio::test(start_paused = true)]
-async fn a_follower_that_is_never_polled_blocks_nobody() {
+async fn a_waiter_that_is_never_polled_blocks_nobody() {
     let (world, jar, sessions) = counted(4).await;
     world.records().at(Before, Load, Wait);
     let mut leader = pin!(sessions[0].save());
@@ -254,7 +254,7 @@ async fn a_follower_that_is_never_polled_blocks_nobody() {
 
 /// Its changes are taken out before the write.
 #[tokio::test(start_paused = true)]
-async fn a_follower_that_leaves_is_not_saved() {
+async fn a_waiter_that_leaves_is_not_saved() {
     let (world, jar, sessions) = counted(3).await;
     world.records().at(Before, Load, Wait);
     let mut leader = pin!(sessions[0].save());
@@ -270,7 +270,7 @@ async fn a_follower_that_leaves_is_not_saved() {
 
 /// Its change has been written, but it left before the answer.
 #[tokio::test(start_paused = true)]
-async fn a_follower_that_leaves_during_the_write_is_not_saved_twice() {
+async fn a_waiter_that_leaves_during_the_write_is_not_saved_twice() {
     for when in [Before, After] {
         let (world, jar, sessions) = counted(3).await;
         world.records().nth(4, when, Update, Wait);
@@ -411,7 +411,7 @@ async fn a_write_that_another_process_overtakes_is_done_again() {
 
 /// The store's client gives up after a while. Requests do not wait for that one after another.
 #[tokio::test(start_paused = true)]
-async fn followers_fail_with_a_leader_whose_store_failed() {
+async fn waiters_fail_with_a_leader_whose_store_failed() {
     for (op, millis, most) in [(Load, 300, 700), (Update, 300, 700), (Load, 900, 3_000)] {
         let (world, jar, sessions) = counted(MANY).await;
         // After the lost attempts.

@@ -1,4 +1,4 @@
-//! Cookies of a session that are older than its record, and records that nobody has heard of.
+//! Session cookies older than the session's record, and records that no browser has heard of.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ async fn started(world: &World) -> (Jar, Jar) {
 }
 
 #[tokio::test]
-async fn a_record_nobody_came_for_gives_way() {
-    // By how much the clock of the server that made the first cookie is ahead.
+async fn a_record_that_nobody_used_gives_way() {
+    // How far ahead the clock of the server that made the first cookie is.
     for skew in [Duration::ZERO, 30 * SECOND] {
         let world = Kind::Overflow.world();
         let jar = &mut Jar::default();
@@ -27,7 +27,7 @@ async fn a_record_nobody_came_for_gives_way() {
         if !skew.is_zero() {
             world.clock.advance(20 * SECOND);
         }
-        // A new cookie, which arrives.
+        // A new cookie, which reaches the browser.
         world.set(jar, "answered", 20).await;
         let response = world.set(jar, "large", 2_000).await;
         assert_eq!(response.status(), StatusCode::OK);
@@ -56,7 +56,7 @@ async fn a_record_in_use_does_not_give_way() {
     let (mut first, mut late) = started(&world).await;
     world.set(&mut first, "large", 1_000).await;
     world.set(&mut first, "answered", 20).await;
-    // Two cookies later, in the browser that did not hear of the record.
+    // Two cookies later, in the browser that never heard of the record.
     for len in [11, 12] {
         world.set(&mut late, "small", len).await;
     }
@@ -67,8 +67,8 @@ async fn a_record_in_use_does_not_give_way() {
     }
 }
 
-/// A request is slow, and its response gets lost. Meanwhile another one, which knows an older
-/// cookie, makes the record.
+/// A request is slow, and its response is lost. Meanwhile another request with an older cookie
+/// creates the record.
 #[tokio::test]
 async fn a_record_in_use_is_not_replaced() {
     let world = Kind::Overflow.world();
@@ -105,7 +105,7 @@ async fn the_last_response_wins() {
         let all = ["small", "late", "own", "large"];
         let lens = world.lens(&mut late, all).await;
         assert_eq!(lens, [Some(10), Some(20), None, None]);
-        // Outgrown again, it is what the record is, with this change.
+        // After outgrowing its cookie again, the session is the record's, with this change.
         world.set(&mut late, "larger", 2_000).await;
         assert_eq!(world.place(&late).await, Place::Record, "{kind:?}");
         let lens = world.lens(&mut late, ["own", "large", "larger"]).await;
@@ -113,9 +113,9 @@ async fn the_last_response_wins() {
     }
 }
 
-/// The time for a new cookie comes in the second half of the idle timeout.
+/// A read refreshes the cookie in the second half of the idle timeout.
 #[tokio::test]
-async fn a_refreshed_cookie_is_no_later_one() {
+async fn a_refreshed_cookie_is_not_a_later_one() {
     let world = Kind::Overflow.world();
     let (mut jar, lost) = started(&world).await;
     world.set_lost(&lost, "lost", 1_000).await;
@@ -123,7 +123,7 @@ async fn a_refreshed_cookie_is_no_later_one() {
     world.clock.advance(13 * HOUR);
     world.lens(&mut jar, ["small"]).await;
     assert_ne!(jar.value("s"), before);
-    // It holds what the record was made of.
+    // It holds the values that the record was made from.
     world.set(&mut jar, "large", 2_000).await;
     let lens = world.lens(&mut jar, ["small", "large", "lost"]).await;
     assert_eq!(lens, [Some(10), Some(2_000), Some(1_000)]);
@@ -146,7 +146,7 @@ async fn a_late_cookie_is_dead_after_a_logout() {
     assert_eq!(world.records().sessions().await, 0);
 }
 
-/// It grew in mid-request, and met another that did.
+/// The session grew in mid-request, and so did that of another request.
 #[tokio::test]
 async fn a_record_of_two_lost_answers_gives_way() {
     let world = Kind::Overflow.world();

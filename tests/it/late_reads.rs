@@ -1,18 +1,18 @@
-//! A slow request of a browser only reads. Its response arrives after that of a faster one.
+//! A browser's slow request only reads. Its response arrives after that of a faster request.
 
 use http::StatusCode;
 use silverback::{ErrorKind, Key, Keys, Session};
 
 use crate::support::{DAY, HOUR, Jar, Kind, SECOND, Stores, World, failure, no_cookie};
 
-/// Why the slow request would bring the cookie anew.
+/// Why the slow request would set the cookie again.
 #[derive(Clone, Copy, Debug)]
 enum Due {
     MaxAge,
     Rotation,
 }
 
-/// What the faster one does.
+/// What the faster request does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fast {
     Renew,
@@ -82,7 +82,7 @@ async fn it_plants_no_dead_session() {
     }
 }
 
-/// With nothing in between it does bring the cookie.
+/// If nothing happens in between, the slow request does set the cookie.
 #[tokio::test]
 async fn it_refreshes_a_session_that_lives() {
     for kind in Kind::ENDED_BY_SERVER {
@@ -102,7 +102,7 @@ async fn it_refreshes_a_session_that_lives() {
     }
 }
 
-/// In a cookie alone, nobody but the browser knows of the newer state.
+/// Without a store, only the browser knows of the newer state.
 #[tokio::test]
 async fn in_a_cookie_alone_it_leaves_the_newer_state_for_half_the_time() {
     for (seconds, is_refreshed) in [(1_799, false), (1_800, true)] {
@@ -116,7 +116,7 @@ async fn in_a_cookie_alone_it_leaves_the_newer_state_for_half_the_time() {
     }
 }
 
-/// Whatever a request under way does, its session was locked out with its key.
+/// The session is locked out with its key, whatever the request does.
 #[tokio::test]
 async fn a_key_revoked_in_mid_request_brings_no_cookie() {
     const ALL: [Kind; 7] = [
@@ -163,8 +163,8 @@ async fn a_key_revoked_in_mid_request_brings_no_cookie() {
     }
 }
 
-/// A session that expires while a request of it is under way is as dead as any other. In a cookie,
-/// a refresh would revive it, and a removal could take a newer login along.
+/// A session that expires during its request is as dead as any other. For a session in a cookie, a
+/// refresh would revive it, and a removal could hit a newer login.
 #[tokio::test]
 async fn one_that_expires_in_mid_request_gets_no_cookie() {
     for kind in [Kind::Cookie, Kind::Overflow]

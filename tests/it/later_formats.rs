@@ -1,4 +1,4 @@
-//! A later release runs beside this one, as during a rolling deploy.
+//! A later release runs alongside this one, as during a rolling deploy.
 
 use base64_simd::URL_SAFE_NO_PAD;
 use http::StatusCode;
@@ -17,7 +17,7 @@ const KINDS: [Kind; 5] = [
     Kind::Remote,
 ];
 
-/// The cookie as a later release would have made it: of the next version, with the same key.
+/// The cookie as a later release would make it: with the next version number and the same key.
 fn later(jar: &Jar) -> Jar {
     let mut bytes = URL_SAFE_NO_PAD.decode_to_vec(jar.value("s")).unwrap();
     bytes[0] += 1;
@@ -71,7 +71,7 @@ async fn a_change_of_one_fails_and_sets_no_cookie() {
     }
 }
 
-/// Nobody can say that it is one.
+/// Nobody can tell that it comes from a later release.
 #[tokio::test]
 async fn a_cookie_of_a_foreign_key_is_none() {
     for kind in KINDS {
@@ -96,7 +96,7 @@ async fn a_roster_of_one_is_an_error_and_stays() {
             let record = rosters.load(&key, Read::Current).await.unwrap().unwrap();
             let (version, expires) = (record.version(), record.expires());
             let mut data = record.data().to_vec();
-            // Behind what the store is told of the record.
+            // The format version, after the header that the store reads.
             data[6] = data[6].checked_add_signed(by).unwrap();
             let turned = rosters
                 .update(&key, version, data.into(), until(expires))

@@ -17,7 +17,7 @@ async fn an_unused_session_leaves_no_trace() {
 }
 
 #[tokio::test]
-async fn reading_says_vary_and_sets_nothing() {
+async fn reading_adds_vary_and_sets_nothing() {
     let site = Kind::Memory.world();
     let store = &site.records().memory;
     let jar = &mut Jar::default();
@@ -29,7 +29,7 @@ async fn reading_says_vary_and_sets_nothing() {
 }
 
 #[tokio::test]
-async fn what_comes_and_goes_is_no_session() {
+async fn values_added_and_removed_make_no_session() {
     let site = Kind::Memory.world();
     let store = &site.records().memory;
     let (_, response) = site

@@ -18,7 +18,7 @@ async fn log_in(site: &Site, jar: &mut Jar) {
     site.put(jar, "user", 7).await;
 }
 
-/// Whether the visitor is logged in.
+/// Returns whether the visitor is logged in.
 async fn user(session: Session) -> bool {
     session.load().await.unwrap();
     session.contains_key("user").unwrap()
@@ -140,7 +140,7 @@ async fn persist_for_is_a_limit_on_both_sides() {
         if !no_cookie(&response) {
             assert!(
                 set_cookie(&response).contains("; Max-Age=1;"),
-                "what is left, not a new month"
+                "the rest, not a new month"
             );
         }
         site.clock.advance(SECOND);
@@ -158,7 +158,10 @@ async fn remembering_can_be_taken_back() {
             .await;
         assert!(!set_cookie(&response).contains("Max-Age"));
         let (_, response) = site.visit(jar, async |session| session.renew()).await;
-        assert!(!set_cookie(&response).contains("Max-Age"), "it stays so");
+        assert!(
+            !set_cookie(&response).contains("Max-Age"),
+            "and later cookies have none either"
+        );
         let (_, response) = site
             .visit(jar, async |session| session.persist_for(DAY))
             .await;
@@ -209,7 +212,7 @@ async fn max_age_slides_with_use() {
     }
 }
 
-/// What the browser has of the session goes when it is told to, as in a browser.
+/// The jar ignores `Max-Age`, so the test tracks it.
 #[tokio::test]
 async fn max_age_alone_slides_for_400_days() {
     let plain = |config: SessionConfig| config.max_age(30 * DAY);
@@ -219,7 +222,7 @@ async fn max_age_alone_slides_for_400_days() {
     sites.extend([(); 2].map(|()| Kind::Overflow.with(plain)));
     sites.extend(worlds(plain));
     for (number, site) in sites.iter().enumerate() {
-        // The visitor of an odd site changes something each day.
+        // The visitor changes something every day at odd sites only.
         let is_changed = number % 2 == 1;
         let jar = &mut Jar::default();
         log_in(site, jar).await;

@@ -1,4 +1,4 @@
-//! What is too large is refused before it is done or read.
+//! Whatever is too large is refused before it is written or read.
 
 use http::StatusCode;
 use silverback::{
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::support::{HOUR, Jar, Kind, START, Site, keys, until};
 
-/// A subject counts like a value: what a response could not save is refused at once.
+/// A subject counts like a value: one that could not be saved is refused at once.
 #[tokio::test]
 async fn a_subject_needs_room() {
     for kind in Kind::WITH_SUBJECTS {
@@ -45,7 +45,8 @@ async fn a_subject_needs_room() {
     }
 }
 
-/// Such a record is not read into memory, and not lost: with the limit it had it is there again.
+/// A record above the limit is not read into memory. It is not lost either: it is back once the
+/// limit is raised again.
 #[tokio::test]
 async fn a_lowered_limit_holds_for_old_records() {
     const KEY: RecordKey = RecordKey::from_bytes([7; 32]);
@@ -86,10 +87,10 @@ async fn a_lowered_limit_holds_for_old_records() {
     );
 }
 
-/// What a store does not take is refused by the `insert`, and what the `insert` took is saved, again
+/// `insert` refuses a value that the store would refuse. A value that it accepts is saved, again
 /// and again.
 #[tokio::test]
-async fn a_session_is_bounded_by_what_its_store_takes() {
+async fn a_session_is_bounded_by_its_store() {
     let folder = TempDir::new().unwrap();
     for is_sealed in [false, true] {
         let files = FilesystemStore::options()

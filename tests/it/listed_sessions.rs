@@ -1,4 +1,4 @@
-//! Every session that lives is listed, and every one that is listed lives.
+//! Every living session is listed, and every listed session lives.
 
 use std::pin::pin;
 
@@ -11,10 +11,10 @@ use crate::support::{
     steps::at_every_step,
 };
 
-/// Those with stores that wait.
+/// Kinds with stores that wait.
 const KINDS: [Kind; 3] = [Kind::Remote, Kind::RemoteRevocable, Kind::RevocableOverflow];
 
-/// A login is listed before its record is made. All sessions may be ended in between.
+/// A login is listed before its record is created. All sessions may be ended in between.
 #[tokio::test]
 async fn no_login_slips_past_the_end_of_all() {
     for kind in KINDS {
@@ -50,7 +50,7 @@ async fn no_login_slips_past_the_end_of_all() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_ended_is_no_success() {
+async fn a_failed_end_is_not_a_success() {
     let calls: [Calls; 6] = [
         Load.into(),
         Create.into(),
@@ -105,7 +105,7 @@ async fn a_session_that_is_gone_is_not_shown() {
 }
 
 #[tokio::test]
-async fn one_other_session_of_ones_own_is_ended() {
+async fn one_other_session_of_the_subject_is_ended() {
     for kind in KINDS {
         let world = kind.world();
         let laptop = world.logged_in("ada", "laptop").await;
@@ -151,9 +151,9 @@ async fn one_other_session_of_ones_own_is_ended() {
     }
 }
 
-/// Until a minute after a login, the session ends also by the name that it had before.
+/// For a minute after a login, the session can also be ended under its former name.
 #[tokio::test]
-async fn one_that_logs_in_again_is_ended_by_its_former_name() {
+async fn one_that_logs_in_again_is_ended_under_its_former_name() {
     for kind in Kind::WITH_SUBJECTS {
         let world = kind.world();
         let jar = &mut world.logged_in("ada", "laptop").await;
@@ -166,9 +166,9 @@ async fn one_that_logs_in_again_is_ended_by_its_former_name() {
     }
 }
 
-/// A request with its old name is late, and has the session listed under that again.
+/// A late request lists the session under its old name again.
 #[tokio::test]
-async fn it_is_listed_by_the_name_that_lives() {
+async fn it_is_listed_under_its_living_name() {
     for kind in Kind::WITH_SUBJECTS {
         let world = kind.world();
         let jar = &mut world.logged_in("ada", "laptop").await;
@@ -194,7 +194,7 @@ async fn it_is_listed_by_the_name_that_lives() {
     }
 }
 
-/// Two requests with the name of before a login are late: one lists it again, and one renews it.
+/// Two requests from before a login are late: one lists the old name again, and one renews it.
 #[tokio::test]
 async fn no_late_request_takes_a_login_off_the_list() {
     for kind in Kind::WITH_SUBJECTS {
@@ -221,9 +221,9 @@ async fn no_late_request_takes_a_login_off_the_list() {
     }
 }
 
-/// What it was given a subject for has been emptied meanwhile.
+/// The session was emptied before it got its subject.
 #[tokio::test]
-async fn one_that_is_over_before_it_has_its_subject_is_not_listed() {
+async fn one_that_ends_before_it_has_its_subject_is_not_listed() {
     let world = Kind::RevocableOverflow.world();
     let mut jar = world.grown().await;
     let mut late = jar.clone();
@@ -237,7 +237,7 @@ async fn one_that_is_over_before_it_has_its_subject_is_not_listed() {
     assert_eq!(world.notes("ada").await, [""; 0]);
 }
 
-/// After a backup was restored.
+/// As after a backup is restored.
 #[tokio::test]
 async fn a_session_that_is_refused_as_too_old_is_not_shown() {
     for kind in KINDS {

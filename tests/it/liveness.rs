@@ -1,4 +1,4 @@
-//! No thread waits for itself, and no response for somebody who does nothing.
+//! No thread waits for itself, and no response waits for an idle operation.
 
 use std::{
     future::poll_fn,
@@ -38,7 +38,7 @@ fn anonymous_web_sockets_stop_no_server() {
     let loaded = Arc::clone(&loads);
     let upgrade = async move |upgrade: WebSocketUpgrade, session: Session| {
         upgrade.on_upgrade(async move |mut socket| {
-            // The client says when the response has come, so that this is after the commit.
+            // The client sends a frame once it has the response, so this runs after the commit.
             while let Some(Ok(_)) = socket.recv().await {
                 session.load().await.unwrap();
                 loaded.fetch_add(1, Ordering::SeqCst);
@@ -184,7 +184,7 @@ fn no_two_operations_after_the_response_hang() {
     }
 }
 
-/// An operation that is kept and not polled.
+/// An operation that is kept without being polled.
 struct Idle<F>(std::pin::Pin<Box<F>>);
 
 #[test]
@@ -215,7 +215,7 @@ fn a_response_waits_for_no_idle_save() {
             };
             let (Idle(mut idle), response) = site.visit(jar, handler).await;
             assert_eq!(response.status(), StatusCode::OK);
-            // It finds done what it was to do.
+            // The operation finds its work done.
             poll_fn(|cx| idle.as_mut().poll(cx)).await.unwrap();
             let look = async |session: Session| {
                 session.load().await.unwrap();
@@ -235,7 +235,7 @@ fn a_response_waits_for_no_idle_save() {
 }
 
 #[test]
-fn a_runtime_without_a_timer_is_told_so() {
+fn a_runtime_without_a_timer_is_an_error() {
     in_time("no timer", || {
         let runtime = runtime::Builder::new_current_thread().build().unwrap();
         let site = world(Kind::Remote);

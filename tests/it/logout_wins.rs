@@ -1,4 +1,4 @@
-//! A logout wins against a renewal that is under way or was a moment ago.
+//! A logout wins against a renewal that is under way or recent.
 
 use std::convert::Infallible;
 
@@ -13,7 +13,7 @@ use crate::support::{
     steps::in_between,
 };
 
-/// Most renewals that a logout follows.
+/// The greatest number of renewals that a logout follows.
 const HOPS: usize = 8;
 
 async fn is_there(world: &World, jar: &Jar) -> bool {
@@ -24,7 +24,7 @@ async fn is_there(world: &World, jar: &Jar) -> bool {
     world.visit(&mut jar.clone(), len).await.0 > 0
 }
 
-/// Whether the session lives by any of these names.
+/// Returns whether the session lives under any of these names.
 async fn is_alive(world: &World, jars: &[Jar]) -> bool {
     for jar in jars {
         if is_there(world, jar).await {
@@ -40,7 +40,7 @@ async fn log_out(world: &World, jar: &mut Jar) -> (Result<(), ErrorKind>, Respon
     (done.map_err(|error: Error| error.kind()), response)
 }
 
-/// Renews it so many times, and returns all cookies it has had.
+/// Renews the session this many times, and returns all its cookies.
 async fn renewed(world: &World, times: usize) -> Vec<Jar> {
     let mut jar = world.grown().await;
     let mut all = vec![jar.clone()];
@@ -76,7 +76,7 @@ async fn it_follows_eight_renewals() {
 }
 
 #[tokio::test]
-async fn one_that_cannot_follow_says_so() {
+async fn one_that_cannot_follow_is_an_error() {
     for world in worlds() {
         let all = renewed(&world, HOPS + 1).await;
         let (done, response) = log_out(&world, &mut all[0].clone()).await;
@@ -86,7 +86,7 @@ async fn one_that_cannot_follow_says_so() {
     }
 }
 
-/// So who once knew the name of before a login can end that for a minute at most.
+/// So whoever knew a session's former name can end the login for at most a minute.
 #[tokio::test]
 async fn it_follows_for_a_minute() {
     for world in worlds() {
@@ -101,7 +101,7 @@ async fn it_follows_for_a_minute() {
     }
 }
 
-/// Has one of the two come at each call of the other.
+/// Runs one of the two at each call of the other.
 async fn at_each_call(first_renews: bool, store: impl Fn(&World) -> Scripted, kind: Kind) {
     for when in [Before, After] {
         for n in 1.. {
@@ -142,7 +142,7 @@ async fn a_renewal_meets_it_at_any_call() {
     }
 }
 
-/// The renewal moves the session from its record into the cookie, as it has shrunk.
+/// The renewal moves the shrunk session from its record into the cookie.
 #[tokio::test]
 async fn a_renewal_into_the_cookie_meets_it() {
     for n in 1.. {
@@ -225,9 +225,9 @@ async fn log_out_with(world: &World, jars: &[Jar]) {
     world.layer.layer(service).oneshot(request).await.unwrap();
 }
 
-/// An attacker who can plant cookies keeps nobody from logging out, and makes no call for each.
+/// An attacker who plants cookies cannot prevent a logout, nor cause a call for each cookie.
 #[tokio::test]
-async fn sixty_four_of_the_cookies_that_came_are_ended() {
+async fn sixty_four_of_the_presented_cookies_are_ended() {
     let world = Kind::Remote.world();
     let mut jars = Vec::new();
     for _ in 0..70 {
@@ -243,9 +243,9 @@ async fn sixty_four_of_the_cookies_that_came_are_ended() {
     }
 }
 
-/// One of them was renewed a moment ago.
+/// One of their sessions was renewed a moment ago.
 #[tokio::test]
-async fn cookies_that_came_are_followed() {
+async fn presented_cookies_are_followed() {
     for world in worlds() {
         let mut jars = renewed(&world, 2).await;
         let newest = jars.pop().unwrap();
@@ -256,9 +256,9 @@ async fn cookies_that_came_are_followed() {
     }
 }
 
-/// An open session whose renewal nobody follows any more may live under another name.
+/// An open session may live under another name, if its renewal is too old to follow.
 #[tokio::test]
-async fn one_that_comes_too_late_to_follow_says_so() {
+async fn one_that_comes_too_late_to_follow_is_an_error() {
     for kind in [
         Kind::Revocable,
         Kind::RemoteRevocable,
@@ -283,7 +283,7 @@ async fn one_that_comes_too_late_to_follow_says_so() {
     }
 }
 
-/// A request that is late puts a session that was renewed into a record, and finds out then.
+/// A late request puts a renewed session into a record, and learns of the renewal only then.
 #[tokio::test]
 async fn it_follows_past_a_record_made_too_late() {
     let world = Kind::RevocableOverflow.world();

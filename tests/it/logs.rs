@@ -38,7 +38,7 @@ async fn a_rejected_cookie_is_an_event() {
     );
 }
 
-/// Who sends bad cookies cannot fill the disk.
+/// A flood of bad cookies must not fill the disk.
 #[tokio::test]
 async fn a_flood_of_bad_cookies_is_a_line_a_minute() {
     let site = Kind::Cookie.world();
@@ -254,9 +254,9 @@ async fn cookies_near_the_limit_of_proxies_are_an_event() {
     assert!(log.is_empty(), "{log}");
 }
 
-/// A browser sends a cookie of `/app/` to `/app/x`, and not to `/app`.
+/// A browser sends a cookie with `Path=/app/` to `/app/x`, but not to `/app`.
 #[tokio::test]
-async fn a_path_with_a_last_slash_is_an_event_at_start_up() {
+async fn a_path_with_a_trailing_slash_is_an_event_at_start_up() {
     for (path, is_event) in [("/app/", true), ("/app", false), ("/", false)] {
         let log = recorded(async || {
             let config = SessionConfig::cookie("s", keys()).attributes(|a| a.path(path));
@@ -269,7 +269,7 @@ async fn a_path_with_a_last_slash_is_an_event_at_start_up() {
 }
 
 #[tokio::test]
-async fn a_dropped_message_is_an_event_without_what_it_says() {
+async fn a_dropped_message_is_an_event_without_its_text() {
     let log = recorded(async || {
         let flash = async |session: Session| {
             session.flash("a secret value").unwrap();

@@ -1,4 +1,4 @@
-//! Operations that were applied, but whose answer got lost.
+//! Operations that the store applied, but whose answer was lost.
 
 use http::StatusCode;
 use silverback::{ErrorKind, Session};
@@ -60,7 +60,7 @@ async fn a_session_outgrows_its_cookie_once() {
     assert_eq!(world.get(jar, "n").await, Some(2));
 }
 
-/// The answer of a save is lost, others save on top, and it is tried again.
+/// The answer of a save is lost, other requests save on top, and the save is retried.
 #[tokio::test]
 async fn a_save_under_those_of_others_is_not_done_twice() {
     for (others, are_here) in (0..=9).flat_map(|others| [(others, true), (others, false)]) {
@@ -80,8 +80,8 @@ async fn a_save_under_those_of_others_is_not_done_twice() {
             }
         };
         let (_, response) = world.visit(jar, add).await;
-        // This server knows what it has seen. Whether it is among those that the record does not
-        // list any more, nobody can tell.
+        // This server knows the writes it has seen. For others, nobody can tell whether the save is
+        // among those that the record no longer lists.
         let is_unknown = others > 7 && !are_here;
         let expected = is_unknown.then_some(ErrorKind::StoreFailed);
         assert_eq!(failure(&response), expected, "{others} others");
@@ -91,7 +91,7 @@ async fn a_save_under_those_of_others_is_not_done_twice() {
     }
 }
 
-/// By then its session has ended.
+/// The session ends before the renewal is retried.
 #[tokio::test]
 async fn a_renewal_that_was_ended_sets_no_cookie() {
     let world = Kind::Remote.world();
@@ -111,9 +111,9 @@ async fn a_renewal_that_was_ended_sets_no_cookie() {
     assert_eq!(world.records().sessions().await, 0);
 }
 
-/// It finds its own mark only after a logout has followed that.
+/// The renewal finds its own mark only after a logout has followed it.
 #[tokio::test]
-async fn nor_does_one_that_was_ended_before_it_knew() {
+async fn a_renewal_that_was_ended_before_it_knew_sets_no_cookie() {
     let world = Kind::Remote.world();
     let jar = &mut Jar::default();
     world.put(jar, "n", 1).await;
@@ -135,9 +135,9 @@ async fn nor_does_one_that_was_ended_before_it_knew() {
     assert_eq!(world.records().sessions().await, 0);
 }
 
-/// A kept handle that is loaded again finds there what it has saved.
+/// A kept handle finds its own save when it is loaded again.
 #[tokio::test]
-async fn nor_is_it_after_a_load() {
+async fn a_save_is_not_done_twice_after_a_load() {
     let world = Kind::Remote.world();
     let jar = &mut Jar::default();
     let session = kept(&world, jar).await;
@@ -153,7 +153,7 @@ async fn nor_is_it_after_a_load() {
     assert_eq!(world.get(jar, "n").await, Some(2));
 }
 
-/// Unless so many others have saved since, on another server, that nobody can tell.
+/// So many saves have followed on another server that nobody can tell.
 #[tokio::test]
 async fn a_load_that_cannot_tell_is_an_error() {
     for (others, are_here) in [(7, false), (8, false), (8, true)] {
@@ -180,8 +180,7 @@ async fn a_load_that_cannot_tell_is_an_error() {
     }
 }
 
-/// As for a save that was cut off: its answer is lost, and others save before the record is read
-/// again.
+/// Like a cancelled save, its answer is lost, and others save before the record is read again.
 #[tokio::test]
 async fn a_save_that_cannot_tell_is_not_done_twice() {
     for others in 0..=9 {
@@ -210,7 +209,7 @@ async fn a_save_that_cannot_tell_is_not_done_twice() {
     }
 }
 
-/// The renewal has taken along what was saved.
+/// The renewal has carried the save along.
 #[tokio::test]
 async fn a_save_that_was_carried_along_is_done() {
     for is_encrypted in [false, true] {
@@ -237,7 +236,7 @@ async fn a_save_that_was_carried_along_is_done() {
         assert_eq!(failure(&response), None);
         assert!(no_cookie(&response));
         assert_eq!(world.get(other, "n").await, Some(2));
-        // One that the renewal did not see is not.
+        // A save that the renewal did not see is not done.
         let (saved, _) = world
             .visit(unsaved, async |session| {
                 session.load().await.unwrap();
@@ -249,8 +248,8 @@ async fn a_save_that_was_carried_along_is_done() {
     }
 }
 
-/// By as many as are no longer noted, one that was refused has been pushed out or was never done:
-/// those who only overlap are told from those whose answer was lost.
+/// When more saves follow than a record lists, a refused one may have been pushed out or never
+/// done. Saves that merely overlap are told apart from saves whose answer was lost.
 #[tokio::test(start_paused = true)]
 async fn savers_that_overlap_are_all_saved() {
     const SAVERS: u32 = 20;
@@ -281,8 +280,8 @@ async fn savers_that_overlap_are_all_saved() {
     }
 }
 
-/// It read the session long before all of them saved, on its server or another, and saves after
-/// them. The store has answered that it has not done it, so there is nothing to find out.
+/// The request reads the session long before many others save, on its server or another, and saves
+/// after them. The store answers that it has not applied the save, so there is nothing to find out.
 #[tokio::test]
 async fn a_slow_request_is_saved_behind_many() {
     for servers in [1, 2] {
@@ -312,7 +311,7 @@ async fn a_slow_request_is_saved_behind_many() {
     }
 }
 
-/// So is a login, whose list another server changes again and again.
+/// Another server changes the login's list again and again.
 #[tokio::test]
 async fn a_slow_login_is_listed_behind_many() {
     for kind in Kind::REMOTE_SUBJECTS {
@@ -336,7 +335,7 @@ async fn a_slow_login_is_listed_behind_many() {
     }
 }
 
-/// And a session that outgrows its cookie, where another server has made its record.
+/// Another server has created the record of the session.
 #[tokio::test]
 async fn a_slow_request_outgrows_its_cookie_behind_many() {
     let world = Kind::Overflow.world();
@@ -362,7 +361,7 @@ async fn a_slow_request_outgrows_its_cookie_behind_many() {
     assert_eq!(world.get(jar, "n").await, Some(21));
 }
 
-/// A user's list is a record that all of them write.
+/// All logins write the user's list.
 #[tokio::test(start_paused = true)]
 async fn logins_that_overlap_all_succeed() {
     for kind in Kind::REMOTE_SUBJECTS {

@@ -1,5 +1,6 @@
-//! Every call of every operation, applied with its answer lost: all is as if it had been heard, be it
-//! that the store's client tries again or that this crate does.
+//! For every call of every operation, the store applies the call and its answer is lost. The
+//! outcome is the same as if it had been heard, whether the store's client retries or this crate
+//! does.
 
 use http::{Response, StatusCode};
 use silverback::Session;
@@ -10,7 +11,7 @@ use crate::support::{
     steps::at_every_step,
 };
 
-/// What is done by the browser that is looked at.
+/// What the observed browser does.
 #[derive(Clone, Copy, Debug)]
 enum Deed {
     Save,
@@ -19,13 +20,13 @@ enum Deed {
     Empty,
     Renew,
     LogIn,
-    /// As somebody else.
+    /// Logs in as somebody else.
     Switch,
     LogOut,
     EndOthers,
     EndAll,
     EndThis,
-    /// More than fits into the cookie, where that has a limit.
+    /// Stores more than fits into the cookie, where that has a limit.
     Grow,
 }
 
@@ -44,7 +45,7 @@ const DEEDS: [Deed; 12] = [
     Deed::Grow,
 ];
 
-/// The records, or the ends.
+/// Selects a world's records or its ends.
 type StoreOf = fn(&World) -> &Scripted;
 
 /// Whose session it is.
@@ -55,7 +56,7 @@ enum Who {
     User,
 }
 
-/// What is to be seen afterwards.
+/// What can be observed afterwards.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     status: StatusCode,
@@ -101,7 +102,7 @@ async fn do_it(world: &World, jar: &mut Jar, deed: Deed) -> (Option<usize>, Resp
     world.visit(jar, handler).await
 }
 
-/// Runs a deed, with this done at the `n`th call; `None` if there are fewer.
+/// Runs a deed, with `act` at the `n`th call. Returns `None` if there are fewer calls.
 async fn run(
     (kind, who, deed): (Kind, Who, Deed),
     fault: Option<(usize, Act, StoreOf)>,

@@ -1,4 +1,4 @@
-//! Several sessions of one request, on different stores and in nested layers.
+//! Several sessions in one request, in different stores and nested layers.
 
 use std::convert::Infallible;
 
@@ -106,7 +106,7 @@ async fn one_can_be_destroyed_and_another_written() {
 }
 
 #[tokio::test]
-async fn an_unused_store_is_not_asked() {
+async fn the_store_of_an_unused_session_gets_no_call() {
     let (site, remote) = three();
     let jar = &mut Jar::default();
     site.visit(jar, async |session| {
@@ -173,12 +173,12 @@ async fn a_batch_reports_all_failures() {
     assert_eq!(error.failures().count(), 2);
     assert!(
         set_cookie(&response).starts_with("__Host-b="),
-        "what was saved keeps its cookie"
+        "the saved session keeps its cookie"
     );
 }
 
 #[tokio::test]
-async fn save_all_saves_what_was_changed() {
+async fn save_all_saves_changed_sessions() {
     let (site, remote) = three();
     let (_, response) = site
         .visit(&mut Jar::default(), async |session| {
@@ -192,7 +192,7 @@ async fn save_all_saves_what_was_changed() {
 }
 
 #[tokio::test]
-async fn one_the_layer_does_not_name_is_opened() {
+async fn one_that_the_layer_does_not_configure_can_be_opened() {
     let (site, _) = three();
     let store = MemoryStore::new().clock(site.clock.clone());
     let carts = SessionConfig::new("carts", store.clone(), keys());
@@ -305,7 +305,7 @@ async fn all_are_loaded_by_one_call_of_each_store() {
         all.load_all().await.unwrap();
     };
     site.visit(jar, load).await;
-    // One that is open already is not read again.
+    // An open session is not read again.
     let load = async |session: Session| {
         session.load().await.unwrap();
         sessions(&session).get("b").await.unwrap();
@@ -336,9 +336,9 @@ async fn a_store_that_fails_is_each_session_s_failure() {
     site.visit(jar, load).await;
 }
 
-/// The last one answers first.
+/// The last store answers first.
 #[tokio::test]
-async fn stores_are_asked_side_by_side_and_cookies_are_in_order() {
+async fn stores_are_called_concurrently_and_cookies_are_in_order() {
     let (site, store, other) = four();
     let jar = &mut Jar::default();
     for (op, n) in [(Create, 1), (Update, 2)] {

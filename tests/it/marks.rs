@@ -1,4 +1,4 @@
-//! What is left for a minute of a session that was renewed or destroyed.
+//! The mark that a renewed or destroyed session leaves for a minute.
 
 use http::{Response, StatusCode};
 use silverback::{ErrorKind, Rejection, Session, store::RecordKind};
@@ -9,7 +9,7 @@ use crate::support::{
     set_cookie,
 };
 
-/// How a session came to an end.
+/// How a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Renewed,
@@ -39,7 +39,7 @@ async fn load_and<T>(session: Session, act: impl FnOnce(&Session) -> T) -> T {
     act(&session)
 }
 
-/// A request that puts something in, and renews or not.
+/// A request that inserts a value, and may renew the session.
 async fn put(world: &World, jar: &mut Jar, renews: bool) -> Response<String> {
     let put = |session: &Session| {
         session.insert("late", 1).unwrap();
@@ -62,7 +62,7 @@ fn assert_gone(response: &Response<String>, what: &str) {
 }
 
 #[tokio::test]
-async fn who_comes_with_it_reads_nothing() {
+async fn a_request_that_finds_one_reads_nothing() {
     for kind in Kind::ENDED_BY_SERVER {
         for end in ENDS {
             let world = kind.world();
@@ -84,7 +84,7 @@ async fn who_comes_with_it_reads_nothing() {
 }
 
 #[tokio::test]
-async fn who_comes_with_it_writes_nothing() {
+async fn a_request_that_finds_one_writes_nothing() {
     for kind in Kind::ENDED_BY_SERVER {
         for end in ENDS {
             let world = kind.world();
@@ -96,7 +96,7 @@ async fn who_comes_with_it_writes_nothing() {
             let stale = jar.value("s").to_owned();
             assert_gone(&put(&world, jar, false).await, &what);
             assert_eq!(jar.value("s"), stale, "{what}");
-            // Then nobody knows it any more.
+            // After that, nobody knows the ID any more.
             world.clock.advance(SECOND);
             let response = put(&world, jar, false).await;
             assert_eq!(failure(&response), None, "{what}");
@@ -108,9 +108,9 @@ async fn who_comes_with_it_writes_nothing() {
     }
 }
 
-/// As a login does whose form was sent twice.
+/// Like a login whose form was sent twice.
 #[tokio::test]
-async fn who_renews_with_it_has_what_it_puts_in() {
+async fn a_request_that_finds_one_and_renews_keeps_its_own_values() {
     for kind in Kind::ENDED_BY_SERVER {
         for end in ENDS {
             let world = kind.world();
@@ -131,7 +131,7 @@ async fn who_renews_with_it_has_what_it_puts_in() {
     }
 }
 
-/// Both have read the old session, and one loses.
+/// Both have read the old session, and one of them loses.
 #[tokio::test]
 async fn of_two_logins_one_has_the_old_values() {
     for kind in Kind::ENDED_BY_SERVER {
@@ -162,7 +162,7 @@ async fn of_two_logins_one_has_the_old_values() {
 }
 
 #[tokio::test]
-async fn a_loser_that_puts_nothing_in_gets_nothing() {
+async fn a_loser_that_inserts_nothing_gets_no_session() {
     for kind in Kind::ENDED_BY_SERVER {
         let world = kind.world();
         let jar = &mut world.grown().await;
@@ -179,7 +179,7 @@ async fn a_loser_that_puts_nothing_in_gets_nothing() {
     }
 }
 
-/// A slow request of the time before the logout, which ends after the next login.
+/// A slow request from before the logout ends after the next login.
 #[tokio::test]
 async fn a_slow_writer_does_not_undo_the_next_login() {
     for kind in Kind::ENDED_BY_SERVER {
@@ -215,7 +215,7 @@ async fn the_logout_itself_can_begin_anew() {
 }
 
 #[tokio::test]
-async fn it_is_gone_after_a_minute() {
+async fn one_is_gone_after_a_minute() {
     for kind in [Kind::Memory, Kind::Remote] {
         for end in ENDS {
             let world = kind.world();
@@ -229,7 +229,7 @@ async fn it_is_gone_after_a_minute() {
 }
 
 #[tokio::test]
-async fn there_is_none_of_what_was_not_there() {
+async fn a_session_without_a_record_leaves_none() {
     for kind in Kind::ENDED_BY_SERVER {
         let world = kind.world();
         world.destroy(&mut Jar::default()).await;
@@ -239,9 +239,9 @@ async fn there_is_none_of_what_was_not_there() {
     }
 }
 
-/// A record that is made late would bring back what has ended since.
+/// A late record under a reused ID would bring back a session that has ended since.
 #[tokio::test]
-async fn no_name_is_given_twice() {
+async fn no_id_is_given_twice() {
     let world = Kind::Remote.world();
     let jar = &mut Jar::default();
     let retry = async |session: Session| {

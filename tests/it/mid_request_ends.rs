@@ -1,4 +1,4 @@
-//! Sessions that are ended from elsewhere while a request uses them.
+//! Sessions ended from elsewhere while a request uses them.
 
 use http::StatusCode;
 use silverback::{ErrorKind, Key, Session};
@@ -36,7 +36,7 @@ async fn a_request_under_way_does_not_survive() {
 }
 
 #[tokio::test]
-async fn a_change_is_not_lost_in_silence() {
+async fn a_change_is_not_lost_silently() {
     for kind in Kind::WITH_SUBJECTS {
         let world = kind.world();
         let jar = &mut world.logged_in("ada", "laptop").await;
@@ -66,14 +66,14 @@ async fn a_login_under_way_lives_and_is_listed() {
         assert_eq!(
             response.status(),
             StatusCode::OK,
-            "it was not there when all were ended"
+            "the login came after all were ended"
         );
         assert!(world.is_alive(jar).await);
         assert_eq!(world.notes("ada").await, ["laptop"]);
     }
 }
 
-/// It is in the roster already, but has no record yet that could be removed.
+/// The login is already in the roster, but has no record yet that could be removed.
 #[tokio::test]
 async fn a_login_being_saved_does_not_survive() {
     let world = Kind::Remote.world();
@@ -89,7 +89,7 @@ async fn a_login_being_saved_does_not_survive() {
     assert_eq!(world.notes("ada").await, [""; 0]);
 }
 
-/// A socket, or a slow request, of a thief. Meanwhile the owner ends all, and logs in again.
+/// A thief has a socket or a slow request. Meanwhile the owner ends all sessions and logs in again.
 #[tokio::test]
 async fn an_ended_session_ends_no_others() {
     for kind in Kind::WITH_SUBJECTS {
@@ -109,7 +109,7 @@ async fn an_ended_session_ends_no_others() {
     }
 }
 
-/// It keeps its ID, and would come back with what was in it.
+/// It keeps its ID, so it would come back with its values.
 #[tokio::test]
 async fn no_change_of_the_subject_brings_it_back() {
     type Change = fn(&Session);
@@ -144,7 +144,7 @@ async fn no_change_of_the_subject_brings_it_back() {
     }
 }
 
-/// An older cookie still says that it is the subject's.
+/// An older cookie still names the subject.
 #[tokio::test]
 async fn it_may_leave_its_subject_twice() {
     for kind in [Kind::Revocable, Kind::RemoteRevocable] {
@@ -162,9 +162,9 @@ async fn it_may_leave_its_subject_twice() {
     }
 }
 
-/// A save in mid-request leaves a cookie for the response.
+/// A save in mid-request had prepared a cookie for the response.
 #[tokio::test]
-async fn no_cookie_of_a_save_before_is_sent() {
+async fn no_cookie_of_an_earlier_save_is_sent() {
     for kind in [Kind::Memory, Kind::Remote] {
         for is_new in [false, true] {
             let keys = keys();
@@ -183,7 +183,7 @@ async fn no_cookie_of_a_save_before_is_sent() {
                     world.destroy_all("ada").await;
                 })
                 .await;
-            // Nothing is lost of a session that the browser knows.
+            // A session that the browser already knows loses nothing.
             let why = is_new.then_some(ErrorKind::Gone);
             assert_eq!(failure(&response), why, "{kind:?}");
             assert!(no_cookie(&response), "{kind:?}, new: {is_new}");
@@ -193,7 +193,7 @@ async fn no_cookie_of_a_save_before_is_sent() {
 
 /// The browser may have logged in again since.
 #[tokio::test]
-async fn who_empties_what_has_ended_removes_no_cookie() {
+async fn emptying_an_ended_session_removes_no_cookie() {
     for kind in [Kind::Memory, Kind::Remote] {
         let world = kind.world();
         let jar = &mut world.logged_in("ada", "laptop").await;

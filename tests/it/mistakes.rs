@@ -1,4 +1,4 @@
-//! What a program that is put together wrongly says of it.
+//! How a wrongly assembled program reports its mistake.
 
 use std::{env, process::Command};
 
@@ -77,7 +77,7 @@ async fn ask(app: &Router, path: &str) -> (StatusCode, String, String) {
     (status, body, log)
 }
 
-/// In the log always, and for the client in a debug build alone.
+/// The log always has the sentence, the body only in a debug build.
 #[tokio::test]
 async fn one_is_a_sentence_in_the_log_and_in_debug_builds_in_the_body() {
     let app = app(&Scripted::default());
@@ -113,7 +113,7 @@ async fn one_is_a_sentence_in_the_log_and_in_debug_builds_in_the_body() {
 }
 
 #[tokio::test]
-async fn what_is_none_tells_the_client_nothing() {
+async fn other_errors_tell_the_client_nothing() {
     let remote = Scripted::default();
     let app = app(&remote);
     let valid = {
@@ -134,9 +134,9 @@ async fn what_is_none_tells_the_client_nothing() {
     assert_eq!(&*body, b"session error");
 }
 
-/// A handler without axum may answer that something failed and say no more.
+/// A handler without axum may respond that something failed and drop the error.
 #[tokio::test]
-async fn one_without_axum_is_logged_where_it_shows() {
+async fn one_without_axum_is_logged_when_it_occurs() {
     let world = Kind::Remote.world();
     let log = recorded(async || {
         let forgot = async |session: Session| {
@@ -164,9 +164,9 @@ async fn one_without_axum_is_logged_where_it_shows() {
 
 const CHILD: &str = "SILVERBACK_TEST_WITHOUT_LOG";
 
-/// Without a subscriber, in a process of its own: others of these tests have one.
+/// Without a subscriber, in a separate process, as other tests here install one.
 #[tokio::test]
-async fn a_program_without_a_log_reads_it_on_the_terminal() {
+async fn without_a_log_it_appears_on_the_terminal() {
     if env::var_os(CHILD).is_some() {
         let layer = Kind::Remote.world().layer.clone();
         let service = layer.layer(service_fn(async |request: Request<()>| {

@@ -1,4 +1,5 @@
-//! A store's records are copied into another one, as `docs/guides/stores.md` says, and nobody is logged out.
+//! A store's records are copied into another store, as in `docs/guides/stores.md`, and nobody is
+//! logged out.
 
 use axum::{
     Router,
@@ -67,8 +68,12 @@ async fn nobody_is_logged_out() {
         browser.post("/login", "text/plain", "").await;
         let jar = browser.jar(|jar| jar.clone());
 
-        assert_eq!(copy(&old, &new).await.unwrap(), 2, "session and list");
-        assert_eq!(copy(&old, &new).await.unwrap(), 0, "they are there");
+        assert_eq!(
+            copy(&old, &new).await.unwrap(),
+            2,
+            "the session and the list"
+        );
+        assert_eq!(copy(&old, &new).await.unwrap(), 0, "both are already there");
 
         let after = config(&|| new.clone().into_backend());
         let subjects = Subjects::new(&after).unwrap();

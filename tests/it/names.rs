@@ -1,4 +1,4 @@
-//! Two sessions of one name, in one request.
+//! Two sessions of one name in one request.
 
 use std::{convert::Infallible, sync::Mutex};
 
@@ -91,9 +91,9 @@ async fn one_opened_outside_is_taken_inside() {
     assert_eq!(error.kind(), ErrorKind::NameTaken);
 }
 
-/// Of the layer, and of a session that was opened beside it.
+/// Different settings in the layer and in a session opened separately.
 #[tokio::test]
-async fn other_settings_of_one_are_refused() {
+async fn different_settings_for_one_are_refused() {
     let other_keys = || Keys::generate().unwrap();
     let signed = CookieStore::new().signed();
     let strict = |c: SessionConfig| c.attributes(|a| a.same_site(SameSite::Strict));
@@ -125,9 +125,9 @@ async fn other_settings_of_one_are_refused() {
     }
 }
 
-/// Keys that were rotated are still the layer's, and so are those of another ring that is the same.
+/// Rotated keys are still the layer's, and so is another ring of the same keys.
 #[tokio::test]
-async fn the_same_keys_are_told_by_what_they_are() {
+async fn keys_are_compared_by_value() {
     let ring = keys();
     let site = Site::of(SessionLayer::new(SessionConfig::cookie("s", &ring)));
     ring.rotate(Key::generate().unwrap()).unwrap();

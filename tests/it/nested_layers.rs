@@ -1,5 +1,5 @@
-//! A layer outside that cannot save its sessions replaces the response, but not the cookies that
-//! layers inside have committed.
+//! An outer layer that cannot save its sessions replaces the response, but keeps the cookies that
+//! inner layers have committed.
 
 use std::convert::Infallible;
 
@@ -13,7 +13,7 @@ use crate::support::{
     sessions, set_cookies,
 };
 
-/// Renews the session inside and changes that of the layer outside, whose store is down.
+/// Renews the inner session and changes the outer one, whose store is down.
 async fn log_in(request: Request<()>) -> Result<Response<String>, Infallible> {
     let inner = request.extensions().get::<Session>().unwrap();
     inner.load().await.unwrap();
@@ -53,7 +53,7 @@ async fn user(inner: &SessionLayer, response: &Response<String>) -> Option<u8> {
 }
 
 #[tokio::test]
-async fn the_cookie_of_a_layer_inside_is_carried_over() {
+async fn the_cookie_of_an_inner_layer_is_carried_over() {
     for inner in inner_layers() {
         let service = SessionLayer::new(broken()).layer(inner.layer(service_fn(log_in)));
         let response = service.oneshot(Request::new(())).await.unwrap();
@@ -70,7 +70,7 @@ async fn the_cookie_of_a_layer_inside_is_carried_over() {
 }
 
 #[tokio::test]
-async fn it_comes_through_layers_in_between() {
+async fn it_passes_through_layers_in_between() {
     for middle in [
         SessionConfig::cookie("middle", keys()),
         broken().named("middle"),
@@ -101,7 +101,7 @@ async fn it_comes_through_layers_in_between() {
 }
 
 #[tokio::test]
-async fn a_response_that_passes_sets_it_once() {
+async fn an_unchanged_response_sets_it_once() {
     for inner in inner_layers() {
         let pass = |failed: FailedCommit<String>| failed.into_response();
         let outer = SessionLayer::new(broken()).on_failure(pass);

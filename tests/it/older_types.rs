@@ -1,4 +1,4 @@
-//! Values of a type that has changed since they were kept.
+//! Values whose type has changed since they were saved.
 
 use serde::{Deserialize, Serialize};
 use silverback::{ErrorKind, Former, Session, SessionData, Typed};
@@ -14,7 +14,7 @@ impl SessionData for Strict {
     const FORMER: Former<Self> = Former::Fail;
 }
 
-/// What once was a list of items is a list of items and counts.
+/// Once a list of items, now a list of items and counts.
 #[derive(Debug, Default, Deserialize, PartialEq, Serialize)]
 struct Counted(Vec<(u64, u32)>);
 
@@ -30,7 +30,7 @@ impl From<Vec<u64>> for Counted {
     }
 }
 
-/// Says nothing, and starts anew.
+/// Drops the old value silently and starts anew.
 #[derive(Debug, Default, Deserialize, PartialEq, Serialize)]
 struct Fresh(Vec<(u64, u32)>);
 
@@ -43,7 +43,7 @@ async fn raw(world: &World, jar: &Jar) -> serde_json::Value {
     world.get(jar, "cart").await.unwrap()
 }
 
-/// A visitor with this in the cart.
+/// A visitor with this cart.
 async fn visitor(world: &World, cart: impl Serialize) -> Jar {
     let mut jar = Jar::default();
     world.put(&mut jar, "cart", cart).await;
@@ -93,7 +93,7 @@ async fn one_that_can_be_recovered_is() {
 }
 
 #[tokio::test]
-async fn one_that_cannot_be_recovered_is_the_error_it_was() {
+async fn one_that_cannot_be_recovered_is_the_original_error() {
     let world = Kind::Memory.world();
     let jar = &mut visitor(&world, "something else").await;
     let read = async |session: Session| Typed::<Counted>::of(&session).read().unwrap_err();
@@ -104,7 +104,7 @@ async fn one_that_cannot_be_recovered_is_the_error_it_was() {
     );
 }
 
-/// They are of no former type.
+/// Bytes have no former type.
 #[tokio::test]
 async fn bytes_are_not_migrated() {
     #[derive(Debug, Deserialize, PartialEq, Serialize)]
@@ -171,7 +171,7 @@ async fn one_of_no_policy_counts_as_the_default() {
     assert_eq!(raw(&world, jar).await, serde_json::json!(new));
 }
 
-/// A release that is older still puts its form in the way of an update that is being saved.
+/// An older release saves its form of the value while an update is being saved.
 #[tokio::test]
 async fn one_that_comes_in_a_merge_is_recovered() {
     for world in [Kind::Memory, Kind::Remote].map(Kind::world) {

@@ -1,4 +1,4 @@
-//! Layers of others, around the session's layer and inside it: each row of the table in
+//! Third-party layers around the session layer and inside it: each row of the table in
 //! docs/guides/layers.md.
 
 use std::{future::pending, time::Duration};
@@ -35,7 +35,7 @@ fn cookie<S>(browser: &Browser<S>) -> Option<String> {
     browser.jar(|jar| jar.get(COOKIE).map(str::to_owned))
 }
 
-/// Changes and renews the session; the answer is not there yet.
+/// Changes and renews the session. The response is not ready yet.
 async fn change(session: &Session) -> Result<(), Error> {
     session.load().await?;
     session.update("n", |n: &mut u32| *n += 1)?;
@@ -186,7 +186,7 @@ async fn not_modified(mut response: Response) -> Response {
 }
 
 #[tokio::test]
-async fn a_304_of_a_layer_inside_puts_messages_back() {
+async fn a_304_of_an_inner_layer_puts_messages_back() {
     for (inside, left) in [(true, 1), (false, 0)] {
         let config = config();
         let read = async |session: Session| Ok::<_, Error>(session.flashes::<String>()?.concat());
@@ -219,7 +219,7 @@ async fn stream(session: Session) -> Result<Body, Error> {
 }
 
 #[tokio::test]
-async fn compression_is_in_nobodys_way() {
+async fn compression_does_no_harm() {
     for inside in [true, false] {
         let config = config();
         let (sessions, gzip) = (SessionLayer::new(config.clone()), CompressionLayer::new());
@@ -259,7 +259,7 @@ async fn allow_caches(mut response: Response) -> Response {
 }
 
 #[tokio::test]
-async fn what_a_layer_outside_says_to_caches_is_not_checked() {
+async fn cache_headers_of_an_outer_layer_are_not_checked() {
     for (inside, said) in [(true, "private, no-store"), (false, "public, max-age=60")] {
         let write = async |session: Session| session.insert("n", 1);
         let (sessions, caches) = (
@@ -277,7 +277,7 @@ async fn what_a_layer_outside_says_to_caches_is_not_checked() {
     }
 }
 
-/// Says what status it saw.
+/// Reports the status it saw in a header.
 async fn seen(request: axum::extract::Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let status = response.status().as_u16().into();
@@ -287,7 +287,7 @@ async fn seen(request: axum::extract::Request, next: Next) -> Response {
 }
 
 #[tokio::test]
-async fn a_failed_save_shows_outside_alone() {
+async fn a_failed_save_is_visible_only_outside() {
     let store = FlakyStore::new(MemoryStore::new());
     let config = SessionConfig::new("s", store.clone(), keys());
     let write = async |session: Session| {

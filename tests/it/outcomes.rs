@@ -1,4 +1,4 @@
-//! What lasts when the handler fails.
+//! What is kept when the handler fails.
 
 use http::{Request, Response, StatusCode};
 use silverback::{Clock, Session, SessionLayer};
@@ -30,7 +30,11 @@ async fn a_failed_handler_saves_no_values() {
             assert_eq!(world.get(jar, "n").await, Some(1));
         }
         world.answer(jar, StatusCode::NOT_FOUND, write).await;
-        assert_eq!(world.get(jar, "n").await, Some(2), "below 500 it is saved");
+        assert_eq!(
+            world.get(jar, "n").await,
+            Some(2),
+            "a status below 500 saves"
+        );
     }
 }
 
@@ -129,7 +133,7 @@ async fn an_error_of_the_service_saves_nothing() {
     assert!(world.records().memory.is_empty());
 }
 
-/// A layer whose responses from 400 on, and those that say so, keep nothing.
+/// A layer that keeps nothing for a status from 400 on, or when the response asks for it.
 fn picky(kind: Kind) -> Site {
     let config = kind.config(&Stores::new(), keys());
     let keep_if = |status: StatusCode, headers: &http::HeaderMap| {

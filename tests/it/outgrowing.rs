@@ -27,7 +27,7 @@ async fn its_id_stays() {
     }
 }
 
-/// Used every eight hours, it ends after fourteen days, wherever it spends them.
+/// Used every eight hours, the session ends after fourteen days, wherever it was kept.
 #[tokio::test]
 async fn its_age_stays() {
     let end = START.saturating_add(14 * 24 * HOUR);
@@ -75,7 +75,7 @@ async fn a_save_in_mid_request_grows_it() {
 }
 
 #[tokio::test]
-async fn a_lost_response_loses_nothing_answered() {
+async fn a_lost_response_loses_no_acknowledged_change() {
     for kind in Kind::OVERFLOWING {
         let world = kind.world();
         let jar = &mut Jar::default();
@@ -91,7 +91,7 @@ async fn a_lost_response_loses_nothing_answered() {
     }
 }
 
-/// Two requests with one cookie: while the first runs, the second does. Both outgrow the cookie.
+/// Two overlapping requests with one cookie. Both outgrow the cookie.
 async fn two_at_once(world: &World, renews: bool) -> [(Jar, StatusCode); 2] {
     let mut one = Jar::default();
     world.set(&mut one, "small", 10).await;
@@ -129,7 +129,7 @@ async fn two_at_once_are_merged() {
     }
 }
 
-/// As with any two cookies, the last response wins: nothing remembers which have ended.
+/// As with any two cookies, the last response wins: no store remembers which have ended.
 #[tokio::test]
 async fn two_at_once_of_which_one_renews_part() {
     let world = Kind::Overflow.world();
@@ -143,7 +143,7 @@ async fn two_at_once_of_which_one_renews_part() {
 }
 
 #[tokio::test]
-async fn two_at_once_of_which_one_renews_are_one() {
+async fn two_at_once_of_which_one_renews_conflict() {
     let world = Kind::RevocableOverflow.world();
     let [(one, first), (mut two, second)] = two_at_once(&world, true).await;
     assert_eq!([first, second], [StatusCode::CONFLICT, StatusCode::OK]);
@@ -183,7 +183,7 @@ async fn many_at_once_are_counted() {
     }
 }
 
-/// The client of the store tries again, and meets its own write.
+/// The store's client retries, and meets its own write.
 #[tokio::test]
 async fn a_lost_answer_of_a_merge_counts_once() {
     for kind in Kind::OVERFLOWING {
@@ -203,7 +203,7 @@ async fn a_lost_answer_of_a_merge_counts_once() {
     }
 }
 
-/// Before its record is made, and after it.
+/// The logout comes before and after the record is created.
 #[tokio::test]
 async fn a_logout_on_the_way_wins() {
     for when in [Before, After] {
@@ -225,7 +225,7 @@ async fn a_logout_on_the_way_wins() {
     }
 }
 
-/// At whatever call of the logout it grows.
+/// The session grows at each call of the logout.
 #[tokio::test]
 async fn a_logout_leaves_no_record_of_it() {
     for (of_ends, when) in [
@@ -265,7 +265,7 @@ async fn a_failing_store_leaves_it_in_its_cookie() {
             let world = kind.world();
             let jar = &mut Jar::default();
             world.set(jar, "small", 10).await;
-            // There is a record of its name, with which it is to be merged.
+            // There already is a record of its name, with which it is to be merged.
             world.set_lost(jar, "lost", 1_000).await;
             let before = jar.value("s").to_owned();
             world.records().at(Before, calls, Fail);

@@ -1,4 +1,4 @@
-//! Sessions that have outgrown their cookie, in the store and in the cookie's stead.
+//! Sessions that have outgrown their cookie and are kept in a store.
 
 use http::StatusCode;
 use silverback::{
@@ -12,7 +12,7 @@ use crate::support::{
     set_cookie,
 };
 
-/// One store for what has outgrown and for what has ended.
+/// One store for outgrown sessions and for remembered ends.
 fn one_store() -> World {
     let stores = Stores::new();
     let cookies = Kind::Overflow.cookies(&stores);
@@ -51,7 +51,7 @@ async fn a_session_grows_in_one_store_for_both() {
 }
 
 #[tokio::test]
-async fn one_that_fits_needs_no_store() {
+async fn a_session_that_fits_its_cookie_needs_no_store() {
     for kind in Kind::OVERFLOWING {
         let world = kind.world();
         let jar = &mut Jar::default();
@@ -199,7 +199,7 @@ async fn keep(session: Session) -> Session {
 }
 
 #[tokio::test]
-async fn a_socket_goes_on_with_one_in_the_store() {
+async fn a_socket_can_save_one_in_the_store() {
     let world = Kind::Overflow.world();
     let jar = &mut Jar::default();
     world.set(jar, "large", 1_000).await;
@@ -208,7 +208,7 @@ async fn a_socket_goes_on_with_one_in_the_store() {
     socket.load().await.unwrap();
     let own: String = socket.get("own").unwrap().unwrap();
     assert_eq!(own.len(), 30);
-    // However small it gets.
+    // Even when it becomes small.
     for len in [4, 5] {
         socket.load().await.unwrap();
         socket.remove("large").unwrap();
@@ -221,7 +221,7 @@ async fn a_socket_goes_on_with_one_in_the_store() {
 }
 
 #[tokio::test]
-async fn a_socket_does_not_with_one_in_the_cookie() {
+async fn a_socket_cannot_save_one_in_the_cookie() {
     for kind in Kind::OVERFLOWING {
         let world = kind.world();
         let jar = &mut Jar::default();
@@ -230,7 +230,7 @@ async fn a_socket_does_not_with_one_in_the_cookie() {
         socket.load().await.unwrap();
         let refused = socket.insert("late", 1).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::AlreadyCommitted);
-        // Nor with one that a renewal has brought back.
+        // Nor one that a renewal has brought back into its cookie.
         world.set(jar, "large", 1_000).await;
         let shrink = async |session: Session| {
             session.load().await.unwrap();

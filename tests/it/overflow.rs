@@ -1,4 +1,4 @@
-//! Sessions that overflow into a store: each row of the table in `src/vault/overflow.rs`.
+//! Sessions that overflow into a store: every row of the table in `src/vault/overflow.rs`.
 
 use http::{Response, StatusCode};
 use silverback::{
@@ -49,7 +49,7 @@ impl Event {
     }
 }
 
-/// What a session is seen to be.
+/// What can be observed of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
     id: Option<RecordKey>,
@@ -70,7 +70,7 @@ impl Seen {
         world.visit(&mut jar.clone(), see).await.0
     }
 
-    /// What becomes of the values. The ID is another matter.
+    /// The expected values after an event. The ID is checked separately.
     fn after(mut self, event: Event) -> Self {
         match event {
             Count => self.n = Some(self.n.unwrap_or(0) + 1),
@@ -83,8 +83,8 @@ impl Seen {
     }
 }
 
-/// The worlds of a row: encrypted and signed, with and without revocation, and with a store that
-/// never waits.
+/// The worlds in which each row is tried: encrypted and signed, with and without revocation, and
+/// with a store that never waits.
 fn worlds() -> impl Iterator<Item = World> {
     let both = |kind: Kind| [kind.world(), kind.signed()];
     let waiting = Kind::OVERFLOWING.into_iter().flat_map(both);
@@ -98,8 +98,8 @@ fn at_once() -> World {
     World::new(Kind::Overflow, stores, config)
 }
 
-/// Expects a session that these events have brought somewhere to get to this place by this event,
-/// with these calls of the store.
+/// Brings a session somewhere by the events `from`. Checks that `event` then moves it to this
+/// place, with these calls to the store.
 async fn expect(from: &[Event], event: Event, to: Place, calls: &[Op]) {
     for world in worlds() {
         let what = format!("{:?}, {from:?}, then {event:?}", world.kind);
@@ -126,7 +126,7 @@ async fn expect(from: &[Event], event: Event, to: Place, calls: &[Op]) {
         if from.is_empty() || keeps_id {
             continue;
         }
-        // Of the cookies with the values in them, only revocation knows.
+        // Only revocation knows of the cookies that hold values.
         for jar in earlier {
             let is_dead = world.place(&jar).await == Nowhere;
             let is_known = world.kind == Kind::RevocableOverflow;
@@ -222,7 +222,7 @@ async fn cookie_outgrown_beside_a_later_rev() {
     }
 }
 
-/// Two browsers' jars with the one cookie of a session.
+/// Two jars with one cookie of a session.
 async fn two_of_one_cookie(world: &World) -> (Jar, Jar) {
     let mut jar = Jar::default();
     Count.happen(world, &mut jar).await;
@@ -269,11 +269,11 @@ async fn record_and_a_late_cookie() {
         world.records().take_log();
         let response = Count.happen(&world, &mut late).await;
         assert!(world.records().take_log().is_empty());
-        // The browser has what came last.
+        // The browser keeps the last response's cookie.
         assert!(!no_cookie(&response));
         assert_eq!(world.place(&late).await, Cookie);
         assert!(!Seen::of(&world, &late).await.is_large);
-        // The record is there, and is what the session outgrows into.
+        // The record still exists, and the session outgrows into it.
         let response = Grow.happen(&world, &mut late).await;
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(world.records().take_log(), [Create, Load, Update]);

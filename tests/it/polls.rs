@@ -1,4 +1,4 @@
-//! Requests that do not count as use: a page that asks by itself keeps nobody logged in.
+//! Requests that do not count as use: a page that polls by itself keeps nobody logged in.
 
 use std::time::Duration;
 
@@ -25,14 +25,14 @@ fn at(secs: u64) -> Timestamp {
     START.saturating_add(Duration::from_secs(secs))
 }
 
-/// How many items are in the cart, for a page that asks by itself.
+/// The number of items in the cart, for a page that polls by itself.
 async fn poll(session: Session) -> Option<u32> {
     session.skip_touch();
     session.load().await.unwrap();
     session.get("n").unwrap()
 }
 
-/// The same, where the session is loaded and used before anybody knows.
+/// Like `poll`, but the session is loaded and used before the handler declares the poll.
 async fn late_poll(session: Session) -> Option<u32> {
     session.load().await.unwrap();
     let n = session.get("n").unwrap();
@@ -40,7 +40,7 @@ async fn late_poll(session: Session) -> Option<u32> {
     n
 }
 
-/// A new browser whose session has `n`, in a record if it can be in one.
+/// A new browser with `n` in its session, which is in a record if it can be in one.
 async fn browser(world: &World) -> Jar {
     let mut jar = world.grown().await;
     world.put(&mut jar, "n", 1).await;
@@ -89,7 +89,7 @@ async fn use_beside_polls_keeps_it_alive() {
     }
 }
 
-/// Whatever it does to the values, it does nothing to the end.
+/// A poll may change values, but never the end.
 #[tokio::test]
 async fn a_change_in_a_poll_is_saved_and_the_end_stays() {
     for kind in Kind::ALL {
@@ -119,7 +119,7 @@ async fn a_change_in_a_poll_is_saved_and_the_end_stays() {
     }
 }
 
-/// The browser drops a cookie that a poll has changed when it would have dropped the one before.
+/// The browser drops a cookie that a poll has changed at the time of the one before.
 #[tokio::test]
 async fn a_cookie_of_a_poll_lasts_no_longer() {
     for kind in [Kind::Cookie, Kind::Revocable, Kind::RemoteRevocable] {
@@ -138,7 +138,7 @@ async fn a_cookie_of_a_poll_lasts_no_longer() {
             let cookie = set_cookie(&response);
             assert!(cookie.contains(&max_age), "{kind:?}: {cookie}");
         }
-        // Its age is still that of the last use: time to put the end off.
+        // Its age still counts from the last use: it is time to put off the end.
         let (_, response) = world
             .visit(jar, async |session: Session| {
                 session.load().await.unwrap();
@@ -153,7 +153,7 @@ async fn a_cookie_of_a_poll_lasts_no_longer() {
 }
 
 #[tokio::test]
-async fn what_is_about_its_lifetime_counts_in_a_poll() {
+async fn a_lifetime_call_in_a_poll_counts() {
     async fn touch(session: &Session) {
         session.touch().await.unwrap();
     }
@@ -193,7 +193,7 @@ async fn what_is_about_its_lifetime_counts_in_a_poll() {
     }
 }
 
-/// A poll that loses the race has the end of the request that was faster, and not an older one.
+/// A poll that loses the race keeps the end that the faster request has set.
 #[tokio::test]
 async fn a_poll_takes_no_time_from_another_request() {
     for kind in [Kind::Memory, Kind::Remote, Kind::Overflow] {
@@ -235,9 +235,9 @@ async fn a_session_that_a_poll_begins_has_its_usual_end() {
     }
 }
 
-/// Middleware may say it for every page of a kind.
+/// Middleware may skip the touch for every page of a kind.
 #[tokio::test]
-async fn to_skip_the_touch_is_no_use() {
+async fn skipping_the_touch_is_not_use() {
     for kind in Kind::ALL {
         let world = world(kind);
         let jar = &mut browser(&world).await;
@@ -248,7 +248,7 @@ async fn to_skip_the_touch_is_no_use() {
     }
 }
 
-/// A session's new cookie is sealed with the new key, though, if a poll changes something.
+/// A poll that changes something still gets a cookie sealed with the new key.
 #[tokio::test]
 async fn a_cookie_of_a_retired_key_waits_for_a_request_that_counts() {
     for kind in Kind::ALL {
@@ -270,10 +270,10 @@ async fn a_cookie_of_a_retired_key_waits_for_a_request_that_counts() {
     }
 }
 
-/// Its list is sealed with the key of its cookie: the older key may be dropped when no cookie is of
-/// it any more.
+/// The list is sealed with the key of the cookie: the older key may be dropped once no cookie uses
+/// it.
 #[tokio::test]
-async fn a_list_goes_along_with_a_cookie_of_a_poll() {
+async fn a_list_is_resealed_with_a_cookie_of_a_poll() {
     for kind in [Kind::Revocable, Kind::RemoteRevocable] {
         let (ring, bytes) = (keys(), b"another key, of 32 bytes or more");
         let world = kind.with_keys(ring.clone());
@@ -294,9 +294,9 @@ async fn a_list_goes_along_with_a_cookie_of_a_poll() {
     }
 }
 
-/// The list of a subject's sessions shows when somebody was there.
+/// The list of a subject's sessions shows the last use.
 #[tokio::test]
-async fn a_poll_tells_no_list_of_use() {
+async fn a_poll_is_not_use_in_the_list() {
     for kind in Kind::WITH_SUBJECTS {
         let world = world(kind);
         let jar = &mut world.logged_in("ada", "laptop").await;

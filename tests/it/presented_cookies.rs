@@ -1,4 +1,4 @@
-//! Cookies that are not ours, not valid, or too many.
+//! Cookies that are foreign, invalid or too many.
 
 use std::{convert::Infallible, sync::Mutex};
 
@@ -92,7 +92,7 @@ async fn a_cookie_serves_one_name_and_audience() {
 }
 
 #[tokio::test]
-async fn what_a_store_knows_is_no_cookie() {
+async fn what_a_store_knows_makes_no_cookie() {
     let site = Kind::Memory.world();
     let jar = &mut Jar::default();
     site.visit(jar, async |session| session.insert("n", 1).unwrap())
@@ -132,7 +132,7 @@ async fn a_good_cookie_is_found_beside_bad_ones() {
 }
 
 #[tokio::test]
-async fn two_valid_sessions_are_none() {
+async fn two_valid_sessions_are_no_session() {
     for site in Kind::SIMPLE.map(Kind::world) {
         let one = cookie(&site).await;
         let jar = &mut Jar::default();
@@ -144,7 +144,10 @@ async fn two_valid_sessions_are_none() {
         for fields in [format!("s={one}; s={other}"), format!("s={other}; s={one}")] {
             let (found, response) = visit_with(&site, &[fields]).await;
             assert_eq!(found, (Some(Rejection::Ambiguous), false));
-            assert!(no_cookie(&response), "whose is whose, nobody can tell");
+            assert!(
+                no_cookie(&response),
+                "nobody can tell which is the visitor's"
+            );
         }
     }
 }
@@ -205,7 +208,7 @@ async fn rejected_cookies_write_nothing() {
     assert!(no_cookie(&response));
 }
 
-/// The rejection, and whether there was a user.
+/// The rejection, and whether there is a user.
 async fn visit_with(
     site: &Site,
     fields: &[String],

@@ -1,4 +1,4 @@
-//! Sessions that are read and changed by their record's key, without a request.
+//! Sessions read and changed by record key, without a request.
 
 use silverback::{
     ConfigError, Error, ErrorKind, Rejection, Session, SessionConfig, SessionRecords,
@@ -12,14 +12,14 @@ use crate::support::{
     until,
 };
 
-/// Those whose [grown](World::grown) session is in a record.
+/// Kinds whose [grown](World::grown) session is in a record.
 const KINDS: [Kind; 4] = [
     Kind::Memory,
     Kind::Remote,
     Kind::Overflow,
     Kind::RevocableOverflow,
 ];
-/// Those of them whose store waits.
+/// Kinds of [`KINDS`] whose store waits.
 const REMOTE: [Kind; 3] = [Kind::Remote, Kind::Overflow, Kind::RevocableOverflow];
 const WHENS: [When; 2] = [Before, After];
 
@@ -27,7 +27,7 @@ async fn load(world: &World, key: &RecordKey) -> Option<Session> {
     world.session_records().load(key).await.unwrap()
 }
 
-/// Loads the session, adds to `n`, and saves it. `None` if there was no session.
+/// Loads the session, increments `n` and saves. Returns `None` if there is no session.
 async fn add(world: &World, key: &RecordKey) -> Option<Result<(), ErrorKind>> {
     let session = load(world, key).await?;
     session.update("n", |n: &mut u32| *n += 1).unwrap();
@@ -148,7 +148,7 @@ async fn an_encrypted_one_is_neither_read_nor_changed() {
 }
 
 #[tokio::test]
-async fn what_takes_a_response_is_refused() {
+async fn operations_that_need_a_response_are_refused() {
     type Ask = fn(&Session);
     let asks: [(&str, Ask); 3] = [
         ("renew", |session| session.renew()),
@@ -231,12 +231,12 @@ async fn reading_is_one_call_and_writes_nothing() {
     world.clock.advance(HOUR);
     assert!(
         load(&world, &key).await.is_none(),
-        "the idle timeout went on"
+        "the idle timeout kept running"
     );
 }
 
 #[tokio::test]
-async fn a_change_is_no_use_by_the_visitor() {
+async fn a_change_is_not_use_by_the_visitor() {
     for kind in KINDS {
         for touches in [false, true] {
             let world = kind.world();
@@ -362,7 +362,7 @@ async fn of_two_that_write_both_keep_their_changes() {
 }
 
 #[tokio::test]
-async fn a_renewal_takes_along_what_was_saved_or_it_is_gone() {
+async fn a_renewal_includes_a_save_or_the_save_is_gone() {
     for kind in REMOTE {
         for is_first in [true, false] {
             at_each_call(kind, async |world, jar, (n, when), what| {
@@ -395,7 +395,7 @@ async fn a_renewal_takes_along_what_was_saved_or_it_is_gone() {
 }
 
 #[tokio::test]
-async fn nothing_comes_back_that_has_ended() {
+async fn no_ended_session_comes_back() {
     for kind in REMOTE {
         for is_first in [true, false] {
             at_each_call(kind, async |world, jar, (n, when), what| {
@@ -445,7 +445,7 @@ async fn no_save_makes_a_record() {
     }
 }
 
-/// Its browser has never heard of the record, and outgrows a later cookie.
+/// Its browser has never heard of the record, and the session outgrows a later cookie.
 #[tokio::test]
 async fn a_change_by_key_outlives_a_later_cookie() {
     for kind in Kind::OVERFLOWING {

@@ -1,4 +1,4 @@
-//! A session goes on under another ID, and under no other.
+//! A renewed session lives under its new ID, and under no other.
 
 use http::StatusCode;
 use silverback::Session;
@@ -28,10 +28,10 @@ async fn a_session_is_renewed_soon_after_login() {
     }
 }
 
-/// The answer that would have told the browser of the record is late, so the login comes with the
-/// cookie of before.
+/// The response that refers the browser to the record is late, so the login comes with the cookie
+/// from before.
 #[tokio::test]
-async fn a_renewal_leaves_no_record_of_before() {
+async fn a_renewal_leaves_no_earlier_record() {
     for kind in [Kind::Overflow, Kind::RevocableOverflow] {
         for size in [0, 1_000] {
             let world = kind.world();
@@ -57,7 +57,7 @@ async fn a_renewal_leaves_no_record_of_before() {
     }
 }
 
-/// The cookie that came says another name than the one the session has by then.
+/// By then the session's ID differs from the one in the presented cookie.
 #[tokio::test]
 async fn a_session_renewed_in_mid_request_ends() {
     for kind in [Kind::Memory, Kind::Remote] {
@@ -75,7 +75,7 @@ async fn a_session_renewed_in_mid_request_ends() {
     }
 }
 
-/// Another request changes the note meanwhile: the new name is in the roster, with that note.
+/// Another request changes the note meanwhile: the roster has the new ID with that note.
 #[tokio::test]
 async fn a_renewal_that_lost_a_round_is_listed() {
     for kind in [Kind::Memory, Kind::Remote] {
@@ -105,9 +105,9 @@ async fn a_renewal_that_lost_a_round_is_listed() {
     }
 }
 
-/// What a request says again is what it puts in, also if it was there already.
+/// A value that a request sets again counts as its own, even if it was there already.
 #[tokio::test]
-async fn the_loser_has_what_it_said_again() {
+async fn the_loser_keeps_the_values_it_set_again() {
     for kind in [Kind::RemoteRevocable, Kind::Memory, Kind::Remote] {
         let world = kind.world();
         let jar = &mut Jar::default();

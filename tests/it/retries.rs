@@ -1,4 +1,4 @@
-//! A store that cannot be reached is asked once more.
+//! A call to an unreachable store is retried once.
 
 use http::StatusCode;
 use silverback::{ErrorKind, Session};
@@ -61,7 +61,7 @@ impl Act {
         }
     }
 
-    /// What a browser that has logged in finds after it, and how many sessions there are then.
+    /// What a logged-in browser finds afterwards, and the number of sessions then.
     fn outcome(self) -> (Option<u32>, usize) {
         match self {
             Self::Load | Self::Touch | Self::List => (Some(1), 2),
@@ -72,7 +72,7 @@ impl Act {
     }
 }
 
-/// Two browsers of one user, and the first one's cookies.
+/// A world with two browsers of one user, and the first one's cookies.
 async fn two(kind: Kind) -> (World, Jar) {
     let world = kind.in_time();
     world.logged_in("ada", "phone").await;
@@ -81,7 +81,8 @@ async fn two(kind: Kind) -> (World, Jar) {
     (world, jar)
 }
 
-/// Cuts a connection at each call of each act: it was not done, or it was and its answer got lost.
+/// Cuts the connection at each call of each act, before the call is applied or before its answer
+/// arrives.
 async fn goes_on(kind: Kind, store: fn(&World) -> &Scripted) {
     for (act, when) in Act::ALL
         .into_iter()
@@ -108,19 +109,19 @@ async fn goes_on(kind: Kind, store: fn(&World) -> &Scripted) {
     }
 }
 
-/// One that an idle timeout has cut costs nobody an error, whichever call meets it.
+/// A connection cut by an idle timeout causes no error, at whichever call it is noticed.
 #[tokio::test(start_paused = true)]
-async fn one_lost_connection_is_nobodys_error() {
+async fn one_lost_connection_causes_no_error() {
     goes_on(Kind::Remote, World::records).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn nor_is_it_for_sessions_in_cookies() {
+async fn one_lost_connection_causes_no_error_for_sessions_in_cookies() {
     goes_on(Kind::RemoteRevocable, World::ends).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_outgrows_its_cookie_in_spite_of_it() {
+async fn a_session_outgrows_its_cookie_despite_one_lost_connection() {
     for kind in [Kind::Overflow, Kind::RevocableOverflow] {
         for renews in [false, true] {
             for when in [Before, After] {
@@ -148,9 +149,9 @@ async fn a_session_outgrows_its_cookie_in_spite_of_it() {
     }
 }
 
-/// The first record may come late, and would bring back what has ended since.
+/// The first record may arrive late, and would bring back a session that has ended since.
 #[tokio::test(start_paused = true)]
-async fn a_session_that_is_made_gets_another_name() {
+async fn a_retried_new_session_gets_another_id() {
     for (when, made) in [(Before, 2), (After, 2)] {
         let (world, mut jar) = (Kind::Remote.in_time(), Jar::default());
         world.records().at(when, Create, Cut);
@@ -160,12 +161,12 @@ async fn a_session_that_is_made_gets_another_name() {
     }
 }
 
-/// Whoever ends the user's sessions ends the one that came late as well.
+/// Ending the user's sessions also ends the late one.
 #[tokio::test(start_paused = true)]
-async fn both_names_are_in_the_list() {
+async fn both_ids_are_in_the_list() {
     let (world, mut jar) = (Kind::Remote.in_time(), Jar::default());
     world.records().at(After, Create.of_sessions(), Cut);
-    // The record that was lost is not removed.
+    // The lost record is not removed.
     world.records().at(Before, Op::Delete, Fail);
     assert_eq!(
         world.log_in(&mut jar, "ada", "laptop").await.status(),
@@ -179,7 +180,7 @@ async fn both_names_are_in_the_list() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_down_is_asked_twice() {
+async fn a_store_that_is_down_gets_two_calls() {
     let cases: [(Calls, Op, Act); 4] = [
         (Load.into(), Load, Act::Load),
         (Update.into(), Update, Act::Save),
@@ -203,13 +204,13 @@ async fn a_store_that_is_down_is_asked_twice() {
         world.visit(&mut jar, run).await;
         let log = world.records().take_log();
         let asked = log.iter().filter(|other| **other == op).count();
-        // A failed save is followed by a look.
+        // A failed save is followed by a load.
         assert_eq!(asked, 2, "{act:?}: {log:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_refuses_is_asked_once() {
+async fn a_store_that_refuses_gets_one_call() {
     let (world, mut jar) = two(Kind::Remote).await;
     world.records().take_log();
     world.records().every(Before, Load, Fail);
@@ -219,9 +220,9 @@ async fn one_that_refuses_is_asked_once() {
     assert_eq!(world.records().take_log(), [Load]);
 }
 
-/// Who has waited for longer than half of its time does not ask again.
+/// A call that has used more than half of its time is not retried.
 #[tokio::test(start_paused = true)]
-async fn nor_is_it_asked_again_when_time_is_short() {
+async fn a_call_is_not_retried_when_time_is_short() {
     for (secs, expected) in [(2, 2), (3, 1)] {
         let (world, mut jar) = two(Kind::Remote).await;
         world.records().take_log();

@@ -1,4 +1,4 @@
-//! Sessions in a cookie that can be ended, because a store remembers which have.
+//! Sessions in a cookie that can be ended, because a store remembers the ends.
 
 use http::StatusCode;
 use silverback::{ErrorKind, Rejection, Session, store::RecordKind};
@@ -25,7 +25,7 @@ async fn look(world: &World, jar: &Jar) -> (Option<u8>, Option<Rejection>) {
     world.visit(&mut jar.clone(), look).await.0
 }
 
-/// Expects a cookie to be of no use, and for a minute to be known by this reason.
+/// Checks that a cookie is dead, and is rejected for this reason for a minute.
 async fn assert_dead(world: &World, jar: &Jar, reason: Rejection) {
     assert_eq!(look(world, jar).await, (None, Some(reason)));
     world.clock.advance(MINUTE);
@@ -33,7 +33,7 @@ async fn assert_dead(world: &World, jar: &Jar, reason: Rejection) {
 }
 
 #[tokio::test]
-async fn a_copy_is_worth_nothing_after_logout() {
+async fn a_copy_is_worthless_after_logout() {
     for kind in KINDS {
         let world = kind.world();
         let jar = &mut logged_in(&world).await;
@@ -112,7 +112,7 @@ async fn a_store_that_cannot_be_read_is_an_error() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_remembered_is_no_logout() {
+async fn an_end_that_cannot_be_remembered_is_no_logout() {
     let world = Kind::RemoteRevocable.world();
     let jar = &mut logged_in(&world).await;
     world.ends().every(Before, Create, Fail);

@@ -1,4 +1,4 @@
-//! Stores that fail or hang while a subject's sessions are listed, or ended.
+//! Stores that fail or hang while a subject's sessions are listed or ended.
 
 use http::StatusCode;
 use silverback::{ErrorKind, Session};
@@ -25,7 +25,11 @@ async fn reads_go_on_and_changes_fail() {
         assert!(no_cookie(&response));
         assert_eq!(world.put(jar, "more", 1).await.status(), FAILED);
         world.rosters().calm();
-        assert_eq!(world.get::<u8>(jar, "more").await, None, "nor half done");
+        assert_eq!(
+            world.get::<u8>(jar, "more").await,
+            None,
+            "and the change was not half done"
+        );
         assert_eq!(world.put(jar, "more", 1).await.status(), StatusCode::OK);
         assert_eq!(world.get(jar, "more").await, Some(1));
     }
@@ -42,7 +46,7 @@ async fn try_to_log_in(world: &World) -> StatusCode {
     world.visit(&mut Jar::default(), login).await.1.status()
 }
 
-async fn nothing_succeeds_in_silence(world: &World, jar: &Jar, op: Op) {
+async fn assert_nothing_succeeds_silently(world: &World, jar: &Jar, op: Op) {
     world.rosters().every(Before, op, Fail);
     let ended = world.subjects().destroy_all("ada").await;
     let listed = world.subjects().list("ada").await;
@@ -64,7 +68,7 @@ async fn an_end_that_failed_is_no_success() {
         let world = kind.world();
         for op in [Load, Update, DeleteMany, Create] {
             let jar = world.logged_in("ada", "laptop").await;
-            nothing_succeeds_in_silence(&world, &jar, op).await;
+            assert_nothing_succeeds_silently(&world, &jar, op).await;
         }
     }
 }
@@ -106,7 +110,7 @@ async fn a_login_that_failed_is_not_listed() {
     let world = Kind::RemoteRevocable.world();
     let jar = &mut Jar::default();
     world.put(jar, "anonymous", 1).await;
-    // It is the end of the old ID that fails.
+    // The end of the old ID fails.
     world.ends().every(Before, Create.of_sessions(), Fail);
     assert_eq!(world.log_in(jar, "ada", "laptop").await.status(), FAILED);
     world.ends().calm();
@@ -128,7 +132,7 @@ async fn one_failure_hides_no_session() {
     assert!(!world.is_alive(jar).await);
 }
 
-/// A thief may hang up in each request that is to be listed, once the record is written.
+/// A thief may hang up in each request that would be listed, once the record is written.
 #[tokio::test]
 async fn a_session_cut_off_each_time_stays_listed() {
     let world = Kind::Remote.world();
@@ -145,7 +149,7 @@ async fn a_session_cut_off_each_time_stays_listed() {
     assert!(!world.is_alive(jar).await);
 }
 
-/// A session that is marked in the roster, because its end was cut off before it was deleted.
+/// A session marked as ended in the roster, because its end was cut off before the deletion.
 async fn half_ended() -> (World, Jar) {
     let world = Kind::Remote.world();
     let jar = world.logged_in("ada", "laptop").await;
@@ -157,7 +161,7 @@ async fn half_ended() -> (World, Jar) {
 }
 
 #[tokio::test]
-async fn a_mark_that_was_left_is_seen_to() {
+async fn a_leftover_mark_is_completed() {
     let (world, mut jar) = half_ended().await;
     assert_eq!(world.notes("ada").await, [""; 0]);
     world.clock.advance(HOUR);
@@ -191,7 +195,7 @@ async fn a_mark_outlives_a_subject_set_again() {
     assert!(!world.is_alive(&jar).await);
 }
 
-/// A session is marked as ended, but its end cannot be remembered: the next login fails.
+/// A session is marked as ended, but its end cannot be remembered, so the next login fails.
 #[tokio::test]
 async fn a_login_that_failed_on_an_end_is_unlisted() {
     for kind in Kind::REMOTE_SUBJECTS {
@@ -207,7 +211,7 @@ async fn a_login_that_failed_on_an_end_is_unlisted() {
     }
 }
 
-/// What a save could not tell the roster, the next one does.
+/// The next save lists what a failed one could not.
 #[tokio::test]
 async fn a_save_that_failed_is_listed_by_the_next() {
     let world = Kind::Remote.world();
@@ -233,7 +237,7 @@ async fn a_save_that_failed_is_listed_by_the_next() {
     }
 }
 
-/// A roster that was not told of a read is nothing to save later.
+/// A read that could not be noted in the roster leaves nothing to save later.
 #[tokio::test]
 async fn a_read_that_is_not_listed_leaves_nothing_to_save() {
     let world = Kind::Remote.world();

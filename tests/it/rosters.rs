@@ -1,4 +1,4 @@
-//! What the record of a subject's sessions says, and for how long.
+//! The contents and lifetime of a subject's list of sessions.
 
 use http::StatusCode;
 use silverback::Session;
@@ -47,7 +47,7 @@ async fn a_session_that_has_expired_is_not_listed() {
         let phone = &mut world.logged_in("ada", "phone").await;
         world.clock.advance(3 * HOUR);
         assert_eq!(world.notes("ada").await, ["phone"]);
-        // Used on and on, a session outlives the entry it began with.
+        // A session in constant use outlives its first entry.
         for _ in 0..40 {
             world.clock.advance(8 * HOUR);
             world.visit(phone, user).await;
@@ -64,7 +64,7 @@ async fn a_session_is_listed_as_long_as_it_lives() {
         let world = kind.world();
         let jar = &mut world.logged_in("ada", "laptop").await;
         world.clock.advance(59 * MINUTE);
-        // Saved, and so put off, but too early to be listed again.
+        // The save puts off the end, but is too early for another entry.
         world.put(jar, "more", 1).await;
         world.clock.advance(DAY - MINUTE);
         assert!(world.is_alive(jar).await);
@@ -124,7 +124,7 @@ async fn reads_answered_not_modified_write_once() {
         }
         let log = world.rosters().take_log();
         let writes = log.iter().filter(|op| **op == Update).count();
-        // One of the roster, and one of the session if that is in a store.
+        // One write of the roster, and one of the session if that is in a store.
         let most = if kind.is_cookie() { 1 } else { 2 };
         assert!((1..=most).contains(&writes), "{kind:?}: {writes}");
     }
@@ -137,7 +137,7 @@ async fn an_ended_session_is_ended_twice_at_most() {
     world.records().take_log();
     world.destroy_all("ada").await;
     assert!(world.records().take_log().contains(&DeleteMany));
-    // The next write of the roster makes sure of it, and leaves the session out.
+    // The next write of the roster ends the session again, and drops it from the list.
     world.logged_in("ada", "phone").await;
     assert!(world.records().take_log().contains(&DeleteMany));
     world.logged_in("ada", "tablet").await;

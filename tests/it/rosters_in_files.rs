@@ -1,4 +1,4 @@
-//! Rosters that a store of files finds too long, or damaged.
+//! Rosters that a file store finds too long or damaged.
 
 use std::{fs, path::PathBuf};
 
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::support::{Jar, Kind, MINUTE, Stores, World, failure, keys, no_cookie};
 
-/// Files for the sessions of a user who has logged in, or for the ends of those in a cookie.
+/// A world with files for a user's sessions, or for the ends of sessions in a cookie.
 async fn in_files(in_cookie: bool, max_record_bytes: usize) -> (World, TempDir) {
     let (stores, folder) = (Stores::new(), TempDir::new().unwrap());
     let files = FilesystemStore::options()
@@ -31,9 +31,9 @@ async fn in_files(in_cookie: bool, max_record_bytes: usize) -> (World, TempDir) 
     (World::new(kind, stores, config), folder)
 }
 
-/// A roster that is too long for its store gets shorter, and the sessions that fall off it end.
+/// A roster too long for its store is shortened, and the sessions that fall off end.
 #[tokio::test]
-async fn who_falls_off_a_long_list_is_ended() {
+async fn sessions_that_fall_off_a_long_list_end() {
     for in_cookie in [false, true] {
         let (world, _folder) = in_files(in_cookie, 2_000).await;
         let mut jars = Vec::new();
@@ -56,7 +56,7 @@ async fn who_falls_off_a_long_list_is_ended() {
     }
 }
 
-/// The only file that is not a session's.
+/// The path of the only file that is not a session.
 async fn list_of(world: &World, folder: &TempDir) -> PathBuf {
     let session = world.subjects().list("ada").await.unwrap()[0].record_key();
     let shards = fs::read_dir(folder.path()).unwrap();
@@ -69,9 +69,9 @@ async fn list_of(world: &World, folder: &TempDir) -> PathBuf {
     list
 }
 
-/// Sessions in a cookie end by their time. Those in a store cannot be found without their roster.
+/// A time ends sessions in a cookie. Sessions in a store cannot be found without their roster.
 #[tokio::test]
-async fn a_damaged_list_is_no_empty_one() {
+async fn a_damaged_list_is_not_an_empty_one() {
     for in_cookie in [false, true] {
         for asks in [false, true] {
             let (world, folder) = in_files(in_cookie, 10_000).await;
@@ -96,8 +96,8 @@ async fn a_damaged_list_is_no_empty_one() {
     }
 }
 
-/// The file has a second name, as a backup by hard links gives it. The store calls it damaged at
-/// every load, and has no version of it, by which alone a list may be replaced.
+/// The file has a second hard link, as some backups make. The store reports it as damaged at every
+/// load, and has no version of it. Without a version, a list cannot be replaced.
 #[tokio::test]
 async fn a_list_that_stays_damaged_is_kept() {
     for in_cookie in [false, true] {

@@ -24,8 +24,8 @@ async fn a_rotation_reissues_the_cookie() {
         let user = async |session: Session| session.get("user").unwrap();
         let (mut seen, mut response) = site.visit(jar, user).await;
         if kind.is_cookie() {
-            // A response that is late would put an old state in the place of a newer one.
-            assert!(no_cookie(&response), "not before half of its idle time");
+            // A late response would replace a newer state with an old one.
+            assert!(no_cookie(&response), "not before half of its idle timeout");
             site.clock.advance(12 * HOUR);
             (seen, response) = site.visit(jar, user).await;
         }
@@ -60,12 +60,16 @@ async fn cookies_of_a_stolen_key_are_refused_at_once() {
         keys.rotate(Key::generate().unwrap()).unwrap();
         site.put(jar, "user", 8).await;
         site.put(jar, "user", 7).await;
-        // A cookie that refers to a record is sent again when it is used.
+        // A cookie that refers to a record is reissued on use.
         assert_eq!(site.get(jar, "user").await, Some(7));
         keys.rotate_and_revoke(Key::generate().unwrap()).unwrap();
         let why = site.rejection(jar).await;
         assert_eq!(why, Some(Rejection::UnknownKey), "{kind:?}");
-        assert_eq!(site.get(untouched, "user").await, Some(7), "a retired one");
+        assert_eq!(
+            site.get(untouched, "user").await,
+            Some(7),
+            "the key is only retired"
+        );
     }
 }
 

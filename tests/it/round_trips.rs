@@ -1,4 +1,4 @@
-//! How often a store is asked, the opening of the session apart.
+//! The number of store calls, apart from opening the session.
 
 use silverback::{Session, SessionConfig, SessionLayer, store::DynStore};
 
@@ -21,14 +21,14 @@ enum Act {
     EndOthers,
 }
 
-/// Whose request it is.
+/// Who makes the request.
 #[derive(Clone, Copy, Debug)]
 enum Who {
-    /// A browser that comes for the first time.
+    /// A browser on its first visit.
     New,
-    /// One with a session that is nobody's.
+    /// A browser whose session has no subject.
     Visitor,
-    /// One of three that the same user is logged in with.
+    /// One of three browsers of the same logged-in user.
     User,
 }
 
@@ -90,7 +90,7 @@ async fn of_a_session_in_a_store() {
         (Who::Visitor, Act::Touch, &[Touch]),
         (Who::Visitor, Act::Renew, &[Create, Update]),
         (Who::Visitor, Act::LogOut, &[Update]),
-        // The roster, the session, and a second look whether it has been ended meanwhile.
+        // The roster, the session, and a second load, as the session may have ended meanwhile.
         (Who::New, Act::LogIn, &[Load, Create, Create, Load]),
         (
             Who::Visitor,
@@ -110,11 +110,11 @@ async fn of_a_session_in_a_store() {
 async fn of_a_session_in_a_cookie_with_revocation() {
     let rows: [(Who, Act, &[Op]); 11] = [
         (Who::Visitor, Act::Nothing, &[]),
-        // Whether it has ended meanwhile.
+        // Checks whether it has ended meanwhile.
         (Who::Visitor, Act::Save, &[Load]),
         (Who::Visitor, Act::Renew, &[Create]),
         (Who::Visitor, Act::LogOut, &[Create]),
-        // The roster, the end of the old name, and a second look as above.
+        // The roster, the end of the old ID, and a second load as above.
         (Who::New, Act::LogIn, &[Load, Create, Load]),
         (Who::Visitor, Act::LogIn, &[Load, Create, Create, Load]),
         (Who::User, Act::Save, &[LoadMany]),
@@ -165,7 +165,7 @@ async fn of_ending_all_from_outside() {
     }
 }
 
-/// Nobody waits for another's answer: `many_sessions` has that.
+/// `many_sessions` shows that the calls run concurrently.
 #[tokio::test]
 async fn of_three_sessions_of_a_request_in_one_store() {
     let Stores { clock, records, .. } = Stores::new();

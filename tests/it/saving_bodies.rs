@@ -1,4 +1,4 @@
-//! Bodies that save their session at their end. `hyper.rs` and `tonic.rs` have them over a
+//! Bodies that save their session at their end. `hyper.rs` and `tonic.rs` send them over a
 //! connection.
 
 use std::{convert::Infallible, pin::pin};
@@ -16,7 +16,7 @@ use crate::support::{
     streams::{Late, Pieces, trailers},
 };
 
-/// Kinds whose session is in a store when it has grown.
+/// Kinds whose grown session is in a store.
 const IN_STORES: [Kind; 4] = [
     Kind::Overflow,
     Kind::RevocableOverflow,
@@ -45,13 +45,13 @@ async fn stream<B: Body>(
         .into_body()
 }
 
-/// What a stream does: counts how far it has come.
+/// The work of a stream: counts its progress.
 async fn note(session: Session) {
     session.load().await.unwrap();
     session.insert("row", 7).unwrap();
 }
 
-/// The frames of a body, and how it failed if it did.
+/// The frames of a body, and its error, if any.
 async fn collect<B>(body: B) -> (Vec<Frame<Bytes>>, Option<ErrorKind>)
 where
     B: Body<Data = Bytes, Error = Box<dyn std::error::Error + Send + Sync>>,
@@ -62,7 +62,9 @@ where
             Ok(frame) => frames.push(frame),
             Err(error) => {
                 assert!(body.is_end_stream() && body.frame().await.is_none());
-                let error = error.downcast_ref::<Error>().expect("ours");
+                let error = error
+                    .downcast_ref::<Error>()
+                    .expect("an error of this crate");
                 return (frames, Some(error.kind()));
             }
         }
@@ -71,7 +73,7 @@ where
     (frames, None)
 }
 
-/// The bytes of the data, one text for each frame.
+/// The data, one text per frame.
 fn data(frames: &[Frame<Bytes>]) -> Vec<&str> {
     let data = frames.iter().filter_map(Frame::data_ref);
     data.map(|bytes| std::str::from_utf8(bytes).unwrap())
@@ -97,7 +99,7 @@ async fn what_a_stream_changes_is_saved_before_its_end() {
 }
 
 #[tokio::test]
-async fn a_save_that_fails_is_the_end() {
+async fn a_save_that_fails_ends_the_body_with_an_error() {
     for kind in IN_STORES {
         //  the pieces, and those that come before the error
         for (pieces, before) in [
@@ -123,7 +125,7 @@ async fn a_save_that_fails_is_the_end() {
     }
 }
 
-/// Neither the last piece nor the trailers are there before the store has answered.
+/// The last piece and the trailers come only after the store has answered.
 #[tokio::test]
 async fn the_end_waits_for_the_store() {
     for (pieces, before) in [
@@ -161,7 +163,7 @@ async fn the_end_waits_for_the_store() {
 }
 
 #[tokio::test]
-async fn trailers_come_behind_the_save() {
+async fn trailers_come_after_the_save() {
     for kind in IN_STORES {
         let world = kind.world();
         let jar = &mut world.grown().await;
@@ -231,7 +233,7 @@ async fn a_stream_that_is_dropped_saves_nothing() {
 }
 
 #[tokio::test]
-async fn where_nothing_was_changed_no_store_is_asked() {
+async fn an_unchanged_session_causes_no_store_call() {
     for kind in IN_STORES {
         let world = kind.world();
         let jar = &mut world.grown().await;
@@ -254,9 +256,9 @@ async fn where_nothing_was_changed_no_store_is_asked() {
     }
 }
 
-/// What the handler itself has changed goes with the response, as ever.
+/// The response saves the handler's own changes, as always.
 #[tokio::test]
-async fn the_handler_s_changes_go_with_the_response() {
+async fn the_handler_s_changes_are_saved_with_the_response() {
     for kind in IN_STORES {
         let world = kind.world();
         let jar = &mut world.grown().await;
@@ -273,7 +275,7 @@ async fn the_handler_s_changes_go_with_the_response() {
 }
 
 #[tokio::test]
-async fn it_says_what_is_left_as_the_body_inside_does() {
+async fn it_has_the_size_hint_of_the_inner_body() {
     let world = Kind::Memory.world();
     let jar = &world.grown().await;
     for (pieces, lengths) in [
@@ -292,7 +294,7 @@ async fn it_says_what_is_left_as_the_body_inside_does() {
             body.frame().await.unwrap().unwrap();
         }
         if lengths[0].1.is_some() {
-            assert!(body.is_end_stream(), "nothing is left, nor to be saved");
+            assert!(body.is_end_stream(), "nothing is left to send or save");
         }
     }
     let make = async |_: Session| Pieces::of([]).of_known_length();
@@ -300,8 +302,8 @@ async fn it_says_what_is_left_as_the_body_inside_does() {
     assert!(body.is_end_stream() && body.size_hint().exact() == Some(0));
 }
 
-/// Another task may have changed the session: a server that knows the body to be empty would never
-/// ask it.
+/// Another task may have changed the session. A server would never poll a body that it knows to be
+/// empty.
 #[tokio::test]
 async fn an_empty_body_is_not_over_before_the_session_is_saved() {
     for kind in IN_STORES {
@@ -335,11 +337,11 @@ async fn a_session_in_its_cookie_is_refused_at_once() {
             _ => Ok(()),
         };
         assert_eq!(body, expected, "{kind:?}");
-        assert!(response.headers().is_empty(), "it is no use");
+        assert!(response.headers().is_empty(), "the refusal is not use");
     }
 }
 
-/// One that may outgrow its cookie and has not.
+/// The session may outgrow its cookie, but has not.
 #[tokio::test]
 async fn a_session_that_is_still_in_its_cookie_takes_no_change() {
     for kind in Kind::OVERFLOWING {
@@ -359,9 +361,9 @@ async fn a_session_that_is_still_in_its_cookie_takes_no_change() {
     }
 }
 
-/// Only a response could have brought the new ID.
+/// Only the response could have carried the new ID.
 #[tokio::test]
-async fn a_wish_that_comes_too_late_is_the_end() {
+async fn a_wish_that_comes_too_late_ends_the_body_with_an_error() {
     for kind in IN_STORES {
         let world = kind.world();
         let jar = &mut world.grown().await;
@@ -373,9 +375,9 @@ async fn a_wish_that_comes_too_late_is_the_end() {
     }
 }
 
-/// The visitor has logged out while the stream ran.
+/// The visitor logs out while the stream runs.
 #[tokio::test]
-async fn a_session_that_has_ended_is_the_end() {
+async fn a_session_that_has_ended_ends_the_body_with_an_error() {
     for kind in [Kind::Memory, Kind::Remote] {
         let world = kind.world();
         let jar = &mut world.grown().await;
@@ -391,7 +393,7 @@ async fn a_session_that_has_ended_is_the_end() {
 }
 
 #[test]
-fn it_may_go_wherever_the_body_inside_may() {
+fn it_has_the_auto_traits_of_the_inner_body() {
     fn is_sent<T: Send + Unpin + 'static>() {}
     is_sent::<SavingBody<Pieces>>();
     let _: HeaderMap = trailers("0");

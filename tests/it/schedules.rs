@@ -1,5 +1,5 @@
-//! Requests in random order, with late answers and failing stores. With `SILVERBACK_SOAK` set they
-//! are thirty times as many.
+//! Requests in random order, with late responses and failing stores. `SILVERBACK_SOAK` multiplies
+//! their number by thirty.
 
 use std::{array, fmt::Write};
 
@@ -12,7 +12,7 @@ use crate::support::{
     scripted::{ANY, Before, Fail, Load},
 };
 
-/// What a browser may do beside others of the same user.
+/// What a browser may do concurrently with others of the same user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     LogIn,
@@ -90,7 +90,8 @@ async fn act_and_end_all(world: &World, jars: &mut [Jar; 3], actions: [Action; 3
     );
 }
 
-/// Those that were there at the call are dead. Those that live are listed, and end the next time.
+/// Checks that sessions from before the call are dead, and that living ones are listed and end at
+/// the next call.
 async fn assert_none_escaped(world: &World, before: &[Jar; 3], after: &[Jar; 3], round: &str) {
     for jar in before {
         let is_over = jar.0.is_empty() || !world.is_alive(jar).await;
@@ -131,8 +132,8 @@ async fn none_escapes_its_roster() {
     }
 }
 
-/// A session that has grown, has become small again, and was brought back into its cookie by a
-/// renewal, or some of that.
+/// A session that has grown, shrunk, and moved back into its cookie by a renewal, up to the given
+/// phase.
 async fn on_the_way(world: &World, phase: u8) -> Jar {
     let mut jar = world.logged_in("ada", "laptop").await;
     if phase > 0 {
@@ -201,7 +202,7 @@ type Lengths = [Option<usize>; 2];
 struct Step {
     at: usize,
     wish: Option<usize>,
-    /// The session gets a new ID too.
+    /// The session also gets a new ID.
     renews: bool,
     /// The browser never gets the response.
     is_lost: bool,
@@ -212,7 +213,7 @@ impl Step {
         let at = usize::from(next(seed) % 2);
         let number = next(seed);
         let renews = next(seed).is_multiple_of(8);
-        // With the response of a renewal, the session would be lost.
+        // Losing the response of a renewal would lose the session.
         let is_lost = next(seed).is_multiple_of(3) && !renews;
         let wish = match (at, number % 4) {
             (1, 0 | 1) => None,
@@ -227,7 +228,7 @@ impl Step {
         }
     }
 
-    /// What the request saw, if it could be loaded, and the response.
+    /// What the request saw, if the session could be loaded, and the response.
     async fn run(&self, site: &Site, jar: &mut Jar) -> (Option<Lengths>, Response<String>) {
         let change = async |session: Session| {
             session.load().await.ok()?;
@@ -249,7 +250,7 @@ impl Step {
 
 #[derive(Debug)]
 struct Model {
-    /// What each value may be: what was acknowledged last, or asked for since.
+    /// The possible lengths of each value: the last acknowledged one, and those requested since.
     may: [Vec<Option<usize>>; 2],
     /// The browser's cookie refers to a record. Only a renewal changes that.
     is_record: bool,
@@ -265,7 +266,7 @@ impl Model {
             let mut len = seen;
             len[step.at] = step.wish;
             self.is_record = self.is_record && !step.renews || len[1].is_some();
-            // And the other one is what was seen.
+            // The other value is what was seen.
             self.may[1 - step.at] = vec![seen[1 - step.at]];
             self.may[step.at].clear();
         }

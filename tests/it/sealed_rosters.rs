@@ -1,4 +1,4 @@
-//! Rosters whose key has changed, that were damaged or forged, or got lost.
+//! Rosters that are damaged, forged or lost, or whose key has changed.
 
 use http::StatusCode;
 use silverback::{
@@ -20,7 +20,7 @@ async fn roster(world: &World) -> (RecordKey, Record) {
     (keys[0], record.unwrap())
 }
 
-/// Puts other data in place of it.
+/// Replaces the roster's data.
 async fn forge(world: &World, data: Bytes) {
     let (key, record) = roster(world).await;
     let (version, expires) = (record.version(), until(record.expires()));
@@ -29,7 +29,7 @@ async fn forge(world: &World, data: Bytes) {
 }
 
 #[tokio::test]
-async fn a_thief_of_the_store_reads_none() {
+async fn a_thief_of_the_store_cannot_read_them() {
     for kind in Kind::REMOTE_SUBJECTS {
         let world = kind.world();
         let note = b"a very particular laptop";
@@ -55,8 +55,8 @@ async fn forged_ones_are_errors_until_a_login() {
             forge(&world, forged).await;
             let error = world.subjects().list("ada").await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::StoreFailed);
-            // Sessions in a cookie end by their time. Which sessions in a store are the
-            // subject's, nobody can tell.
+            // A time ends sessions in a cookie. For sessions in a store, nobody can tell which are
+            // the subject's.
             let ended = world.subjects().destroy_all("ada").await;
             let expected = match kind.is_cookie() {
                 true => Ok(0),
@@ -80,7 +80,7 @@ async fn a_damaged_one_is_an_error_once() {
     assert_eq!(login.status(), StatusCode::OK);
 }
 
-/// Sessions in a cookie remember when the subject's were ended last.
+/// Cookies carry the time when the subject's sessions were last ended.
 #[tokio::test]
 async fn cookies_end_even_if_it_got_lost() {
     for destroys_others in [false, true] {
@@ -99,7 +99,7 @@ async fn cookies_end_even_if_it_got_lost() {
         } else {
             world.destroy_all("ada").await;
         }
-        // For as long as a browser may come back with one of the old cookies.
+        // As long as a browser may come back with one of the old cookies.
         for day in 0..13 {
             assert!(!world.is_alive(laptop).await, "day {day}");
             let lives = world.visit(phone, user).await.0.is_some();
@@ -110,7 +110,7 @@ async fn cookies_end_even_if_it_got_lost() {
     }
 }
 
-/// Puts a new key in the place of the active one, and returns the ID of that.
+/// Replaces the active key, and returns the old key's ID.
 fn rotate(ring: &Keys, next: Key) -> KeyId {
     let is_active = |(_, state): &&(_, KeyState)| *state == KeyState::Active;
     let old = ring.list().iter().find(is_active).unwrap().0;
@@ -119,7 +119,7 @@ fn rotate(ring: &Keys, next: Key) -> KeyId {
 }
 
 #[tokio::test]
-async fn they_survive_a_key() {
+async fn they_survive_a_rotation() {
     for kind in Kind::WITH_SUBJECTS {
         let ring = Keys::generate().unwrap();
         let world = kind.with_keys(ring.clone());
@@ -139,7 +139,7 @@ async fn they_survive_a_key() {
     }
 }
 
-/// Also in the second in which they were last written, when nothing else in them changes.
+/// This holds even in the second of their last write, when nothing else in them changes.
 #[tokio::test]
 async fn the_first_use_after_a_rotation_seals_them_anew() {
     for kind in Kind::WITH_SUBJECTS {
@@ -165,7 +165,7 @@ async fn a_revoked_key_reads_them() {
         ring.revoke(old).unwrap();
         assert!(!world.is_alive(jar).await);
         assert_eq!(world.notes("bob").await, ["desk"]);
-        // One of an unknown key is as good as none: so are the cookies of all who are in it.
+        // A roster of an unknown key counts as missing, like the cookies of all its sessions.
         let world = world.beside(Keys::new(next));
         assert_eq!(world.notes("bob").await, [""; 0]);
         world.log_in(jar, "bob", "again").await;
@@ -203,7 +203,7 @@ async fn a_cookie_of_a_new_key_needs_a_roster() {
     world.clock.advance(MINUTE);
     world.records().every(Before, Update, Fail);
     let (_, response) = world.visit(jar, user).await;
-    assert!(no_cookie(&response), "it keeps the one it has");
+    assert!(no_cookie(&response), "the browser keeps its cookie");
     world.records().calm();
     ring.revoke(old).unwrap();
     world.is_alive(jar).await;

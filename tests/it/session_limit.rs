@@ -1,4 +1,4 @@
-//! A limit of sessions per subject.
+//! The limit of sessions per subject.
 
 use crate::support::{
     HOUR, Jar, Kind,
@@ -17,7 +17,7 @@ async fn the_session_used_longest_ago_ends() {
         }
         assert_eq!(world.notes("ada").await, ["three", "two"]);
         assert!(!world.is_alive(&jars[0]).await && world.is_alive(&jars[1]).await);
-        // Renewing is no new session.
+        // A renewal is not a new session.
         world.renew(&mut jars[1]).await;
         assert!(world.is_alive(&jars[1]).await && world.is_alive(&jars[2]).await);
         assert_eq!(world.notes("ada").await.len(), 2);
@@ -29,13 +29,13 @@ async fn the_session_used_longest_ago_ends() {
 }
 
 #[tokio::test]
-async fn an_ended_session_pushes_no_other_out() {
+async fn an_ended_session_pushes_out_no_other() {
     for kind in Kind::REMOTE_SUBJECTS {
         let world = kind.with(|config| config.sessions_per_subject(2));
         let mut jars = [(); 3].map(|()| Jar::default());
         for (n, jar) in jars.iter_mut().enumerate() {
             if n == 2 {
-                // The first is marked. It cannot be ended, and the login fails.
+                // The first session is marked. It cannot be ended, so the login fails.
                 let ends = if kind.is_cookie() { Create } else { DeleteMany };
                 world.rosters().every(Before, ends.of_sessions(), Fail);
             }
@@ -50,7 +50,7 @@ async fn an_ended_session_pushes_no_other_out() {
     }
 }
 
-/// Its session is listed before there is a record of it.
+/// Its session is listed before its record exists.
 #[tokio::test]
 async fn a_login_under_way_counts_as_a_session() {
     let world = Kind::Remote.with(|config| config.sessions_per_subject(2));

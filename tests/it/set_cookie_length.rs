@@ -1,4 +1,4 @@
-//! A `Set-Cookie` header is never longer than 4,096 bytes, attributes counted.
+//! A `Set-Cookie` header is never longer than 4,096 bytes, attributes included.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn fill(session: &Session) -> usize {
 }
 
 #[tokio::test]
-async fn what_was_accepted_is_sent() {
+async fn an_accepted_value_is_sent() {
     for (kind, attributes) in [
         (Kind::Cookie, same as Attributes),
         (Kind::Cookie, long),
@@ -102,9 +102,9 @@ async fn a_session_with_long_attributes_overflows_earlier() {
     }
 }
 
-/// Java's `CookieManager` quotes a cookie that has `Max-Age` alone.
+/// Java's `CookieManager` quotes a cookie that has `Max-Age` without `Expires`.
 #[tokio::test]
-async fn expires_says_what_max_age_says() {
+async fn expires_agrees_with_max_age() {
     for kind in Kind::PLAIN {
         let lasts = [20, 30, 60].map(|days| days * DAY);
         let world = kind.with(|config| {
@@ -117,7 +117,7 @@ async fn expires_says_what_max_age_says() {
             session.update("n", |n: &mut u8| *n += 1).unwrap();
         };
         let (_, response) = world.visit(jar, count).await;
-        // It is Fri, 15 Jan 2027 08:00:00 GMT.
+        // START is Fri, 15 Jan 2027 08:00:00 GMT.
         let expected = "; Max-Age=2592000; Expires=Sun, 14 Feb 2027 08:00:00 GMT; ";
         assert!(
             set_cookie(&response).contains(expected),

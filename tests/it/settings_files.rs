@@ -10,7 +10,7 @@ use silverback::{
 
 use crate::support::{DAY, HOUR, Jar, Site, keys, set_cookie};
 
-/// All there is, in the order in which it is written.
+/// Every setting, in the order in which they are written.
 const FILE: &str = r#"cookie_name = "id"
 path = "/shop"
 domain = "example.com"
@@ -33,7 +33,7 @@ up_to = 2000
 clock_skew = "2m"
 "#;
 
-/// The same with no value of the other.
+/// Every setting, each with a different value.
 const OTHER: &str = r#"cookie_name = "other"
 path = "/"
 domain = "example.org"
@@ -138,16 +138,16 @@ fn a_file_is_read_and_written_in_every_format() {
     }
 }
 
-/// Each line of one file, on top of all that the program has set.
+/// Applies each line of one file on top of all settings of the program.
 #[test]
-fn what_a_file_does_not_say_stays() {
+fn settings_missing_from_a_file_stay() {
     let written = |config: &SessionConfig| toml::to_string(&SessionSettings::from(config)).unwrap();
     let set = in_cookie().settings(read(FILE));
     assert_eq!(written(&set), FILE);
     assert_eq!(written(&set.clone().settings(read(""))), FILE);
     for (line, other) in FILE.lines().zip(OTHER.lines()) {
         let changed = written(&set.clone().settings(read(other)));
-        // A switch that is off, as it is unless set, is not written.
+        // A switch that is off, as by default, is not written.
         let other = if other.ends_with("false") && !is_attribute(other) {
             ""
         } else {
@@ -175,7 +175,7 @@ fn is_attribute(line: &str) -> bool {
 }
 
 #[test]
-fn what_nobody_has_set_is_not_written() {
+fn unset_settings_are_not_written() {
     let attributes =
         "path = \"/\"\nsecure = true\nhttp_only = true\nsame_site = \"Lax\"\npartitioned = false\n";
     for config in [in_cookie(), in_store(), SessionConfig::cookie("s", keys())] {
@@ -187,7 +187,7 @@ fn what_nobody_has_set_is_not_written() {
 }
 
 #[tokio::test]
-async fn the_browser_gets_what_the_file_says() {
+async fn settings_of_a_file_reach_the_browser() {
     let file = r#"
         cookie_name = "id"
         path = "/shop"
@@ -206,9 +206,9 @@ async fn the_browser_gets_what_the_file_says() {
     assert_eq!(attributes, expected);
 }
 
-/// As a table of an application's own file, beside others of it.
+/// As one table of an application's own file.
 #[test]
-fn settings_are_a_part_of_a_larger_file() {
+fn settings_may_be_part_of_a_larger_file() {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct File {
@@ -267,7 +267,7 @@ fn values_are_written_in_several_ways() {
     );
 }
 
-/// Cookies as an earlier release had them, in the file of the next one.
+/// The cookies of an earlier release, in the file of the next one.
 const FORMER: &str = r#"
 [[former_cookie]]
 cookie_name = "account"
@@ -286,7 +286,7 @@ path = "/shop"
 "#;
 
 #[test]
-fn former_cookies_are_those_that_a_program_names() {
+fn former_cookies_of_a_file_are_like_those_of_the_program() {
     let plain = CookieAttributes::default;
     let account = ("account".to_owned(), plain().domain("example.com"));
     let id = plain().path("/shop").secure(false).http_only(false);
@@ -295,7 +295,7 @@ fn former_cookies_are_those_that_a_program_names() {
     assert_eq!(settings.former_cookie, [account.clone(), id]);
     assert_eq!(settings.former_attributes, [plain().path("/shop")]);
 
-    // Those of the program come first.
+    // The program's come first.
     let config = in_store()
         .former_cookie("older", plain())
         .former_attributes(plain().path("/"))
@@ -307,7 +307,7 @@ fn former_cookies_are_those_that_a_program_names() {
     let left_out = SessionSettings::from(&config.settings(read("former_cookie = []")));
     assert_eq!(left_out, both);
 
-    // And in every format.
+    // The same in every format.
     let toml = toml::to_string(&both).unwrap();
     assert!(
         toml.contains("\n[[former_attributes]]\npath = \"/shop\"\n"),
@@ -348,9 +348,9 @@ fn an_error_says_what_is_wrong_with_a_former_cookie() {
     }
 }
 
-/// In JSON's errors the field is nowhere but in the message.
+/// In JSON errors, only the message names the field.
 #[test]
-fn an_error_says_which_field_and_what_it_takes() {
+fn an_error_names_the_field_and_what_it_takes() {
     const LENGTH: &str =
         "a length of time such as \"30m\", \"1h 30m\" or \"14 days\", or a number of seconds";
     const TIME: &str = "a time such as 2027-01-15T08:00:00Z, or whole seconds since 1970";
@@ -401,7 +401,7 @@ fn an_error_says_which_field_and_what_it_takes() {
 }
 
 #[test]
-fn a_field_that_is_none_is_an_error() {
+fn an_unknown_field_is_an_error() {
     for name in [
         "http-only",
         "HttpOnly",
@@ -436,9 +436,9 @@ fn a_field_that_is_none_is_an_error() {
     assert!(key.contains("key must be a string"), "{key}");
 }
 
-/// By the same check that looks at a program's.
+/// The same check applies to a program's settings.
 #[test]
-fn what_the_values_mean_is_checked_at_start_up() {
+fn values_are_checked_at_start_up() {
     let build = |config: SessionConfig, file: &str| {
         let refused = SessionLayer::try_new(config.settings(read(file))).unwrap_err();
         (refused.to_string(), refused)

@@ -1,4 +1,4 @@
-//! Sessions in a record that would fit into a cookie again, and the renewal that brings them back.
+//! Sessions in a record that would fit into a cookie again, and the renewal that moves them back.
 
 use http::StatusCode;
 use silverback::Session;
@@ -8,7 +8,7 @@ use crate::support::{
     scripted::{ANY, After, Before, Create, Fail, When},
 };
 
-/// A session that has grown and become small again, and its earlier cookies.
+/// The cookies of a session that has grown and shrunk, and its earlier cookies.
 async fn shrunk(world: &World) -> (Jar, Vec<Jar>) {
     let mut jar = Jar::default();
     let mut earlier = Vec::new();
@@ -23,7 +23,7 @@ async fn shrunk(world: &World) -> (Jar, Vec<Jar>) {
     (jar, earlier)
 }
 
-/// The old ID is dead: in its record, and if it is remembered, in each cookie.
+/// Checks that the old ID is dead: in its record and, if ends are remembered, in each cookie.
 async fn assert_dead(world: &World, earlier: &[Jar], what: &str) {
     for (at, jar) in earlier.iter().enumerate() {
         let was_cookie = at < 2 && world.kind == Kind::Overflow;
@@ -64,7 +64,7 @@ async fn a_renewal_brings_it_back() {
             );
             assert_eq!(world.records().sessions().await, 0);
             assert_dead(&world, &earlier, "renewed").await;
-            // And it can grow anew.
+            // It can grow again.
             world.set(&mut jar, "large", 1_000).await;
             assert_eq!(world.place(&jar).await, Place::Record);
             let lens = world.lens(&mut jar, ["small", "large"]).await;
@@ -73,9 +73,9 @@ async fn a_renewal_brings_it_back() {
     }
 }
 
-/// Another request writes while the renewal is under way: this decides where it fits.
+/// Another request writes while the renewal is under way. Its write decides where the session fits.
 #[tokio::test]
-async fn a_renewal_takes_along_what_others_write() {
+async fn a_renewal_includes_what_others_write() {
     for kind in Kind::OVERFLOWING {
         for (len, place) in [(30, Place::Cookie), (1_000, Place::Record)] {
             let world = kind.world();
@@ -98,8 +98,8 @@ async fn a_renewal_takes_along_what_others_write() {
     }
 }
 
-/// A save in mid-request cannot wait for the response: it makes a record. What the response saves
-/// fits into it.
+/// A save in mid-request cannot wait for the response, so it creates a record. The response saves
+/// into that record.
 #[tokio::test]
 async fn a_renewal_saved_at_once_is_a_record() {
     for kind in Kind::OVERFLOWING {
@@ -143,7 +143,8 @@ async fn a_renewal_after_a_save_is_a_cookie() {
     }
 }
 
-/// Has each call of the renewal fail in turn, in either store, and expects one session or none.
+/// Fails each call of the renewal in turn, in either store, and checks that there is one session or
+/// none.
 async fn fail_each(kind: Kind, size: usize, when: When) {
     for in_ends in [false, true] {
         for n in 1..20 {
@@ -169,7 +170,7 @@ async fn fail_each(kind: Kind, size: usize, when: When) {
             if response.status().is_success() {
                 let lens = world.lens(&mut jar, ["small", "value"]).await;
                 assert_eq!(lens, [Some(20), Some(size)], "{what}");
-                // The removal of what is a mark may fail.
+                // The removal of a mark may fail.
                 assert_dead(&world, &earlier, &what).await;
             } else {
                 assert!(no_cookie(&response), "{what}");
@@ -177,7 +178,7 @@ async fn fail_each(kind: Kind, size: usize, when: When) {
                 let is_alive = world.place(&before).await != Place::Nowhere;
                 let lens = world.lens(&mut jar, ["small", "value"]).await;
                 assert_eq!(lens, [is_alive.then_some(20), None], "{what}");
-                // A new record whose answer got lost has an ID that nobody heard of.
+                // A new record whose answer was lost has an ID that nobody knows.
                 let unheard = usize::from(when == After && size > 500 && n == 1 && !in_ends);
                 let left = usize::from(is_alive) + unheard;
                 assert_eq!(world.records().sessions().await, left, "{what}");

@@ -1,4 +1,4 @@
-//! Stores that lag behind, and stores that may forget.
+//! Stores with stale reads, and stores that may forget.
 
 use std::sync::{
     Arc, Mutex,
@@ -17,7 +17,7 @@ use silverback::{
 
 use crate::support::{Jar, Site, keys};
 
-/// Answers recent reads as it was when it was told to lag.
+/// A store that answers recent reads with an old state while it lags.
 #[derive(Clone, Default)]
 struct Lagging {
     memory: MemoryStore,
@@ -28,7 +28,7 @@ struct Lagging {
 }
 
 impl Lagging {
-    /// From now on, recent reads see this.
+    /// From now on, recent reads return this.
     fn lag(&self, record: Option<Record>) {
         *self.past.lock().unwrap() = Some(record);
     }
@@ -108,7 +108,7 @@ impl Store for Lagging {
     }
 }
 
-/// A site whose pages may be read as they were, its store, and a browser with a session.
+/// A site that may allow stale reads, its store, a browser with a session, and the session's key.
 async fn site(allows: bool) -> (Site, Lagging, Jar, RecordKey) {
     site_of(Lagging::default(), allows).await
 }
@@ -149,7 +149,7 @@ async fn read(site: &Site, jar: &Jar, method: Method) -> (Option<u8>, Option<Rej
 }
 
 #[tokio::test]
-async fn only_pages_that_may_are_read_as_they_were() {
+async fn only_safe_requests_get_stale_reads_where_allowed() {
     for (allows, method, expected) in [
         (true, Method::GET, Read::Recent),
         (true, Method::HEAD, Read::Recent),
@@ -168,9 +168,9 @@ async fn only_pages_that_may_are_read_as_they_were() {
     }
 }
 
-/// "There is none" is asked again.
+/// A recent read that finds nothing is repeated as a current one.
 #[tokio::test]
-async fn that_there_is_none_is_believed_of_a_current_read_alone() {
+async fn only_a_current_read_can_find_nothing() {
     let (site, store, jar, key) = site(true).await;
     let garbage = Record::new(
         vec![200],
@@ -182,7 +182,7 @@ async fn that_there_is_none_is_believed_of_a_current_read_alone() {
         assert_eq!(read(&site, &jar, Method::GET).await, (Some(1), None));
         assert_eq!(store.take_reads(), [Read::Recent, Read::Current]);
     }
-    // A page may show what has ended, for as long as the store lags.
+    // A page may show an ended session as long as the store lags.
     let old = store.memory.load(&key, Read::Current).await.unwrap();
     site.visit(&mut jar.clone(), async |session| {
         session.destroy().await.unwrap()
@@ -195,7 +195,7 @@ async fn that_there_is_none_is_believed_of_a_current_read_alone() {
 }
 
 #[tokio::test]
-async fn a_write_of_what_was_is_merged_or_gone() {
+async fn a_write_based_on_a_stale_read_is_merged_or_gone() {
     let (site, store, mut jar, key) = site(true).await;
     let old = store.memory.load(&key, Read::Current).await.unwrap();
     site.put(&mut jar, "other", 1).await;
@@ -219,7 +219,7 @@ async fn a_write_of_what_was_is_merged_or_gone() {
 }
 
 #[tokio::test]
-async fn what_has_ended_is_kept_in_no_store_that_may_forget() {
+async fn a_store_that_may_forget_ends_needs_permission() {
     let forgetful = || Lagging {
         may_forget: true,
         ..Lagging::default()
@@ -261,9 +261,9 @@ async fn what_has_ended_is_kept_in_no_store_that_may_forget() {
     }
 }
 
-/// Its calls are made as it said then.
+/// Later calls rely on its first answer.
 #[test]
-fn a_store_says_once_whether_it_waits() {
+fn a_store_declares_once_whether_it_waits() {
     for first in [false, true] {
         let store = Lagging::default();
         store.never_waits.store(first, Ordering::SeqCst);

@@ -1,4 +1,4 @@
-//! The memory store as a store; the filesystem store has tests of its own.
+//! The memory store as a store. The filesystem store has its own tests.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ async fn memory_never_overwrites_by_accident() {
 }
 
 #[tokio::test]
-async fn an_expired_record_is_as_good_as_gone() {
+async fn an_expired_record_counts_as_gone() {
     let (store, clock) = store();
     let data = Bytes::from_static(b"data");
     let version = store.create(&key(1), data.clone(), LATER).await.unwrap();
@@ -116,11 +116,15 @@ async fn expired_sessions_are_removed_in_passing() {
     assert_eq!(store.len(), 1_000);
     clock.set(START);
     store.sweep().await;
-    assert_eq!(store.len(), 1_000, "a clock that goes back sweeps nothing");
+    assert_eq!(
+        store.len(),
+        1_000,
+        "a clock that runs backwards sweeps nothing"
+    );
 }
 
 #[tokio::test]
-async fn a_sealed_record_is_not_read_or_bent() {
+async fn a_sealed_record_cannot_be_read_or_modified() {
     let site = Kind::Memory.with(SessionConfig::encrypt_records);
     let store = &site.records().memory;
     let jar = &mut Jar::default();
@@ -157,9 +161,9 @@ async fn a_sealed_record_is_not_read_or_bent() {
     assert_eq!(reason, Some(Rejection::Corrupt));
 }
 
-/// Whatever a caller keeps of the buffer it gave, or was given, the store has its own.
+/// The store copies its data: it shares no buffer with the caller.
 #[tokio::test]
-async fn a_record_is_bytes_of_its_own() {
+async fn a_record_has_its_own_buffer() {
     let (store, _) = store();
     for len in [0, 1, 512, 513, 100_000] {
         let whole = Bytes::from((0..len).map(|at| (at % 251) as u8).collect::<Vec<_>>());

@@ -1,4 +1,4 @@
-//! What the lists of subjects are called in the store.
+//! The keys of subjects' lists in the store.
 
 use silverback::{Key, Keys, store::RecordKey};
 
@@ -13,7 +13,7 @@ fn keyed(kind: Kind, byte: u8) -> World {
     kind.with(|config| config.subject_key(key(byte)))
 }
 
-/// The name of the only list, of a world where Ada has logged in.
+/// Logs Ada in, and returns the key of the only list.
 async fn list(world: &World) -> RecordKey {
     world.logged_in("ada", "laptop").await;
     let [list] = world.rosters().roster_keys()[..] else {
@@ -23,12 +23,16 @@ async fn list(world: &World) -> RecordKey {
 }
 
 #[tokio::test]
-async fn a_reader_of_the_store_cannot_make_the_name_of_a_list() {
+async fn a_reader_of_the_store_cannot_compute_the_key_of_a_list() {
     for kind in Kind::REMOTE_SUBJECTS {
         let (bare, other) = (list(&kind.world()).await, list(&kind.world()).await);
-        assert_eq!(bare, other, "without a key anybody can");
+        assert_eq!(bare, other, "without a key anybody can compute it");
         let one = list(&keyed(kind, 1)).await;
-        assert_eq!(one, list(&keyed(kind, 1)).await, "it is the same each time");
+        assert_eq!(
+            one,
+            list(&keyed(kind, 1)).await,
+            "it is the same every time"
+        );
         let another = list(&keyed(kind, 2)).await;
         assert!(one != bare && another != bare && one != another, "{kind:?}");
     }

@@ -1,4 +1,4 @@
-//! Whose session it is: listing a subject's sessions, and ending them.
+//! Subjects of sessions: listing a subject's sessions, and ending them.
 
 use silverback::{
     ConfigError, ErrorKind, Rejection, Session, SessionConfig, SessionLayer, SubjectSession,
@@ -36,7 +36,7 @@ async fn users_see_where_they_are_logged_in() {
         assert_eq!(
             world.notes("ada").await,
             ["phone", "laptop"],
-            "the one used last first"
+            "the most recently used first"
         );
         assert_eq!(world.notes("nobody").await, [""; 0]);
 
@@ -63,7 +63,7 @@ async fn users_see_where_they_are_logged_in() {
     }
 }
 
-/// Whoever planted the ID, or copied it, stays outside.
+/// Whoever planted or copied the old ID stays outside.
 #[tokio::test]
 async fn a_login_takes_a_new_id() {
     for kind in Kind::WITH_SUBJECTS {
@@ -91,7 +91,7 @@ async fn a_login_takes_a_new_id() {
     }
 }
 
-/// Only a response brings the new ID.
+/// Only a response can carry the new ID.
 #[tokio::test]
 async fn nobody_logs_in_after_the_response() {
     for kind in [Kind::Memory, Kind::Remote] {
@@ -109,9 +109,9 @@ async fn nobody_logs_in_after_the_response() {
     }
 }
 
-/// Nothing is left of a login that was ended on its way, not even what was there before it.
+/// A login that is ended under way leaves nothing, not even the session from before.
 #[tokio::test]
-async fn a_login_that_ends_takes_the_earlier_cookie_along() {
+async fn a_login_that_ends_also_ends_the_earlier_cookie() {
     for kind in Kind::REMOTE_SUBJECTS {
         for when in [Before, After] {
             let mut was_in_the_list = 0;
@@ -288,7 +288,7 @@ async fn names_have_limits_and_notes_are_cut() {
         assert_eq!(
             world.notes(&"ä".repeat(128)).await,
             ["ä".repeat(128)],
-            "not through a letter"
+            "not inside a character"
         );
     }
 }
@@ -338,7 +338,7 @@ async fn a_session_of_only_a_subject_is_saved() {
 }
 
 #[tokio::test]
-async fn a_list_is_of_one_name_and_application() {
+async fn a_list_belongs_to_one_name_and_application() {
     let stores = Stores::new();
     let config = |name: &str| Kind::Memory.config(&stores, keys()).named(name);
     let configs = [config("a"), config("b"), config("a").audience("other")];
@@ -367,9 +367,9 @@ async fn opening_is_one_call() {
     }
 }
 
-/// It was nobody's when it became theirs, so whoever planted its ID must not be in.
+/// It had no subject when it got this one, so whoever planted its ID must stay outside.
 #[tokio::test]
-async fn one_that_was_nobody_s_meanwhile_gets_a_new_id() {
+async fn one_without_a_subject_meanwhile_gets_a_new_id() {
     for world in [Kind::Memory, Kind::Remote].map(Kind::world) {
         let jar = &mut world.logged_in("ada", "laptop").await;
         let before = jar.clone();

@@ -1,4 +1,4 @@
-//! Values that one request takes for itself alone.
+//! Values that exactly one request takes.
 
 use http::StatusCode;
 use silverback::{Error, ErrorKind, Session};
@@ -10,10 +10,10 @@ use crate::support::{
     steps::in_between,
 };
 
-/// Those whose sessions are always in a record.
+/// Kinds whose sessions are always in a record.
 const IN_RECORDS: [Kind; 2] = [Kind::Memory, Kind::Remote];
 
-/// A visitor with a token. Without anything else, the session is emptied by who takes it.
+/// A visitor with a token. If it is alone in the session, taking it empties the session.
 async fn with_token(world: &World, is_alone: bool) -> Jar {
     let mut jar = if is_alone {
         Jar::default()
@@ -29,7 +29,7 @@ async fn take(session: Session) -> Result<Option<String>, Error> {
     session.take("token").await
 }
 
-/// What a request got, if its visitor saw it.
+/// The value that a request took, if its response succeeded.
 async fn visit(world: &World, jar: &Jar) -> Result<Option<String>, ErrorKind> {
     let (taken, response) = world.visit(&mut jar.clone(), take).await;
     match (taken, failure(&response)) {
@@ -84,7 +84,7 @@ async fn one_of_two_gets_it_wherever_they_meet() {
 }
 
 #[tokio::test]
-async fn what_was_stored_meanwhile_is_what_is_taken() {
+async fn a_value_stored_meanwhile_is_the_one_taken() {
     for kind in [Kind::Memory, Kind::Remote] {
         let world = kind.world();
         let jar = &mut with_token(&world, false).await;
@@ -100,7 +100,7 @@ async fn what_was_stored_meanwhile_is_what_is_taken() {
 }
 
 #[tokio::test]
-async fn a_renewal_beside_it_gives_it_to_nobody_else() {
+async fn a_concurrent_renewal_gives_it_to_nobody_else() {
     for when in [Before, After] {
         for n in 1..20 {
             let world = Kind::Remote.world();
@@ -118,8 +118,8 @@ async fn a_renewal_beside_it_gives_it_to_nobody_else() {
     }
 }
 
-/// The handler keeps nothing of a save that failed, and the next request gets the value. If its
-/// answer was lost, perhaps nobody does.
+/// If a save fails, the handler gets nothing and the next request gets the value. If the save's
+/// answer is lost, perhaps nobody gets it.
 #[tokio::test]
 async fn a_failing_store_gives_it_to_one_at_most() {
     for (when, act) in [(Before, Fail), (After, Fail), (After, Lose)] {
@@ -142,7 +142,7 @@ async fn a_failing_store_gives_it_to_one_at_most() {
 }
 
 #[tokio::test]
-async fn the_next_request_gets_what_no_save_has_taken() {
+async fn the_next_request_gets_an_unsaved_take() {
     let world = Kind::Remote.world();
     let jar = with_token(&world, false).await;
     let handler = async |session: Session| {
@@ -157,7 +157,7 @@ async fn the_next_request_gets_what_no_save_has_taken() {
     assert_eq!(visit(&world, &jar).await, Ok(Some("abc".to_owned())));
 }
 
-/// It was saved before the handler failed.
+/// The take was saved before the handler failed.
 #[tokio::test]
 async fn it_stays_taken_if_the_handler_fails() {
     for world in IN_RECORDS.map(Kind::world) {
@@ -170,7 +170,7 @@ async fn it_stays_taken_if_the_handler_fails() {
 }
 
 #[tokio::test]
-async fn one_that_could_be_in_a_cookie_is_refused_and_stays() {
+async fn one_in_a_session_that_may_be_in_a_cookie_is_refused_and_stays() {
     for kind in [
         Kind::Cookie,
         Kind::Revocable,
@@ -216,9 +216,9 @@ async fn bytes_are_taken_too() {
     assert_eq!(world.visit(jar, take).await.0, None);
 }
 
-/// Nobody hears of a value whose save the response has called off.
+/// If the response cancels the save of a take, nobody gets the value.
 #[tokio::test]
-async fn a_take_that_the_response_calls_off_gets_nothing() {
+async fn a_take_that_the_response_cancels_gets_nothing() {
     for polls in 1..10 {
         let world = Kind::Remote.world();
         let jar = with_token(&world, false).await;
@@ -258,9 +258,9 @@ async fn one_of_another_type_that_was_stored_meanwhile_stays() {
     }
 }
 
-/// A handler removes it while its take is under way, and the take fails.
+/// A handler removes the value while its take is under way, and the take fails.
 #[tokio::test]
-async fn what_is_removed_while_a_take_fails_stays_removed() {
+async fn one_removed_while_a_take_fails_stays_removed() {
     let removals: [fn(&Session); 3] = [
         |session| session.clear().unwrap(),
         |session| assert!(!session.remove("token").unwrap()),

@@ -1,4 +1,4 @@
-//! Names and times as text, and what serde makes of them.
+//! Names and times as text and in serde formats.
 
 use std::{
     fmt::{Debug, Display},
@@ -15,7 +15,7 @@ use silverback::{Key, KeyId, KeyState, ParseError, Rejection, Timestamp, store::
 
 use crate::support::{HOUR, Kind, START};
 
-/// It prints as this, is read from it, and is this in JSON.
+/// Checks that the value prints as this text, parses from it, and is this text in JSON.
 fn is_text<T>(value: T, text: &str)
 where
     T: Copy + Debug + Display + PartialEq + Serialize + DeserializeOwned,
@@ -28,7 +28,7 @@ where
     assert_eq!(serde_json::from_str::<T>(&json).unwrap(), value, "{text}");
 }
 
-/// Nothing else is read as it, and what was there is not quoted.
+/// Checks that these texts do not parse, and that the error does not quote them.
 fn is_not<T>(others: &[&str], expected: &str)
 where
     T: Debug + DeserializeOwned + FromStr<Err = ParseError>,
@@ -141,7 +141,7 @@ fn a_number_is_a_time_in_seconds() {
     }
 }
 
-/// TOML has times of its own, without quotes.
+/// TOML has its own times, without quotes.
 #[test]
 fn toml_writes_a_time_in_each_of_its_ways() {
     #[derive(Debug, Deserialize, PartialEq, Serialize)]
@@ -179,7 +179,7 @@ fn toml_writes_a_time_in_each_of_its_ways() {
     }
 }
 
-/// A format that does not say what comes next, as most binary ones.
+/// A format that is not self-describing, like most binary ones.
 struct Binary(&'static str);
 
 impl<'de> Deserializer<'de> for Binary {

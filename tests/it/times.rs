@@ -1,4 +1,4 @@
-//! What a session says about when it was made and used, and when it ends.
+//! When a session was created and last used, and when it ends.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn at(secs: u64) -> Timestamp {
     START.saturating_add(Duration::from_secs(secs))
 }
 
-/// Seconds after the start: made, used last, over.
+/// Seconds after the start: creation, last use and end.
 type Times = (Option<u64>, Option<u64>, Option<u64>);
 
 fn times(session: &Session) -> Times {
@@ -56,7 +56,7 @@ async fn a_new_session_has_times_as_soon_as_something_is_in_it() {
     }
 }
 
-/// What it says is what comes, to the second, wherever in its life the session is.
+/// The reported end is exact to the second, at every point of a session's life.
 #[tokio::test]
 async fn it_ends_when_it_says() {
     for kind in Kind::ALL {
@@ -107,7 +107,7 @@ async fn a_change_and_a_touch_move_the_end_at_once() {
         assert_eq!(before, (Some(0), Some(50), Some(IDLE + 50)), "{kind:?}");
         let in_cookie = matches!(kind, Kind::Cookie | Kind::Revocable | Kind::RemoteRevocable);
         let touched = match in_cookie {
-            // Only a change brings another cookie so early.
+            // Only a change sets another cookie this early.
             true => (Some(0), Some(50), Some(IDLE + 50)),
             false => (Some(0), Some(60), Some(IDLE + 60)),
         };
@@ -116,7 +116,7 @@ async fn a_change_and_a_touch_move_the_end_at_once() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_over_has_none() {
+async fn a_session_that_has_ended_has_no_times() {
     for kind in Kind::ALL {
         let world = world(kind);
         let old = world.grown().await;
@@ -140,7 +140,7 @@ async fn a_session_that_is_over_has_none() {
         let (emptied, _) = world.visit(jar, remove).await;
         assert_eq!(emptied, (None, None, None), "{kind:?}");
         if Kind::ENDED_BY_SERVER.contains(&kind) {
-            // Its mark is there.
+            // Its mark is still there.
             let write = async |session: Session| {
                 session.load().await.unwrap();
                 session.insert("n", 1).unwrap();
@@ -169,7 +169,7 @@ async fn a_renewal_keeps_when_it_was_made() {
 }
 
 #[tokio::test]
-async fn a_session_that_lasts_for_a_time_ends_then() {
+async fn a_session_of_fixed_length_ends_then() {
     for kind in Kind::ALL {
         let world = world(kind);
         let jar = &mut world.grown().await;
@@ -189,9 +189,9 @@ async fn a_session_that_lasts_for_a_time_ends_then() {
     }
 }
 
-/// Nothing else is written when such a session is read.
+/// A read of such a session writes nothing else.
 #[tokio::test]
-async fn the_list_of_a_subject_tells_of_use() {
+async fn the_list_of_a_subject_shows_use() {
     for kind in Kind::WITH_SUBJECTS {
         let world = world(kind);
         let jar = &mut world.logged_in("ada", "laptop").await;
@@ -214,7 +214,7 @@ async fn the_list_of_a_subject_tells_of_use() {
     }
 }
 
-/// The browser drops a cookie that is not sent again, although the record is still there.
+/// The browser drops a cookie that is not reissued, although the record still exists.
 #[tokio::test]
 async fn a_cookie_that_goes_first_is_the_end() {
     let world = Kind::Remote.with(|config| config.max_age(secs(IDLE)));
@@ -235,9 +235,9 @@ async fn a_cookie_that_goes_first_is_the_end() {
     assert_eq!(end, Some(IDLE + 100));
 }
 
-/// A cookie ends when it says, also if the timeout has been made longer since.
+/// A cookie keeps its own end, even if the timeout has been raised since.
 #[tokio::test]
-async fn an_older_cookie_ends_by_what_it_says() {
+async fn an_older_cookie_keeps_its_end() {
     let site = |idle: u64| {
         let config = SessionConfig::cookie("s", keys()).idle_timeout(secs(idle));
         crate::support::Site::of(silverback::SessionLayer::new(config))
@@ -251,7 +251,7 @@ async fn an_older_cookie_ends_by_what_it_says() {
 }
 
 #[tokio::test]
-async fn a_handle_that_outlives_its_request_tells_what_is_written() {
+async fn a_handle_that_outlives_its_request_reports_the_stored_times() {
     for kind in [Kind::Memory, Kind::Remote] {
         let world = world(kind);
         let jar = &mut world.grown().await;
@@ -270,7 +270,7 @@ async fn a_handle_that_outlives_its_request_tells_what_is_written() {
 }
 
 #[tokio::test]
-async fn a_session_says_whether_it_outlasts_the_browser() {
+async fn a_session_knows_whether_it_outlasts_the_browser() {
     for kind in Kind::ALL {
         for max_age in [false, true] {
             let world = kind.with(|config| match max_age {

@@ -111,7 +111,7 @@ impl Service<http::Request<Body>> for CountsTwice {
     }
 }
 
-/// The status is in the trailers, which come behind the save.
+/// The status is in the trailers, which come after the save.
 #[tokio::test]
 async fn a_stream_whose_session_is_not_saved_is_no_success() {
     let remote = Scripted::default();

@@ -1,4 +1,4 @@
-//! `Session::touch`, and what a handle that outlives its request learns of its session.
+//! `Session::touch`, and what a handle that outlives its request learns about its session.
 
 use silverback::{Error, ErrorKind, Key, Keys, Rejection, Session};
 
@@ -62,7 +62,7 @@ async fn no_touch_goes_beyond_the_absolute_end() {
 }
 
 #[tokio::test]
-async fn it_saves_what_was_changed() {
+async fn it_saves_changes() {
     for kind in IN_STORES {
         let world = kind.world();
         let jar = &mut world.grown().await;
@@ -77,7 +77,7 @@ async fn it_saves_what_was_changed() {
 }
 
 #[tokio::test]
-async fn in_a_request_it_says_that_the_session_lives() {
+async fn in_a_request_it_checks_that_the_session_lives() {
     for kind in Kind::ENDED_BY_SERVER {
         let world = kind.world();
         let jar = &mut world.grown().await;
@@ -157,7 +157,7 @@ impl End {
 }
 
 #[tokio::test]
-async fn a_socket_learns_of_the_end_and_of_its_reason() {
+async fn a_socket_learns_of_the_end_and_its_reason() {
     for kind in Kind::WITH_SUBJECTS {
         for end in End::ALL {
             let world = kind.world();
@@ -190,7 +190,7 @@ async fn what_a_socket_writes_after_the_end_is_gone() {
                 let what = format!("{kind:?}, {end:?}, {loads}");
                 let written = why(socket.insert("late", 1));
                 if kind.is_cookie() && !loads {
-                    // As far as it knows, only a response could bring it.
+                    // As far as the handle knows, only a response could set the cookie.
                     assert_eq!(written, Err(ErrorKind::AlreadyCommitted), "{what}");
                     continue;
                 }
@@ -203,7 +203,7 @@ async fn what_a_socket_writes_after_the_end_is_gone() {
     }
 }
 
-/// The key that the socket's cookie is of was stolen, so anyone may be behind the socket.
+/// The key of the socket's cookie was stolen, so anybody may hold the socket.
 #[tokio::test]
 async fn a_socket_is_locked_out_with_its_key() {
     for kind in Kind::ENDED_BY_SERVER {

@@ -1,5 +1,5 @@
-//! A layer that sends a request again, around the session's layer and inside it: a row of the table
-//! in docs/guides/layers.md.
+//! A layer that retries requests, around the session layer and inside it: a row of the table in
+//! docs/guides/layers.md.
 
 use std::{
     convert::Infallible,
@@ -18,7 +18,7 @@ use tower::{Service, ServiceBuilder, retry::Policy, service_fn};
 
 use crate::support::counting::{config, n, visitor};
 
-/// Tries once more what was answered with 503.
+/// Retries a request once if its response is a 503.
 #[derive(Clone)]
 struct Twice(usize);
 
@@ -48,7 +48,7 @@ fn retry() -> tower::retry::RetryLayer<Twice> {
     tower::retry::RetryLayer::new(Twice(0))
 }
 
-/// Runs `work` for each try, and answers the first one with 503.
+/// Runs `work` for each try, and responds to the first with 503.
 fn fails_once<F>(
     work: impl Fn(Session) -> F + Clone,
 ) -> impl Service<Request<()>, Response = http::Response<String>, Error = Infallible, Future: Send> + Clone
@@ -85,7 +85,7 @@ where
 }
 
 #[tokio::test]
-async fn a_retry_outside_starts_from_the_session_as_it_was() {
+async fn a_retry_outside_starts_from_the_unchanged_session() {
     let config = config();
     let sessions = SessionLayer::new(config.clone());
     let services = ServiceBuilder::new().layer(retry()).layer(sessions);
@@ -109,7 +109,7 @@ async fn log_in(session: Session) -> Result<(), Error> {
     session.insert("user", "ada")
 }
 
-/// Who is logged in after a request, and what is left of before it.
+/// Who is logged in after a request, and the value left from before it.
 async fn after_login<S, R>(service: S, config: &SessionConfig) -> (Option<String>, Option<u32>)
 where
     S: Service<Request<()>, Response = http::Response<R>, Error = Infallible> + Clone,
@@ -122,7 +122,7 @@ where
 }
 
 #[tokio::test]
-async fn a_login_that_is_tried_again_outside_leaves_the_rest_behind() {
+async fn a_login_retried_outside_loses_the_earlier_values() {
     let (config, ada) = (config(), Some("ada".to_owned()));
     let sessions = SessionLayer::new(config.clone());
     let outside = ServiceBuilder::new().layer(retry()).layer(sessions.clone());

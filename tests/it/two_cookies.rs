@@ -1,4 +1,4 @@
-//! Several cookies of one name: only sessions that live count, and two of them are none.
+//! Several cookies of one name: only living sessions count, and two living ones are no session.
 
 use std::{convert::Infallible, sync::Mutex};
 
@@ -11,7 +11,7 @@ use crate::support::{
     set_cookies,
 };
 
-/// Those that tell a session that has ended from one that lives.
+/// Kinds that can tell an ended session from a living one.
 const TELLING: [Kind; 5] = Kind::ENDED_BY_SERVER;
 const ALL: [Kind; 7] = [
     Kind::Cookie,
@@ -23,7 +23,7 @@ const ALL: [Kind; 7] = [
     Kind::Remote,
 ];
 
-/// What a request with several cookies finds, and its response.
+/// The findings and the response of a request with several cookies.
 struct Visit {
     user: Option<String>,
     rejection: Option<Rejection>,
@@ -55,14 +55,14 @@ async fn visit_with(world: &World, jars: &[&Jar], writes: bool) -> Visit {
     }
 }
 
-/// A browser of this user.
+/// A browser with a session of this user.
 async fn user(world: &World, name: &str) -> Jar {
     let mut jar = Jar::default();
     world.put(&mut jar, "user", name).await;
     jar
 }
 
-/// The session of these cookies, in either order. It sets no cookie.
+/// Checks whose session these cookies open, in either order, and that no cookie is set.
 async fn assert_is(world: &World, jars: [&Jar; 2], expected: Option<&str>, what: &str) {
     for jars in [jars, [jars[1], jars[0]]] {
         let visit = visit_with(world, &jars, false).await;
@@ -73,10 +73,10 @@ async fn assert_is(world: &World, jars: [&Jar; 2], expected: Option<&str>, what:
     }
 }
 
-/// Where others can set cookies for a parent domain, a removal would take the visitor's own cookie
-/// and leave the planted one.
+/// If others can set cookies for a parent domain, a removal could hit the visitor's own cookie and
+/// leave the planted one.
 #[tokio::test]
-async fn two_that_live_are_none_and_stay() {
+async fn two_living_ones_are_no_session_and_stay() {
     for kind in ALL {
         let world = kind.world();
         let (own, planted) = (user(&world, "ada").await, user(&world, "mallory").await);
@@ -91,7 +91,7 @@ async fn two_that_live_are_none_and_stay() {
     }
 }
 
-/// How the session of the other cookie has ended.
+/// How the session of the other cookie ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Dead {
     Destroyed,
@@ -101,7 +101,7 @@ enum Dead {
 }
 
 #[tokio::test]
-async fn a_dead_one_beside_one_that_lives_does_not_count() {
+async fn a_dead_one_beside_a_living_one_does_not_count() {
     for kind in TELLING {
         for dead in [
             Dead::Destroyed,
@@ -125,7 +125,7 @@ async fn a_dead_one_beside_one_that_lives_does_not_count() {
             }
             let what = format!("{kind:?}, {dead:?}");
             assert_is(&world, [&own, &other], Some("ada"), &what).await;
-            // And it can be written.
+            // The living session can be written.
             let visit = visit_with(&world, &[&other, &own], true).await;
             assert_eq!(failure(&visit.response), None, "{what}");
             if let [cookie] = &set_cookies(visit.response.headers())[..] {
@@ -159,7 +159,7 @@ async fn one_that_has_just_ended_beside_a_dead_one() {
     }
 }
 
-/// Two requests have changed one cookie.
+/// Two requests have changed the session of one cookie.
 #[tokio::test]
 async fn of_two_tokens_of_a_session_the_later_counts() {
     let kinds = [
@@ -175,14 +175,14 @@ async fn of_two_tokens_of_a_session_the_later_counts() {
         world.put(&mut one, "user", "one").await;
         let what = format!("{kind:?}");
         assert_is(&world, [&before, &one], Some("one"), &what).await;
-        // As many changes in the same second: nobody can tell.
+        // Equally many changes in the same second: nobody can tell.
         world.put(&mut other, "user", "other").await;
         assert_is(&world, [&one, &other], None, &what).await;
         let mut later = before.clone();
         world.clock.advance(SECOND);
         world.put(&mut later, "user", "later").await;
         assert_is(&world, [&one, &later], Some("later"), &what).await;
-        // More changes count more than a later one.
+        // More changes outweigh a later one.
         let more = &mut one.clone();
         world.put(more, "user", "more").await;
         world.clock.advance(SECOND);
@@ -193,7 +193,7 @@ async fn of_two_tokens_of_a_session_the_later_counts() {
 }
 
 #[tokio::test]
-async fn four_are_asked_for_at_once_and_five_never() {
+async fn four_are_loaded_at_once_and_five_never() {
     let world = Kind::Remote.world();
     let mut jars = Vec::new();
     for n in 0..5 {
@@ -215,7 +215,7 @@ async fn four_are_asked_for_at_once_and_five_never() {
 }
 
 #[tokio::test]
-async fn a_store_that_fails_says_of_none_that_it_is_dead() {
+async fn a_failing_store_declares_none_dead() {
     for kind in [Kind::Remote, Kind::RemoteRevocable] {
         let world = kind.world();
         let (one, other) = (user(&world, "ada").await, user(&world, "eve").await);
@@ -245,7 +245,7 @@ async fn former_attributes_go_with_the_next_cookie() {
         let removals: Vec<_> = cookies.iter().filter(is_removal).collect();
         assert_eq!(removals.len(), 1, "{kind:?}: {cookies:?}");
         assert!(removals[0].contains("Path=/shop"), "{kind:?}: {cookies:?}");
-        // What a browser with both cookies is told at its next login, and before it nothing.
+        // A browser with both cookies loses the old one at its next login, not before.
         world.clock.advance(HOUR);
         let read = async |session: Session| {
             session.load().await.unwrap();

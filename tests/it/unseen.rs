@@ -1,4 +1,4 @@
-//! Responses that nobody sees use up no flash message.
+//! Responses that nobody sees consume no flash message.
 
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use silverback::Session;
@@ -18,7 +18,7 @@ const KINDS: [Kind; 7] = [
     Kind::Remote,
 ];
 
-/// How it comes that nobody sees a response.
+/// Why nobody sees a response.
 #[derive(Clone, Copy, Debug)]
 enum Unseen {
     Head,
@@ -65,7 +65,8 @@ impl Unseen {
     }
 }
 
-/// A visitor with a message, and a value that fills a cookie which can overflow if it is `large`.
+/// A visitor with a message. If `is_large`, a value also fills the cookie of a session that can
+/// overflow.
 async fn with_a_message(world: &World, is_large: bool) -> Jar {
     let mut jar = Jar::default();
     let write = async |session: Session| {
@@ -106,7 +107,7 @@ async fn a_message_waits_for_somebody_to_see_it() {
 }
 
 #[tokio::test]
-async fn what_else_the_handler_did_is_kept() {
+async fn the_handlers_other_changes_are_kept() {
     for (kind, unseen) in KINDS
         .into_iter()
         .flat_map(|kind| ALL.map(|unseen| (kind, unseen)))
@@ -137,7 +138,7 @@ async fn what_else_the_handler_did_is_kept() {
 }
 
 #[tokio::test]
-async fn what_was_cleared_or_ended_does_not_come_back() {
+async fn cleared_messages_and_ended_sessions_do_not_come_back() {
     for (kind, ends) in KINDS
         .into_iter()
         .flat_map(|kind| [(kind, false), (kind, true)])
@@ -176,7 +177,7 @@ async fn a_claimed_message_is_put_back() {
     }
 }
 
-/// What another request has shown meanwhile is not shown again.
+/// A message that another request has shown meanwhile is not shown again.
 #[tokio::test]
 async fn another_request_may_have_the_message() {
     for (kind, is_large) in [
@@ -187,7 +188,7 @@ async fn another_request_may_have_the_message() {
         for claims in [false, true] {
             let world = kind.world();
             let jar = &mut with_a_message(&world, is_large).await;
-            // A session of which nothing is left would be gone.
+            // An empty session would be removed.
             world.put(jar, "kept", 1).await;
             let other = &mut jar.clone();
             let take = async |session: Session| {
@@ -212,7 +213,7 @@ async fn another_request_may_have_the_message() {
 
 /// A HEAD request fails no more often than a GET would.
 #[tokio::test]
-async fn a_message_without_room_is_used_up() {
+async fn a_message_without_room_is_consumed() {
     let world = Kind::Cookie.world();
     let jar = &mut Jar::default();
     let flash = async |session: Session| session.flash("x".repeat(1_500)).unwrap();

@@ -1,4 +1,5 @@
-//! Code of the application runs without a lock: closures, values and subscribers may use the session.
+//! No lock is held while the application's code runs: closures, values and subscribers may use the
+//! session.
 
 use std::{
     cell::RefCell,
@@ -35,7 +36,7 @@ fn a_load_runs_updates_again_without_a_lock() {
     }
 }
 
-/// A save meets a conflict, and an update is made while it merges.
+/// A save meets a conflict, and an update runs while it merges.
 #[test]
 fn a_save_runs_updates_again_without_a_lock() {
     block_in_time("merge", async || {
@@ -90,7 +91,7 @@ fn an_update_of_its_own_key_ends_with_an_error() {
     }
 }
 
-/// What a closure does when it is run again must not bring itself back for ever.
+/// A closure that adds itself each time it runs again must not run forever.
 #[test]
 fn an_update_that_updates_when_it_runs_again_ends() {
     for kind in MERGED {
@@ -116,7 +117,7 @@ fn an_update_that_updates_when_it_runs_again_ends() {
     }
 }
 
-/// An application's `block_on` in a closure that a save runs again.
+/// The application calls `block_on` in a closure that a save runs again.
 #[test]
 fn a_save_within_a_save_is_an_error() {
     for kind in MERGED {
@@ -158,7 +159,7 @@ fn use_current() {
     }
 }
 
-/// A value whose deserialization uses the session it is in.
+/// A value whose deserialization uses its own session.
 #[derive(Debug)]
 struct Curious;
 
@@ -189,7 +190,7 @@ fn values_may_use_the_session_they_are_in() {
     }
 }
 
-/// What a closure of an update owns is dropped when its changes are given up.
+/// The captures of an update's closure are dropped when its changes are discarded.
 #[test]
 fn closures_may_use_the_session_when_dropped() {
     struct Last(Session);

@@ -1,5 +1,5 @@
-//! A session beside a map: keys and values of any length, saves in mid-request, other threads, and
-//! other requests that save first.
+//! A session compared with a map: keys and values of any length, saves in mid-request, other
+//! threads, and other requests that save first.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, thread};
 
@@ -11,11 +11,11 @@ use crate::support::{
     watched::MERGED,
 };
 
-/// It stays, so that no session is emptied.
+/// This key is never removed, so that no session is emptied.
 const STAYS: &str = "stays";
 const QUEUES: [&str; 2] = ["", "errors"];
 
-/// A short one is kept in another way than a long one.
+/// Short and long keys are stored in different ways.
 fn key(number: u8) -> String {
     match number % 10 {
         0 => String::new(),
@@ -31,7 +31,7 @@ fn key(number: u8) -> String {
     }
 }
 
-/// As JSON it has two bytes more.
+/// A text of at most `most` bytes. In JSON, quotes add two.
 fn text(number: u8, most: usize) -> String {
     let lens = [0, 1, 60, 125, 126, 127, 300, 2_000];
     let len = lens[usize::from(number / 8) % lens.len()].min(most);
@@ -48,7 +48,7 @@ enum Change {
     Append(String, String),
     Clear,
     Push(usize, String),
-    /// Those that nobody else has taken before are left in the batch.
+    /// The messages that nobody else has taken before are left in the batch.
     Take(usize, Batch),
     PutBack(usize, Batch),
     Renew,
@@ -83,17 +83,17 @@ impl Content {
     }
 }
 
-/// What one request knows, and has to be saved of it.
+/// The model of one request: its view, and its unsaved changes.
 struct Request {
     content: Content,
-    /// Whether each is a reason to save the session.
+    /// The changes, and whether each is a reason to save the session.
     log: Vec<(Change, bool)>,
     taken: Vec<(usize, Batch)>,
-    /// How many saves of others this one knows of.
+    /// The number of saves by others that this request has seen.
     seen: usize,
 }
 
-/// What is saved, and how often it was.
+/// The saved state, and the number of saves.
 #[derive(Default)]
 struct Saved {
     content: Content,
@@ -127,7 +127,7 @@ impl Request {
         taken
     }
 
-    /// What is not saved as taken need not be saved as put back.
+    /// If the take is not saved yet, putting back is no reason to save.
     fn keep(&mut self, queue: usize) {
         let all = std::mem::take(&mut self.taken).into_iter();
         let (back, others): (Vec<_>, _) = all.partition(|(other, _)| *other == queue);
@@ -159,7 +159,7 @@ impl Request {
         saved.content = self.content.clone();
     }
 
-    /// Does one thing to both, and looks whether they have become the same.
+    /// Does one thing to both, and checks that they are equal.
     fn step(&mut self, session: &Session, seed: &mut u64, is_small: bool) {
         let (what, number) = (next(seed) % 24, next(seed));
         let (key, queue) = (key(number), usize::from(number % 2));
@@ -224,7 +224,7 @@ impl Request {
         }
     }
 
-    /// Does some things, each in this thread or another.
+    /// Does several things, each in this thread or another.
     fn steps(&mut self, session: &Session, seed: &mut u64, is_small: bool) {
         for _ in 0..next(seed) % 6 {
             if next(seed).is_multiple_of(4) {
@@ -271,7 +271,7 @@ impl Pair {
         self.world.kind.is_cookie()
     }
 
-    /// A request of its own.
+    /// Runs one request alone.
     async fn alone(&mut self) {
         let (mut request, mut seed, is_small) =
             (Request::of(&self.saved), self.seed, self.is_small());
@@ -297,7 +297,7 @@ impl Pair {
         self.seed = seed;
     }
 
-    /// One that others overlap, which save first.
+    /// Runs a request that others overlap, which save first.
     async fn overlapped(&mut self) {
         let (mut request, mut seed) = (Request::of(&self.saved), self.seed);
         let saves = self.is_one_of(3);
@@ -344,7 +344,7 @@ async fn a_session_is_a_map() {
 }
 
 #[tokio::test]
-async fn what_was_done_is_done_again_to_what_others_saved() {
+async fn changes_are_applied_again_to_what_others_saved() {
     for kind in MERGED {
         for seed in rounds(200) {
             let mut pair = Pair::new(kind, seed).await;

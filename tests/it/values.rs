@@ -81,7 +81,7 @@ async fn a_value_of_another_type_stays() {
 }
 
 #[tokio::test]
-async fn what_json_would_falsify_is_refused() {
+async fn values_that_json_would_change_are_refused() {
     with_session(async |session| {
         session.insert("x", 1).unwrap();
         for (refused, reason) in [
@@ -102,7 +102,7 @@ async fn what_json_would_falsify_is_refused() {
 }
 
 #[tokio::test]
-async fn null_is_no_value_for_a_type_that_has_none() {
+async fn null_is_not_a_value_for_a_type_without_one() {
     with_session(async |session| {
         session.insert("user", None::<u8>).unwrap();
         assert_eq!(session.get::<u8>("user").unwrap(), None);
@@ -149,9 +149,9 @@ async fn bytes_are_kept_as_they_are() {
     }
 }
 
-/// 2,000 bytes of numbers in JSON, which is more than a cookie.
+/// As numbers in JSON, 2,000 bytes would not fit into a cookie.
 #[tokio::test]
-async fn bytes_take_the_room_that_they_are() {
+async fn bytes_take_only_their_own_room() {
     with_session(async |session| {
         let long = vec![200_u8; 2_000];
         let error = session.insert("list", &long).unwrap_err();
@@ -218,7 +218,7 @@ fn next(state: &mut u64) -> u64 {
 }
 
 #[tokio::test]
-async fn floats_read_back_bit_by_bit() {
+async fn floats_read_back_bit_for_bit() {
     let (mut any, mut everyday) = (0x9E37_79B9_7F4A_7C15, 88_172_645_463_325_252);
     let mut floats = vec![31.245_270_191_439_438];
     for _ in 0..20_000 {
@@ -262,7 +262,7 @@ async fn a_panicking_update_breaks_nothing() {
     .await;
 }
 
-/// In a thread of its own, which a deadlock would hold for ever.
+/// Runs in another thread, so that a deadlock fails the test.
 #[test]
 fn an_update_may_use_the_session() {
     let (done, wait) = mpsc::channel();
@@ -280,7 +280,7 @@ fn an_update_may_use_the_session() {
         done.send(runtime.block_on(update)).unwrap();
     });
     let sum = wait.recv_timeout(Duration::from_secs(60));
-    assert_eq!(sum, Ok(7), "a deadlock, or the thread has died");
+    assert_eq!(sum, Ok(7), "the thread deadlocked or died");
 }
 
 #[tokio::test]
@@ -338,7 +338,7 @@ async fn a_session_cannot_outgrow_its_cookie() {
         })
         .await;
     assert!(largest > 2_850, "{largest}");
-    // Room is left for `persist_for` and `renew`, in the session and in the header.
+    // The limit leaves room for `persist_for` and `renew`, in the session and in the header.
     let lasts = 12 + "; Max-Age=34560000; Expires=Thu, 01 Jan 1970 00:00:00 GMT".len();
     let sent = set_cookie(&response).len() + lasts;
     assert!((4_080..=4_096).contains(&sent), "{sent}");
@@ -352,7 +352,7 @@ async fn a_session_cannot_outgrow_its_cookie() {
 }
 
 #[tokio::test]
-async fn what_insert_accepts_fits_the_cookie() {
+async fn accepted_values_fit_the_cookie() {
     for size in 2_880..3_072 {
         let write = async |session: Session| {
             let accepted = session.insert("large", "x".repeat(size)).is_ok();

@@ -65,7 +65,10 @@ async fn session<T: Sync>(request: &Request<T>) -> Result<Session, Status> {
 }
 
 /// The code tells the client whether to call again. The log gets the error.
-#[expect(clippy::needless_pass_by_value, reason = "`map_err` passes it by value")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "`map_err` passes it by value"
+)]
 fn status(error: Error) -> Status {
     eprintln!("{error:?}");
     Status::new(error.answer().grpc_code().into(), error.client_message())

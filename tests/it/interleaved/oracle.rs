@@ -180,7 +180,8 @@ impl Oracle {
                 .take(4)
                 .collect::<String>()
         };
-        let describe = |(key, seen): (&RecordKey, &Seen)| format!("{} {:?}", short(key), seen.names());
+        let describe =
+            |(key, seen): (&RecordKey, &Seen)| format!("{} {:?}", short(key), seen.names());
         self.alive().map(describe).collect::<Vec<_>>().join(", ")
     }
 

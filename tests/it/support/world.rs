@@ -196,7 +196,10 @@ impl World {
 
     /// The store that holds the rosters.
     pub(crate) fn rosters(&self) -> &Scripted {
-        assert!(Kind::REMOTE_SUBJECTS.contains(&self.kind), "no scripted store holds its rosters");
+        assert!(
+            Kind::REMOTE_SUBJECTS.contains(&self.kind),
+            "no scripted store holds its rosters"
+        );
         if self.kind.is_cookie() {
             self.ends()
         } else {

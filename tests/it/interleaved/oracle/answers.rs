@@ -130,10 +130,7 @@ impl Oracle {
             return Ok(());
         }
         if status.is_server_error() {
-            return Err(Alarm::new(
-                "a 503 although no store failed",
-                story(),
-            ));
+            return Err(Alarm::new("a 503 although no store failed", story()));
         }
         let is_there = request.loaded.is_some() || request.started.cookie.is_none();
         let is_refused = request.is_alone && is_there && request.errors.is_empty();

@@ -41,7 +41,10 @@ impl Oracle {
             }
             (Some(before), None) if is_filled(before) && known.emptied == Some(by) => {
                 let story = format!("{key:?}, by {by}: {before:?}");
-                return Err(Alarm::new("removed with the values of another request", story));
+                return Err(Alarm::new(
+                    "removed with the values of another request",
+                    story,
+                ));
             }
             _ => {}
         }
