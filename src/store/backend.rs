@@ -1,10 +1,10 @@
-//! One type for whatever sessions are kept in, so that a session has no type parameter.
+//! One type for every place that keeps sessions, so that a session has no type parameter.
 
 use std::fmt;
 
 use super::{CookieStore, DynStore, Store};
 
-/// What keeps a session: its cookie, or any [`Store`]. [`IntoBackend`] makes it of either.
+/// What keeps a session: its cookie, or any [`Store`]. [`IntoBackend`] makes a backend of either.
 #[derive(Clone)]
 pub struct Backend(Kind);
 
@@ -15,7 +15,7 @@ enum Kind {
 }
 
 impl Backend {
-    /// The cookie's store, if the session is in its cookie; otherwise the server's.
+    /// The store on the server, or the cookie's store if the session is in its cookie.
     pub(crate) fn server(&self) -> Result<&DynStore, &CookieStore> {
         match &self.0 {
             Kind::Cookie(store) => Err(store),
@@ -23,7 +23,7 @@ impl Backend {
         }
     }
 
-    /// The cookie's store, to be changed.
+    /// The cookie's store, for changing it.
     pub(crate) fn cookies_mut(&mut self) -> Option<&mut CookieStore> {
         match &mut self.0 {
             Kind::Cookie(store) => Some(store),

@@ -1,4 +1,4 @@
-//! How long may be waited for stores.
+//! How long a request may wait for stores.
 
 use std::{
     error, fmt, panic,
@@ -12,44 +12,44 @@ use tokio::time::{Instant, Sleep};
 use super::StoreError;
 use crate::lock::Monitor;
 
-/// How long the sessions of one request, or one operation of its own, have waited for stores.
+/// How long the sessions of one request, or a single operation, have waited for stores.
 #[derive(Debug, Default)]
 pub(crate) struct Meter(Monitor<Waited>);
 
-/// Calls that are under way at the same time count once.
+/// Overlapping calls count once.
 #[derive(Debug, Default)]
 struct Waited {
     before: Duration,
     under_way: u32,
     calls: u32,
-    /// When the first of those that are under way began.
+    /// When the first of the calls under way began.
     since: Option<Instant>,
 }
 
-/// What may be waited, of which a meter says how much is used up.
+/// The longest that stores may take. The meter knows how much of it is used up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget<'a> {
     pub(crate) meter: &'a Meter,
     pub(crate) limit: Duration,
 }
 
-/// Counts as long as it is there.
+/// Counts as long as it exists.
 struct Counting<'a>(&'a Meter);
 
-/// The store has not answered in time. What it was asked to do may be done all the same.
+/// The error of a store that has not answered in time. The operation may have happened all the
+/// same.
 #[derive(Debug)]
 pub(super) struct Late(Duration);
 
 impl Meter {
-    /// For an operation that does nothing but wait for stores, and for others that do: it counts
-    /// from now to its end.
+    /// For an operation that mostly waits for stores: the meter runs from now on.
     pub(crate) fn running() -> Self {
         let meter = Self::default();
         meter.begin();
         meter
     }
 
-    /// Returns how much was used up before this, and when that was.
+    /// Returns how much was used up before now, and the present time.
     fn begin(&self) -> (Duration, Instant) {
         let now = Instant::now();
         self.0.with(|waited| {
@@ -71,12 +71,12 @@ impl Meter {
         });
     }
 
-    /// Counts a call of a store.
+    /// Counts a call to a store.
     pub(super) fn count(&self) {
         self.0.with(|waited| waited.calls += 1);
     }
 
-    /// How many calls were counted.
+    /// The number of calls counted.
     pub(crate) fn calls(&self) -> u32 {
         self.0.with(|waited| waited.calls)
     }
@@ -96,15 +96,14 @@ impl Drop for Counting<'_> {
 }
 
 impl<'a> Budget<'a> {
-    /// Does this, which may wait, as long as there is something left. What is dropped then may have
-    /// been done.
+    /// Runs `work`, which may wait, while the budget lasts. Work that is dropped at the deadline
+    /// may have happened.
     ///
-    /// What is done when it is polled first has waited for nothing: it takes no timer, and does not
-    /// count.
+    /// Work that is done at the first poll has not waited: it takes no timer and does not count.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`] of [`Late`] if it takes longer; [`StoreError::Refused`] if the
+    /// [`StoreError::Unavailable`] with [`Late`] if it takes longer; [`StoreError::Refused`] if the
     /// runtime has no timer.
     pub(crate) fn wait<F: Future + Unpin>(self, work: F) -> Wait<'a, F> {
         Wait {
@@ -114,7 +113,7 @@ impl<'a> Budget<'a> {
         }
     }
 
-    /// Whether enough is left to ask a second time.
+    /// Returns whether enough is left to ask a second time.
     pub(super) fn is_half_left(self) -> bool {
         self.meter.waited() <= self.limit / 2
     }
@@ -124,7 +123,7 @@ impl<'a> Budget<'a> {
     }
 }
 
-/// Somebody waits for this.
+/// A wait that the budget limits.
 #[must_use]
 pub(crate) struct Wait<'a, F> {
     work: F,
@@ -132,7 +131,7 @@ pub(crate) struct Wait<'a, F> {
     patience: Option<Patience<'a>>,
 }
 
-/// How long somebody waits, from when there was something to wait for.
+/// The rest of a budget, from the first moment that there was something to wait for.
 struct Patience<'a> {
     timer: Pin<Box<Sleep>>,
     _counting: Counting<'a>,
@@ -181,13 +180,13 @@ impl fmt::Display for Late {
 
 impl error::Error for Late {}
 
-/// How far away a deadline is that no clock can tell.
+/// The distance of a deadline that is beyond the clock's range.
 const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
 
 /// # Errors
 ///
-/// [`StoreError::Refused`] with a sentence that says what to change. Tokio tells by a panic alone
-/// whether a runtime has a timer; it is caught here, before anything depends on it.
+/// [`StoreError::Refused`] with advice on what to change. Only a panic of Tokio's reveals that a
+/// runtime has no timer, so it is caught here, before anything depends on the timer.
 fn timer(deadline: Option<Instant>) -> Result<Sleep, StoreError> {
     if tokio::runtime::Handle::try_current().is_err() {
         return Err(StoreError::refused(
@@ -202,11 +201,11 @@ fn timer(deadline: Option<Instant>) -> Result<Sleep, StoreError> {
     })
 }
 
-/// Whether the runtime has what a store that waits needs.
+/// Checks that the runtime has what a store that waits needs.
 ///
 /// # Errors
 ///
-/// [`StoreError::Refused`] with a sentence that says what to change.
+/// [`StoreError::Refused`] with advice on what to change.
 pub(crate) fn check_runtime() -> Result<(), StoreError> {
     timer(None).map(drop)
 }
@@ -229,7 +228,7 @@ mod tests {
 
     /// Outside of a runtime there is no timer.
     #[test]
-    fn what_is_done_at_once_takes_no_timer_and_is_not_counted() {
+    fn immediate_work_takes_no_timer_and_is_not_counted() {
         let (meter, limit) = (Meter::default(), LIMIT);
         let budget = Budget {
             meter: &meter,
@@ -246,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_asked_when_the_budget_is_used_up() {
+    fn a_used_up_budget_asks_nothing() {
         let (meter, limit) = (Meter::default(), Duration::ZERO);
         let budget = Budget {
             meter: &meter,

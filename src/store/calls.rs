@@ -1,4 +1,4 @@
-//! The way to the stores of sessions: no call waits for longer than its budget.
+//! Calls to the stores of sessions. No call waits longer than its budget.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -16,8 +16,8 @@ use crate::{
     report::metrics::{self, Stopwatch},
 };
 
-/// A store of sessions. It is no [`Store`](super::Store), so that nobody waits for it without a
-/// budget: what it can do is behind [`within`](Self::within).
+/// A store of sessions. It is not a [`Store`](super::Store): its operations are behind
+/// [`within`](Self::within), so nobody waits for it without a budget.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Reserve {
     store: DynStore,
@@ -30,26 +30,26 @@ pub(crate) struct Calls<'a> {
     store: &'a DynStore,
     never_waits: bool,
     budget: Budget<'a>,
-    /// Of which it is the leader that calls.
+    /// The line whose leader makes the calls.
     line: Option<&'a Line>,
 }
 
-/// What a store has answered to a write, and how often it was sent.
+/// A store's answer to a write, and how often the write was sent.
 pub(crate) type Told<T> = (Result<T, StoreError>, Sent);
 
-/// Whether a write that the store refuses may itself be what was in its way.
+/// Whether a refused write may have been in its own way.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Sent {
-    /// No answer was lost: the refusal is about this one, which is not done.
+    /// No answer was lost, so the refused write has not happened.
     Once,
-    /// It may have been done before, and the answer lost.
+    /// An answer may have been lost, so the write may have happened.
     Again,
 }
 
-/// The longest pause before a store is asked again: whatever was restarted is not met by all
-/// requests at once.
+/// The longest pause before a store is asked again. A random pause keeps all requests from hitting
+/// a restarted server at once.
 const PAUSE: Duration = Duration::from_millis(100);
-/// The most of a budget that such a pause may take, as a part of it.
+/// The largest part of a budget that such a pause may take: a fiftieth.
 const PART: u32 = 50;
 
 impl Reserve {
@@ -58,7 +58,7 @@ impl Reserve {
         Self { store, never_waits }
     }
 
-    /// The same, as if the store waited.
+    /// The same, treated like a store that waits.
     #[cfg(test)]
     pub(crate) fn waiting(self) -> Self {
         let never_waits = false;
@@ -86,17 +86,17 @@ impl Reserve {
     }
 }
 
-/// Of one store; the budgets may differ.
+/// Calls are equal if their stores are. The budgets may differ.
 impl PartialEq for Calls<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.store == other.store
     }
 }
 
-/// As those of [`Store`](super::Store). A store that never waits is asked without a timer. Of
-/// another that is [unavailable](StoreError::Unavailable) everything is asked once more. The first
-/// call may have been done: a write may find itself then, as a [`Conflict`](StoreError::Conflict),
-/// and is [told](Sent) so.
+/// The operations of [`Store`](super::Store). A store that never waits is asked without a timer.
+/// Another store is asked once more if it is [unavailable](StoreError::Unavailable). The first call
+/// may have happened, so the second may meet its own write as a [`Conflict`](StoreError::Conflict):
+/// [`Sent`] says so.
 impl<'a> Calls<'a> {
     pub(crate) async fn load(
         self,
@@ -117,8 +117,8 @@ impl<'a> Calls<'a> {
         self.all_twice("load_many", keys.len(), load).await
     }
 
-    /// For what has this key and no other. The first call may have been done: an
-    /// [`Exists`](StoreError::Exists) may be the caller's own record.
+    /// For a record that alone has this key. The first call may have happened: an
+    /// [`Exists`](StoreError::Exists) may mean the caller's own record.
     pub(crate) async fn create(
         self,
         key: &RecordKey,
@@ -130,8 +130,8 @@ impl<'a> Calls<'a> {
             .await
     }
 
-    /// As [`create`](Self::create), but it asks once: a session's record that comes late would
-    /// bring back what has ended since. The next attempt takes another key.
+    /// Like [`create`](Self::create), but asks only once: a late create of a session's record would
+    /// revive a session that has ended since. The next attempt takes another key.
     pub(crate) async fn create_once(
         self,
         key: &RecordKey,
@@ -188,12 +188,12 @@ impl<'a> Calls<'a> {
         self.all_twice("delete_many", records.len(), delete).await
     }
 
-    /// As [`load`](Self::load), of a store that never waits.
+    /// Like [`load`](Self::load), for a store that never waits.
     pub(crate) fn load_now(self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
         self.store.calls().load_now(key)
     }
 
-    /// As [`create_once`](Self::create_once), of a store that never waits.
+    /// Like [`create_once`](Self::create_once), for a store that never waits.
     pub(crate) fn create_now(
         self,
         key: &RecordKey,
@@ -203,7 +203,7 @@ impl<'a> Calls<'a> {
         self.store.calls().create_now(key, data, expiry)
     }
 
-    /// As [`update`](Self::update), of a store that never waits.
+    /// Like [`update`](Self::update), for a store that never waits.
     pub(crate) fn update_now(
         self,
         key: &RecordKey,
@@ -214,27 +214,27 @@ impl<'a> Calls<'a> {
         self.store.calls().update_now(key, expected, data, expiry)
     }
 
-    /// Which writes this process has seen on top of which.
+    /// Which write came on top of which, as far as this process has seen.
     pub(crate) fn followers(self) -> &'a Followers {
         self.store.followers()
     }
 
-    /// The line of those who wait for a record; a store that never waits has none.
+    /// The line for a record. A store that never waits has no lines.
     pub(crate) fn line(self, key: &RecordKey) -> Option<Arc<Line>> {
         (!self.never_waits).then(|| self.store.lines().of(key))
     }
 
-    /// Whether others of this process are about to write a record, one of them for all.
+    /// Returns whether requests of this process are in the record's line, where one writes for all.
     pub(crate) fn is_awaited(self, key: &RecordKey) -> bool {
         !self.never_waits && self.store.lines().is_awaited(key)
     }
 
-    /// The line that takes the place of this one, whose leader does not move.
+    /// The line that replaces this one, whose leader makes no progress.
     pub(crate) fn line_after(self, key: &RecordKey, line: &Arc<Line>) -> Arc<Line> {
         self.store.lines().after(key, line)
     }
 
-    /// Waits in a line until it is done, or this one's to do.
+    /// Waits in a line until the work is done, or the caller's to do.
     pub(crate) async fn wait(
         self,
         line: &Arc<Line>,
@@ -243,13 +243,13 @@ impl<'a> Calls<'a> {
         self.budget.wait(pin!(line.wait(is_done))).await?
     }
 
-    /// Those of a leader. If the store fails it, those who wait behind it fail as well.
+    /// The calls of a leader. If the store fails the leader, the requests behind it fail as well.
     pub(crate) fn led_by(self, lead: &'a Lead) -> Self {
         let line = Some(lead.line());
         Self { line, ..self }
     }
 
-    /// Tells those who wait behind a leader that the store has failed it.
+    /// Tells the requests behind a leader that the store has failed it.
     pub(crate) fn told<T>(self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
         if let (Some(line), Err(StoreError::Unavailable(cause))) = (self.line, &answer)
             && !cause.is::<Late>()
@@ -259,7 +259,7 @@ impl<'a> Calls<'a> {
         answer
     }
 
-    /// Lets a faster process finish: a random time, longer after each attempt.
+    /// Gives a faster process time to finish: a random pause, longer after each attempt.
     pub(crate) async fn back_off(self, attempt: u32) -> Result<(), StoreError> {
         if self.never_waits {
             return Ok(());
@@ -267,14 +267,14 @@ impl<'a> Calls<'a> {
         self.pause(Duration::from_millis(1 << attempt.min(6))).await
     }
 
-    /// Whether it makes sense to ask once more after this error.
+    /// Returns whether asking once more makes sense after this error.
     pub(crate) fn may_ask_again(self, error: &StoreError) -> bool {
         matches!(error, StoreError::Unavailable(_))
             && !self.never_waits
             && self.budget.is_half_left()
     }
 
-    /// Pauses before a store is asked once more.
+    /// Pauses before asking the store once more.
     pub(crate) async fn pause_to_ask_again(self) -> Result<(), StoreError> {
         metrics::retry();
         self.pause(PAUSE.min(self.budget.limit / PART)).await
@@ -323,7 +323,7 @@ impl<'a> Calls<'a> {
         answer
     }
 
-    /// Takes note of a call that has ended.
+    /// Notes a call that has ended.
     fn note_call(self, operation: &'static str, watch: Stopwatch, error: Option<&StoreError>) {
         if self.never_waits {
             return;
@@ -336,7 +336,7 @@ impl<'a> Calls<'a> {
         self.store.note_answer(error.filter(is_failure));
     }
 
-    /// What a first call was answered. The store's client may have made it before.
+    /// The answer to a first call, which the store's client may have repeated on its own.
     fn answered_first<T>(self, answer: Result<T, StoreError>) -> Told<T> {
         let is_refused = matches!(answer, Err(StoreError::Conflict | StoreError::Exists));
         let sent = match is_refused && self.store.limits().may_repeat {
@@ -346,7 +346,7 @@ impl<'a> Calls<'a> {
         (answer, sent)
     }
 
-    /// As [`twice`](Self::twice), for a call that has so many answers.
+    /// Like [`twice`](Self::twice), for a call with `count` answers.
     async fn all_twice<'b, T>(
         self,
         operation: &'static str,

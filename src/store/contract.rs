@@ -4,24 +4,24 @@ use std::{future::Future, sync::Arc};
 
 use super::{Bytes, Expiry, Limits, Read, Record, RecordKey, StoreError, Version};
 
-/// A place that keeps sessions on the server's side. The [module docs](crate::store) have one
-/// written out.
+/// A place that keeps sessions on the server's side. The [module docs](crate::store) have a
+/// complete example.
 ///
 /// To choose between several at run time, make a [`DynStore`](crate::store::DynStore) of each.
 ///
 /// Every method is one atomic operation: of two concurrent calls for one key, one happens before
-/// the other. A method that is cancelled, its future dropped, has happened wholly or not at all.
-/// The methods for many records treat each like the method for one does, in any order, and return
-/// the results in the order of the keys.
+/// the other. A method whose future is dropped has happened wholly or not at all. The methods for
+/// many records treat each record as the method for one does, in any order, and return the results
+/// in the order of the keys.
 ///
 /// A record whose [`Expiry`] is now or earlier counts as deleted: it is not loaded, updated or
 /// touched. The store may remove it at any time.
 ///
 /// Every method is required, so that a wrapper around another store forgets none.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no store of sessions",
+    message = "`{Self}` is not a store of sessions",
     label = "does not implement `silverback::store::Store`",
-    note = "stores are `CookieStore`, `MemoryStore`, `FilesystemStore`, and what implements `Store`"
+    note = "stores are `CookieStore`, `MemoryStore`, `FilesystemStore`, and your implementations of `Store`"
 )]
 pub trait Store: Send + Sync + 'static {
     /// Returns the record under `key`, or `None` if there is none.
@@ -76,7 +76,7 @@ pub trait Store: Send + Sync + 'static {
         read: Read,
     ) -> impl Future<Output = Vec<Result<Option<Record>, StoreError>>> + Send;
 
-    /// Puts a new record under `key` and returns its version. An expired record gives way.
+    /// Stores a new record under `key` and returns its version. It replaces an expired record.
     ///
     /// ```
     /// # use silverback::{MemoryStore, Timestamp, store::{Bytes, Expiry, Read, RecordKey, Store}};
@@ -194,8 +194,8 @@ pub trait Store: Send + Sync + 'static {
         expected: Option<Version>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Does what [`delete`](Self::delete) does to each record, and answers in their order. A store
-    /// on a network asks its server once.
+    /// Does what [`delete`](Self::delete) does to each record, and returns the results in their
+    /// order. A store on a network asks its server once.
     ///
     /// ```
     /// # use silverback::{MemoryStore, Timestamp, store::{Bytes, Expiry, Read, RecordKey, Store}};
@@ -227,7 +227,7 @@ pub trait Store: Send + Sync + 'static {
     fn limits(&self) -> Limits;
 }
 
-/// A shared store is a store, too.
+/// A shared store is a store too.
 impl<S: Store> Store for Arc<S> {
     fn load(
         &self,

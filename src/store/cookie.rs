@@ -112,8 +112,8 @@ impl CookieStore {
     /// nothing is remembered.
     ///
     /// **What is kept.** The store keeps a hash of each ended ID, how and when it ended, and the
-    /// hash of the new ID after a renewal: no values. An entry stays until the session could no
-    /// longer be valid. That is the absolute timeout after it was made, or
+    /// hash of the new ID after a renewal: it keeps no values. An entry stays until the session
+    /// could no longer be valid. That is the absolute timeout after it was made, or
     /// [`persist_up_to`](crate::SessionConfig::persist_up_to) after its end, whichever is later: 30
     /// days with the defaults. For the first 60 seconds it is a [mark](crate::Session::renew).
     ///

@@ -30,7 +30,7 @@ use crate::report::Health;
 #[derive(Clone)]
 pub struct DynStore(Arc<Lined<dyn Erased>>);
 
-/// A store, the lines of those who wait for its records, and what this process has seen written.
+/// A store, the lines for its records, and the writes that this process has seen.
 struct Lined<S: ?Sized> {
     lines: Lines,
     followers: Followers,
@@ -40,14 +40,14 @@ struct Lined<S: ?Sized> {
     store: S,
 }
 
-/// A store that was asked once whether it waits.
+/// A store, and its answer to whether it waits. It is asked once.
 struct Asked<S> {
     store: S,
     never_waits: bool,
 }
 
 impl DynStore {
-    /// Hides the type of a store. A `DynStore` stays the store that it is.
+    /// Hides the type of a store. Making one of a `DynStore` returns the same store.
     ///
     /// ```
     /// # #[cfg(feature = "filesystem")]
@@ -82,17 +82,17 @@ impl DynStore {
         self.0.store.never_waits()
     }
 
-    /// The store itself. One that never waits has answered when a call of it returns.
+    /// The store's operations. A store that never waits has answered when a call returns.
     pub(super) fn calls(&self) -> &dyn Erased {
         &self.0.store
     }
 
-    /// Who waits for this record in this process.
+    /// The lines of this process, in which requests wait for a record.
     pub(super) fn lines(&self) -> &Lines {
         &self.0.lines
     }
 
-    /// Takes note of whether the store has answered.
+    /// Notes whether the store has answered.
     pub(super) fn note_answer(&self, failure: Option<&StoreError>) {
         let Lined { health, name, .. } = &*self.0;
         match failure {
@@ -101,13 +101,13 @@ impl DynStore {
         }
     }
 
-    /// Which writes this process has seen on top of which.
+    /// Which write came on top of which, as far as this process has seen.
     pub(super) fn followers(&self) -> &Followers {
         &self.0.followers
     }
 }
 
-/// Two are equal if they are clones of one.
+/// Two stores are equal if they are clones of one.
 impl PartialEq for DynStore {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -179,7 +179,8 @@ impl fmt::Debug for DynStore {
     }
 }
 
-/// The dyn-compatible twin of [`Store`]. What ends with `now` is of a store that never waits.
+/// The dyn-compatible twin of [`Store`]. Methods that end in `_now` are for a store that never
+/// waits.
 pub(super) trait Erased: Send + Sync {
     fn load<'a>(&'a self, key: &'a RecordKey, read: Read) -> One<'a, Option<Record>>;
     fn load_many<'a>(&'a self, keys: &'a [RecordKey], read: Read) -> Many<'a, Option<Record>>;
@@ -311,7 +312,7 @@ impl<S: Store> Erased for Asked<S> {
 pub(super) type One<'a, T> = Operation<'a, Result<T, StoreError>>;
 pub(super) type Many<'a, T> = Operation<'a, Vec<Result<T, StoreError>>>;
 
-/// A store's operation: done already, or boxed because it has to wait.
+/// An operation of a store: done already, or boxed because it has to wait.
 #[must_use]
 pub(super) enum Operation<'a, O> {
     Done(Option<O>),
@@ -327,7 +328,7 @@ fn it_waited() -> StoreError {
     StoreError::refused("the store says that it never waits, but it did")
 }
 
-/// What is in it is never pinned.
+/// Nothing in it is ever pinned.
 impl<O> Unpin for Operation<'_, O> {}
 
 impl<O> Future for Operation<'_, O> {
@@ -341,7 +342,7 @@ impl<O> Future for Operation<'_, O> {
     }
 }
 
-/// Runs a future that does not wait; `None` if it did.
+/// Runs a future that does not wait. Returns `None` if it waited.
 pub(crate) fn now<F: Future>(future: Pin<&mut F>) -> Option<F::Output> {
     match future.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Some(output),

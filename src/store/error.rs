@@ -1,4 +1,4 @@
-//! Why a store did not do what it was asked to.
+//! Why a store failed to do what it was asked.
 
 use std::{error, fmt, io};
 
@@ -7,30 +7,30 @@ use crate::{
     error::{BoxError, Error, ErrorKind},
 };
 
-/// Why a store did not do what it was asked to.
+/// Why a store failed to do what it was asked.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// There is a record under this key already.
+    /// A record exists under this key already.
     Exists,
     /// The record has another version than expected.
     Conflict,
-    /// There is no such record, or no longer.
+    /// The record does not exist, or no longer.
     Gone,
     /// The record is larger than the store takes. Sizes are in bytes.
     TooLarge {
-        /// What was asked for.
+        /// The record's size.
         size: usize,
-        /// What the store takes.
+        /// The store's limit.
         limit: usize,
     },
     /// The record would be over at once, because the store's clock is ahead of the session's: one
     /// of them is a [manual](crate::Clock::manual) clock that the other was not given. See
     /// [`Expiry::checked_at`](super::Expiry::checked_at).
     ClocksDiffer {
-        /// What the session's clock says.
+        /// The time by the session's clock.
         session: Timestamp,
-        /// What the store's clock says.
+        /// The time by the store's clock.
         store: Timestamp,
     },
     /// The data under the key is damaged, or not a record. Its session is over, and the next write
@@ -44,7 +44,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Makes an error of what the store's client reports about the way to its server, or of a
+    /// Makes an error from what the store's client reports about the connection, or from a
     /// sentence.
     ///
     /// ```
@@ -59,7 +59,7 @@ impl StoreError {
         Self::Unavailable(source.into())
     }
 
-    /// What kind of error it is, for a count.
+    /// The error's kind, as a label of a metric.
     pub(crate) const fn word(&self) -> &'static str {
         match self {
             Self::Exists => "exists",
@@ -73,7 +73,7 @@ impl StoreError {
         }
     }
 
-    /// Makes an error of what the server answers, or of a sentence.
+    /// Makes an error from what the server answers, or from a sentence.
     ///
     /// ```
     /// use silverback::store::StoreError;
@@ -86,7 +86,7 @@ impl StoreError {
     }
 }
 
-/// What a call about so many records answers that failed as a whole.
+/// The answers of a call about `count` records that failed as a whole.
 pub(crate) fn all_failed<T>(count: usize, error: &StoreError) -> Vec<Result<T, StoreError>> {
     let cause = error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
     let of: fn(String) -> StoreError = match error {
@@ -140,7 +140,7 @@ impl From<StoreError> for Error {
     }
 }
 
-/// A full or read-only disk refuses; of anything else nobody knows how far it went.
+/// A full or read-only disk refuses. After any other error, the operation may have happened.
 impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> Self {
         match error.kind() {

@@ -1,16 +1,17 @@
-//! Which write of a record came on top of which, as far as this process has seen it.
+//! Which write of a record came on top of which, as far as this process has seen.
 //!
-//! A request whose save was refused has to know whether that was by its own write, done before and
-//! its answer lost, with others on top. If the record does not list its last writes that far back,
-//! this tells: of two writes over one, the store takes one.
+//! A request whose save was refused has to know whether its own write was the obstacle: done
+//! before, its answer lost, other writes on top. If the record's list of its last writes does not
+//! reach that far back, this table tells: of two writes over the same one, the store accepts only
+//! one.
 
 use crate::{id::RecordKey, lock::Monitor};
 
-/// What a write is called.
+/// The id of a write.
 type Id = [u8; 8];
 
-/// The last few thousand, by the write below. There are none in a process in which nobody is in
-/// another's way.
+/// The last few thousand writes, by the write below them. The table stays empty in a process
+/// without conflicts.
 #[derive(Debug, Default)]
 pub(crate) struct Followers(Monitor<Table>);
 
@@ -21,7 +22,7 @@ struct Table {
     watched: Vec<Watched>,
 }
 
-/// A write whose follower somebody waits to hear of: it is not pushed out.
+/// A write whose follower a request waits for. It is not pushed out.
 #[derive(Debug)]
 struct Watched {
     below: Id,
@@ -29,7 +30,7 @@ struct Watched {
     watchers: usize,
 }
 
-/// Hears of what comes on top of a write.
+/// Waits for the write that comes on top of another.
 #[derive(Debug)]
 pub(crate) struct Watch<'a> {
     followers: &'a Followers,
@@ -40,29 +41,30 @@ pub(crate) struct Watch<'a> {
 struct Slot {
     below: Id,
     above: Id,
-    /// How many were noted before it, and it.
+    /// The table's counter after this was noted.
     at: u64,
 }
 
-/// They take 96 KiB. One that is pushed out costs an answer that might have been known.
+/// The table takes 96 KiB. A follower that is pushed out costs an answer that might have been
+/// known.
 const ROWS: usize = 256;
-/// Within a row the oldest is pushed out, so that none is by a few others.
+/// The oldest slot of a row is replaced, so a few other writes cannot push one out.
 const ROW: usize = 16;
 
 impl Followers {
-    /// What the first write of a record comes on top of. A record that has ended may be made again
-    /// under its key.
+    /// Stands for the write below a record's first one. A record that has ended may be created
+    /// again under its key.
     pub(crate) fn nothing(key: &RecordKey) -> Id {
         key.as_bytes().first_chunk().copied().unwrap_or_default()
     }
 
-    /// How many were noted, to ask for later ones.
+    /// The number of followers noted so far. A later question can ask for newer ones.
     pub(crate) fn noted(&self) -> u64 {
         self.0.with(|table| table.noted)
     }
 
-    /// Notes each of these with the one that came on top of it; the last write comes first. One
-    /// that is known was noted with all before it.
+    /// Notes pairs of a write and its follower, the last write first. If a pair is known, all
+    /// before it were noted too.
     pub(crate) fn note(&self, pairs: impl IntoIterator<Item = (Id, Id)>) {
         let mut pairs = pairs.into_iter().peekable();
         if pairs.peek().is_none() {
@@ -72,7 +74,7 @@ impl Followers {
             table.slots.resize(ROWS * ROW, Slot::default());
             for (below, above) in pairs {
                 let is_new = table.note(below, above);
-                // Those that somebody waits to hear of may have been pushed out since.
+                // Pairs that a request waits for may have been pushed out since.
                 if !is_new && table.watched.is_empty() {
                     break;
                 }
@@ -80,7 +82,7 @@ impl Followers {
         });
     }
 
-    /// Waits for what comes on top of this one; what did since so many were noted counts.
+    /// Waits for the follower of this write. Followers noted after `since` count.
     pub(crate) fn watch(&self, below: Id, since: u64) -> Watch<'_> {
         self.0.with(|table| {
             let above = table.above(below, since);
@@ -105,7 +107,7 @@ impl Followers {
 }
 
 impl Watch<'_> {
-    /// What came on top of it, if that is known.
+    /// The write on top, if it is known.
     pub(crate) fn above(&self) -> Option<Id> {
         self.followers.0.with(|table| {
             let mut watched = table.watched.iter();
@@ -127,7 +129,7 @@ impl Drop for Watch<'_> {
 }
 
 impl Table {
-    /// Ids are random.
+    /// Spreads well by the first byte, as ids are random.
     fn row(&mut self, below: Id) -> &mut [Slot] {
         let [first, ..] = below;
         let at = usize::from(first) % ROWS * ROW;
@@ -140,7 +142,7 @@ impl Table {
         Some(slot.above)
     }
 
-    /// Says whether it was not known.
+    /// Returns whether the pair is new.
     fn note(&mut self, below: Id, above: Id) -> bool {
         for watched in &mut self.watched {
             if watched.below == below {
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_waited_for_is_heard_of_and_stays() {
+    fn a_watched_follower_is_noted_and_stays() {
         let followers = Followers::default();
         let (watch, other) = (followers.watch([1; 8], 0), followers.watch([1; 8], 0));
         assert_eq!(watch.above(), None);
@@ -187,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_on_top_is_known_until_another_takes_its_place() {
+    fn a_follower_is_known_until_another_replaces_it() {
         let followers = Followers::default();
         assert_eq!(of(&followers, [1; 8], 0), None);
         followers.note([]);
@@ -195,7 +197,7 @@ mod tests {
         followers.note([([1; 8], [2; 8]), ([2; 8], [3; 8])]);
         let known = [1, 2, 3].map(|number| of(&followers, [number; 8], 0));
         assert_eq!(known, [Some([2; 8]), Some([3; 8]), None]);
-        // The oldest goes, and one that is noted again is no newer.
+        // The oldest is replaced, and noting a pair again does not make it newer.
         followers.note([([1; 8], [2; 8])]);
         let beside = |number| [1, 1, 1, 1, 1, 1, 1, number];
         followers.note((2..17).map(|number| (beside(number), [4; 8])));
@@ -205,9 +207,9 @@ mod tests {
         assert_eq!(known, [None, Some([4; 8]), Some([5; 8])]);
     }
 
-    /// A record's last writes are noted each time that it is read.
+    /// A record's last writes are noted each time the record is read.
     #[test]
-    fn what_is_before_one_that_is_known_is_known_or_watched() {
+    fn pairs_before_a_known_one_are_known_or_watched() {
         let followers = Followers::default();
         followers.note([([2; 8], [3; 8])]);
         followers.note([([2; 8], [3; 8]), ([1; 8], [2; 8])]);
@@ -218,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn later_ones_can_be_asked_for() {
+    fn later_followers_can_be_asked_for() {
         let followers = Followers::default();
         followers.note([([1; 8], [2; 8])]);
         let since = followers.noted();

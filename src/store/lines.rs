@@ -1,4 +1,4 @@
-//! Who waits for whom: in this process, requests that want to write one record stand in a line.
+//! Lines in which requests of this process wait to write one record.
 
 use std::{
     any::Any,
@@ -16,35 +16,35 @@ use tokio::{sync::Notify, time::timeout};
 
 use super::{RecordKey, StoreError};
 
-/// The lines of a store, one for each record that somebody waits for.
+/// The lines of a store, one for each record that requests wait for.
 #[derive(Debug, Default)]
 pub(super) struct Lines(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
     lines: HashMap<RecordKey, Weak<Line>>,
-    /// How many there are before those that nobody is in are dropped.
+    /// The number of lines at which empty ones are dropped.
     most: usize,
 }
 
-/// A line for one record. One of those in it leads, and nobody is handed the lead: who is looked
-/// after next takes it, as others may be futures that nobody polls.
+/// A line for one record. One request in it leads. The lead is never handed over, since the next
+/// request may be a future that nobody polls: the first to be polled takes it.
 #[derive(Default)]
 pub(crate) struct Line {
     is_led: AtomicBool,
-    /// A leader has left, or has done something for others.
+    /// A leader has left, or has done others' work.
     news: Notify,
     failure: Mutex<Failure>,
-    /// What those who wait have brought with them.
+    /// The state that the requests in the line share.
     luggage: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
-/// That the store has failed a leader.
+/// The store's failure of a leader.
 #[derive(Debug, Default)]
 struct Failure {
     count: u64,
     cause: String,
-    /// The line of those who have not waited for the leader.
+    /// The line of the requests that have not waited for the leader.
     next: Weak<Line>,
 }
 
@@ -52,20 +52,20 @@ struct Failure {
 #[derive(Debug)]
 pub(crate) struct Lead(Arc<Line>);
 
-/// How somebody's wait in a line has ended.
+/// How a wait in a line has ended.
 #[derive(Debug)]
 pub(crate) enum Waited {
-    /// Another one has done it all.
+    /// Another leader has done all the work.
     Done,
     Leads(Lead),
     /// The leader may be a future that nobody polls.
     InVain,
 }
 
-/// How long somebody waits for a leader.
+/// How long a request waits for a leader.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How many lines may be there that nobody is in.
+/// The number of empty lines that may be kept.
 const SPARE: usize = 64;
 
 impl Lines {
@@ -83,15 +83,15 @@ impl Lines {
         line
     }
 
-    /// Whether somebody is in the line of this record.
+    /// Returns whether a request is in this record's line.
     pub(super) fn is_awaited(&self, key: &RecordKey) -> bool {
         let known = self.known();
         let line = known.lines.get(key);
         line.is_some_and(|line| line.strong_count() > 0)
     }
 
-    /// Has those who come from now on stand in another line, which is returned. If the store fails
-    /// the leader of this one, they are told.
+    /// Starts another line for new requests and returns it. If the store fails the leader of the
+    /// old line, the new line learns of it.
     pub(super) fn after(&self, key: &RecordKey, line: &Arc<Line>) -> Arc<Line> {
         let mut known = self.known();
         let current = known.lines.get(key).and_then(Weak::upgrade);
@@ -110,18 +110,18 @@ impl Lines {
 }
 
 impl Line {
-    /// What those in this line share.
+    /// The state that the requests in this line share.
     pub(crate) fn luggage<T: Any + Send + Sync + Default>(&self) -> Option<&T> {
         let luggage = self.luggage.get_or_init(|| Box::<T>::default());
         luggage.downcast_ref()
     }
 
-    /// Waits for the lead, or until another leader has done what there was to do.
+    /// Waits for the lead, or until another leader has done all the work.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`] if the store fails a leader meanwhile: a request that went on
-    /// would wait out one timeout of the store after the other.
+    /// [`StoreError::Unavailable`] if the store fails a leader meanwhile. Otherwise each request
+    /// would wait out the store's timeout in turn.
     pub(crate) async fn wait(
         self: &Arc<Self>,
         is_done: impl Fn() -> bool,
@@ -129,7 +129,7 @@ impl Line {
         let before = self.failure().count;
         let wait = async {
             loop {
-                // From here on none is missed.
+                // From here on no notification is missed.
                 let mut news = pin!(self.news.notified());
                 news.as_mut().enable();
                 if is_done() {
@@ -170,7 +170,7 @@ impl Lead {
 }
 
 impl Line {
-    /// Tells everybody in the line that the store has failed.
+    /// Tells every request in the line that the store has failed.
     pub(super) fn fail(&self, cause: String) {
         let mut failure = self.failure();
         failure.count += 1;

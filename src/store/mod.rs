@@ -9,8 +9,8 @@
 //! # Writing a store
 //!
 //! A store moves opaque bytes under a [`RecordKey`]. It never sees a cookie, a key or a value, so
-//! it has few things to do, each of them atomic. There is deliberately no "insert or update" among
-//! them: a session that was deleted must not come back because a slow request saves it.
+//! it has only a few operations, each of them atomic. There is deliberately no "insert or update":
+//! a slow request must not bring back a session that was deleted.
 //!
 //! ```
 //! use std::{collections::HashMap, sync::{Mutex, MutexGuard}};
@@ -138,14 +138,14 @@
 //! future. Give your client a shorter limit, for connecting and for waiting for a pool too: by
 //! default clients wait ten seconds, thirty, or forever.
 //!
-//! **Dropped futures.** The server executes a command that was sent, whether anyone waits for it or
-//! not. So each method is one command, one script or one transaction: between two commands it may
-//! end. A shared connection stays usable. A pooled one whose answer was not read must not go back
-//! to the pool.
+//! **Dropped futures.** The server executes a command that was sent, even if nobody waits for the
+//! answer. Make each method one command, one script or one transaction: it may be cancelled between
+//! two commands. A shared connection stays usable. A pooled one whose answer was not read must not
+//! go back to the pool.
 //!
 //! **Ends.** [`Expiry::after`] is for the server's own expiry. [`Expiry::at`] is stored beside the
 //! data and returned by [`Record::expires`], since the clocks of the two machines may differ: an
-//! end computed from the time that the server has left is wrong by as much. An `update` and a
+//! end computed from the server's remaining time is wrong by the difference. An `update` and a
 //! `touch` set the server's expiry too. An end may have passed already (`after` is zero): the write
 //! succeeds and leaves no record, although many servers refuse that number or take it for "never".
 //! It may be one second away: round up. The latest is the last second of the year 9999. If the
@@ -163,9 +163,9 @@
 //! `ConsistentRead`. Otherwise "log out everywhere" misses a session for good, not for a moment.
 //!
 //! **Replication.** Where the primary answers before its replicas have the write, a failover loses
-//! the last writes: updates, and also ends, so that a session is back. Wait for a replica (`WAIT
-//! 1`) where the server can, and document what is lost where it cannot. A store that drops records
-//! by itself says so in [`Limits::may_forget`].
+//! the last writes. Losing an end brings its session back. Wait for a replica (`WAIT 1`) where the
+//! server can, and document what is lost where it cannot. A store that drops records by itself says
+//! so in [`Limits::may_forget`].
 //!
 //! **Many keys.** [`load_many`](Store::load_many) and [`delete_many`](Store::delete_many) are one
 //! round trip: `MGET`, `= ANY($1)`, a pipeline. In a cluster, ask each node once, all at the same

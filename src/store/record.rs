@@ -1,4 +1,4 @@
-//! What a store is given, and what it gives back.
+//! What goes into a store and comes out of it.
 
 use std::{fmt, time::Duration};
 
@@ -10,39 +10,39 @@ use crate::{
 
 /// How fresh a load has to be.
 ///
-/// Sessions are read as `Current` except where their settings allow less. A store that has one kind
-/// of read ignores the difference.
+/// Sessions are read as `Current` unless their settings allow less. A store with only one kind of
+/// read ignores the difference.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[allow(
     clippy::exhaustive_enums,
-    reason = "a store has to know each kind of read"
+    reason = "a store must handle each kind of read"
 )]
 pub enum Read {
     /// The result of every write that has been answered: a linearizable read, past any cache or
     /// replica.
     Current,
-    /// The store's state of some time ago; its own docs say how long at most. A cache may answer,
-    /// but must never keep that there is no record.
+    /// An earlier state of the store; its own docs say how old at most. A cache may answer, but
+    /// must never remember that there is no record.
     Recent,
 }
 
-/// When a record expires, in two ways: a store whose server has a clock uses `after`, one that goes
-/// by this machine's clock uses [`checked_at`](Self::checked_at).
+/// When a record expires, in two ways: a store whose server has a clock uses `after`, one that uses
+/// this machine's clock takes [`checked_at`](Self::checked_at).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[allow(
     clippy::exhaustive_structs,
-    reason = "an end is said in these two ways, and tests of stores write it out"
+    reason = "these two fields are the whole end, and tests of stores write it out"
 )]
 pub struct Expiry {
     /// The end by the session's clock, in the year 9999 at the latest.
     pub at: Timestamp,
-    /// How long that is from now, in whole seconds.
+    /// How far away the end is, in whole seconds.
     pub after: Duration,
 }
 
 impl Expiry {
     /// Makes the expiry of a record that is written `now`. An end after the year 9999 becomes that
-    /// year's last second: not every server knows a later time.
+    /// year's last second, since not every server can express a later time.
     ///
     /// ```
     /// use std::time::Duration;
@@ -61,7 +61,7 @@ impl Expiry {
         }
     }
 
-    /// Returns the end, for a store by whose clock it is `now`.
+    /// Returns the end, for a store whose clock reads `now`.
     ///
     /// ```
     /// use silverback::{Timestamp, store::{Expiry, StoreError}};
@@ -77,9 +77,9 @@ impl Expiry {
     ///
     /// # Errors
     ///
-    /// [`StoreError::ClocksDiffer`] if the record is meant to live, but is over by this clock,
-    /// which is more than ten minutes ahead of the session's. With a smaller difference, the write
-    /// may just have taken that long to arrive.
+    /// [`StoreError::ClocksDiffer`] if the record should live but has already expired by this
+    /// clock, which is more than ten minutes ahead of the session's. With a smaller difference, the
+    /// write may just have taken that long to arrive.
     pub fn checked_at(self, now: Timestamp) -> Result<Timestamp, StoreError> {
         let session = Timestamp::from_secs(self.at.as_secs().saturating_sub(self.after.as_secs()));
         let is_over = self.at <= now && !self.after.is_zero();
@@ -93,11 +93,10 @@ impl Expiry {
     }
 }
 
-/// How long a write may take to reach the store, at the very most: a process may be stopped
-/// meanwhile.
+/// The longest that a write may take to reach the store: its process may be stopped meanwhile.
 const DELAY: Duration = Duration::from_secs(600);
 
-/// What a store takes, and what its users can rely on.
+/// What a store accepts, and what its users can rely on.
 ///
 /// ```
 /// use silverback::store::Limits;
@@ -113,24 +112,22 @@ const DELAY: Duration = Duration::from_secs(600);
 pub struct Limits {
     /// The most bytes of a record's data. The default is `usize::MAX`.
     pub record_bytes: usize,
-    /// Every method is done when it is first polled, as with data in this process's memory.
-    /// Sessions of such a store need no [`load`](crate::Session::load) and allocate no future. If a
-    /// method waits all the same, its session fails. The default is `false`.
+    /// Every method completes at its first poll, as with data in this process's memory. Sessions of
+    /// such a store need no [`load`](crate::Session::load) and allocate no future. If a method
+    /// waits all the same, it fails. The default is `false`.
     pub never_waits: bool,
     /// The store may drop records before their end without notice, as memcached does, or Redis with
     /// an evicting policy. The ends of sessions in cookies and the lists of subjects cannot be kept
     /// there. The default is `false`.
     pub may_forget: bool,
-    /// The store's client itself sends a write again when it has lost the answer, as those of Redis
-    /// Cluster and the AWS SDKs do. A [`Conflict`](StoreError::Conflict) or
-    /// [`Exists`](StoreError::Exists) may then be about what the same write did before, so a
-    /// session checks each time. The default is `false`: every refusal is about a write that did
-    /// not happen.
+    /// The store's client repeats a write on its own when the answer is lost, as the clients of
+    /// Redis Cluster and the AWS SDKs do. A [`Conflict`](StoreError::Conflict) or
+    /// [`Exists`](StoreError::Exists) may then come from the write's own first attempt, so a
+    /// session checks each time. The default is `false`: a refused write did not happen.
     pub may_repeat: bool,
-    /// The store may have dropped the ends of sessions that it was told to remember, if they were
-    /// set up to this time. Sessions in a cookie that were made until then are refused. Set it in a
-    /// store of bounded size that drops nothing else of its own accord before. The default is
-    /// `None`.
+    /// The store may have dropped ends of sessions that were set up to this time. Sessions in a
+    /// cookie that were created by then are refused. Set it in a store of bounded size that
+    /// otherwise keeps every end. The default is `None`.
     pub forgotten_until: Option<Timestamp>,
 }
 
@@ -155,7 +152,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// Makes a record of what the store has kept.
+    /// Makes a record from what the store has kept.
     ///
     /// ```
     /// # use silverback::{Timestamp, store::{Record, Version}};
@@ -221,7 +218,7 @@ impl Record {
         self.expires
     }
 
-    /// Says whether the record has expired by the system's clock.
+    /// Returns whether the record has expired by the system's clock.
     ///
     /// ```
     /// # use silverback::{Timestamp, store::{Record, Version}};
@@ -234,7 +231,7 @@ impl Record {
         self.is_expired_at(Clock::system().now())
     }
 
-    /// Says whether the record has expired at this time, for a store with a [`Clock`].
+    /// Returns whether the record has expired at this time, for a store with a [`Clock`].
     ///
     /// ```
     /// # use silverback::{Timestamp, store::{Record, Version}};
@@ -259,13 +256,13 @@ impl fmt::Debug for Record {
     }
 }
 
-/// Which state of a record it is: 16 bytes that only the store can read.
+/// The state of a record, in 16 bytes that only the store can interpret.
 ///
 /// Every [`create`](super::Store::create) and [`update`](super::Store::update) makes a version that
 /// its key has never had, even if the record was deleted, dropped or restored from a backup in
 /// between. A store makes a [random](Self::random) one, or uses a sequence of its server that
-/// outlives restarts and restores. A counter will do only where the data and all who read it die
-/// together, and must then be the store's, not the record's.
+/// outlives restarts and restores. A counter is enough only where the data and all its readers end
+/// together, and then it must be the store's, not the record's.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct Version([u8; 16]);
 
@@ -283,14 +280,14 @@ impl Version {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Refused`] if the operating system gives no random bytes.
+    /// [`StoreError::Refused`] if the operating system provides no random bytes.
     pub fn random() -> Result<Self, StoreError> {
         let bytes = crypto::random()
             .map_err(|_| StoreError::refused("the operating system gave no random bytes"))?;
         Ok(Self(bytes))
     }
 
-    /// Makes a version of the bytes that a store has kept.
+    /// Makes a version from the bytes that a store has kept.
     ///
     /// ```
     /// use silverback::store::Version;
@@ -316,7 +313,7 @@ impl Version {
         &self.0
     }
 
-    /// Makes a version of a server's number.
+    /// Makes a version from a server's number.
     ///
     /// ```
     /// use silverback::store::Version;
@@ -328,7 +325,7 @@ impl Version {
         Self((number as u128).to_be_bytes())
     }
 
-    /// Returns the server's number. `None` if the version was not made of one.
+    /// Returns the server's number, or `None` if the version was not made from one.
     ///
     /// ```
     /// use silverback::store::Version;
@@ -353,41 +350,39 @@ impl fmt::Debug for Version {
     }
 }
 
-/// What a record is for, as its first byte says: for operators, and for stores that have to make
-/// room.
+/// The purpose of a record, by its first byte: for operators, and for stores that evict records.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum RecordKind {
     /// A session.
     Session,
-    /// What a renewed or destroyed session leaves for a minute. A store that makes room keeps it
-    /// until its end.
+    /// What a renewed or destroyed session leaves for a minute. A store that evicts keeps it until
+    /// its end.
     Mark,
-    /// A subject's list of sessions. A store that makes room drops it after sessions. If its bytes
-    /// 1 to 5, a big-endian number of seconds, are not 0, sessions in a cookie were ended up to
-    /// then, and the store says so in [`Limits::forgotten_until`].
+    /// A subject's list of sessions. A store that evicts drops it after sessions. If its bytes 1 to
+    /// 5, a big-endian number of seconds, are not 0, all sessions in cookies up to that time were
+    /// ended. A store that drops it then says so in [`Limits::forgotten_until`].
     Roster,
-    /// The end of a session in a cookie, or what tells that a session has left a cookie of Go's. A
-    /// store that makes room drops it after all others, and says so in
-    /// [`Limits::forgotten_until`].
+    /// The end of a session in a cookie, or the note that a session has left a cookie of Go's. A
+    /// store that evicts drops it last, and says so in [`Limits::forgotten_until`].
     End,
-    /// What stands for a record that a [`MigratingStore`](super::MigratingStore) has moved to
-    /// another store. A store that makes room keeps it until its end.
+    /// Replaces a record that a [`MigratingStore`](super::MigratingStore) has moved to another
+    /// store. A store that evicts keeps it until its end.
     Moved,
 }
 
-/// What the first byte of a record has beside that of its data while it is moved.
+/// Added to the first byte of a record's data while the record is being moved.
 pub(super) const MOVING: u8 = 0x80;
-/// The same of its copy in the other store.
+/// Added to the first byte of its copy in the other store.
 pub(super) const COPY: u8 = 0xa0;
-/// What a record begins with that has been moved.
+/// The first byte of what replaces a record that has been moved.
 pub(super) const MOVED: u8 = 0xc0;
-/// What is left of the first byte of the data then. All of it: the data follows whole.
+/// Mask for the data's own first byte in a record that is being moved. The data follows whole.
 pub(super) const FIRST: u8 = 0x1f;
 
 impl RecordKind {
-    /// Returns what a record of these bytes is for. `None` if a later release wrote it, or another
-    /// program.
+    /// Returns the purpose of a record with these bytes, or `None` if a later release or another
+    /// program wrote it.
     ///
     /// ```
     /// use silverback::store::RecordKind;
@@ -407,8 +402,8 @@ impl RecordKind {
         }
     }
 
-    /// Whether a record is being moved to another store, and can be read through a
-    /// [`MigratingStore`](super::MigratingStore) alone.
+    /// Returns whether a record is being moved to another store, and only a
+    /// [`MigratingStore`](super::MigratingStore) can read it.
     pub(crate) const fn is_migrating(data: &[u8]) -> bool {
         matches!(data, [MOVING..=MOVED, ..])
     }

@@ -1,4 +1,4 @@
-//! Removing what is over, for stores whose server does not.
+//! Removing expired records, for stores whose server does not.
 
 use std::{future::Future, io, sync::Arc, time::Duration};
 
@@ -6,11 +6,11 @@ use tokio::{runtime::Handle, sync::watch, task::JoinHandle, time};
 
 use super::{Store, StoreError};
 
-/// A store that has to be swept: its expired records take room until somebody removes them.
+/// A store that has to be swept: its expired records take up room until they are removed.
 ///
-/// Any number of tasks and processes may sweep at once. They may do the same work twice, which does
-/// no harm. Start a [`Sweeper`] to sweep in the background, or call
-/// [`sweep`](Self::sweep) from a job of your own.
+/// Any number of tasks and processes may sweep at once. Doing the same work twice does no harm.
+/// Start a [`Sweeper`] to sweep in the background, or call [`sweep`](Self::sweep) from a job of
+/// your own.
 ///
 /// ```
 /// use silverback::{MemoryStore, store::Sweep};
@@ -44,7 +44,7 @@ pub trait Sweep: Store {
     /// ```
     fn sweep_some(&self, limit: usize) -> impl Future<Output = Swept> + Send;
 
-    /// Looks at every record, and removes those that had expired when this began.
+    /// Looks at every record, and removes those that had expired when the sweep began.
     ///
     /// ```
     /// use silverback::{MemoryStore, store::Sweep};
@@ -97,7 +97,8 @@ impl Swept {
         }
     }
 
-    /// Makes the result of a sweep that could not look at a record or remove one, or any at all.
+    /// Makes the result of a sweep that failed: it could not examine or remove a record, or any
+    /// record.
     ///
     /// ```
     /// use silverback::store::{StoreError, Swept};
@@ -129,7 +130,7 @@ impl Swept {
         }
     }
 
-    /// The same of a sweep that has more to look at.
+    /// The same result, with more left to sweep.
     pub(super) fn unfinished(self) -> Self {
         Self {
             finished: false,
@@ -137,7 +138,7 @@ impl Swept {
         }
     }
 
-    /// Adds what came after this.
+    /// Adds the result of the next step.
     ///
     /// ```
     /// use silverback::store::Swept;
@@ -205,7 +206,7 @@ impl Swept {
         self.error.as_ref()
     }
 
-    /// Says whether the sweep is complete. The next one starts from the beginning.
+    /// Returns whether the sweep is complete. The next one starts from the beginning.
     ///
     /// ```
     /// # use silverback::store::Swept;
@@ -270,7 +271,7 @@ impl Sweeper {
                     let swept = store.sweep_some(BATCH).await;
                     let is_over = swept.is_finished() || swept.examined() == 0;
                     let pause = if is_over { interval } else { Duration::ZERO };
-                    // Ends when a word is sent, and when nobody is left to send one.
+                    // Ends on a message, and when the sender is gone.
                     if time::timeout(pause, stopped.changed()).await.is_ok() {
                         break;
                     }
@@ -279,7 +280,7 @@ impl Sweeper {
         Ok(Self { stop, task })
     }
 
-    /// Stops the sweeping, and waits until it has stopped: nothing is removed from then on.
+    /// Stops the sweeping and waits for its end: nothing is removed from then on.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -293,7 +294,7 @@ impl Sweeper {
     /// ```
     pub async fn stop(self) {
         drop(self.stop);
-        // It fails if the runtime is about to end, or has no timer: then it has stopped as well.
+        // An error means that the runtime ends or has no timer, so the task has stopped as well.
         let _ = self.task.await;
     }
 }

@@ -1,4 +1,4 @@
-//! Lists of records, a page at a time.
+//! Lists of records, page by page.
 
 use std::sync::Mutex;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::store::{Cursor, Listed, Page, StoreError, browse::foreign_cursor};
 
-/// Lists so many records at most, and says where the next page begins.
+/// Lists at most `limit` records, and returns where the next page begins.
 pub(super) fn page(shards: &Shards, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
     let (mut shard, mut slot) = place_of(from)?;
     let (mut entries, limit) = (Vec::new(), limit.max(1));
@@ -25,7 +25,8 @@ pub(super) fn page(shards: &Shards, from: &Cursor, limit: usize) -> Result<Page,
     Ok(Page::new(entries, None))
 }
 
-/// Lists so many records at most of a shard, from a slot on, and says where to go on in it.
+/// Lists at most `limit` records of a shard from a slot on, and returns the next slot, if there is
+/// one.
 fn browse_shard(
     shard: &Apart<Mutex<Shard>>,
     slot: usize,

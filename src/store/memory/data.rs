@@ -4,16 +4,16 @@ use std::mem;
 
 use crate::store::{Bytes, RecordKind};
 
-/// The first of few bytes, and how many they all are. It has the alignment of a byte.
+/// The first of few bytes, and the length of all. Its alignment is 1.
 #[derive(Clone, Copy)]
 pub(super) struct Head {
     first: [u8; HEAD],
     len: [u8; 2],
 }
 
-/// So many of the first bytes are in the slot itself.
+/// The number of bytes in the slot itself.
 const HEAD: usize = 5;
-/// The most bytes that are kept by themselves. More are not copied while others wait.
+/// The most bytes that are copied into a box. More would keep the lock for too long.
 const FEW: usize = 512;
 
 impl Head {
@@ -37,19 +37,20 @@ impl Head {
     }
 }
 
-/// Makes the type of what is kept, with a variant for each size of a box. An allocator gives a
-/// multiple of 16 bytes, of which it takes 8 for itself.
+/// Makes the type of a record's data, with a variant for each size of box. Allocators round up to a
+/// multiple of 16 bytes, of which they take 8 themselves.
 macro_rules! data {
     ($($variant:ident $size:literal)*) => {
-        /// A session's bytes: few of them in a box of the next size, whose length then takes no
-        /// room in the slot, and many so that nobody copies them while others wait.
+        /// A session's bytes. Few bytes are in a box of the next size, so that the slot needs no
+        /// room for its length. Many bytes stay as they are, so that nobody copies them under the
+        /// lock.
         pub(super) enum Data {
             Many(Box<Bytes>),
             $($variant(Head, Box<[u8; $size]>),)*
         }
 
         impl Data {
-            /// In the first box that is large enough, if there is one.
+            /// Copies few bytes into the smallest box that is large enough, if there is one.
             fn few(bytes: &[u8]) -> Option<Self> {
                 let (head, rest) = Head::split(bytes);
                 $(if rest.len() <= $size {
@@ -60,7 +61,7 @@ macro_rules! data {
                 None
             }
 
-            /// The head of few bytes: it is in the same place whatever the size of their box is.
+            /// The head of few bytes. It is in the same place for every size of box.
             const fn of_few(&self) -> Result<&Head, &Bytes> {
                 match self {
                     Self::Many(bytes) => Err(bytes),
@@ -68,7 +69,7 @@ macro_rules! data {
                 }
             }
 
-            /// The head of few bytes, and the box that has the rest.
+            /// The head of few bytes, and the box with the rest.
             fn parts(&self) -> Result<(&Head, &[u8]), &Bytes> {
                 match self {
                     Self::Many(bytes) => Err(bytes),
@@ -93,7 +94,7 @@ data! {
     B408 408 B424 424 B440 440 B456 456 B472 472 B488 488 B504 504 B520 520
 }
 
-/// The size of the box for so many bytes; `None` if they are too many for one.
+/// The size of the box for `len` bytes. `None` if they are too many for a box.
 const fn size_for(len: usize) -> Option<usize> {
     if len > FEW {
         return None;
@@ -116,7 +117,7 @@ impl Data {
         }
     }
 
-    /// The first bytes, if there are any: more than one if there are more.
+    /// The first byte, if there is one, and possibly some more.
     pub(super) fn head(&self) -> &[u8] {
         match self.of_few() {
             Ok(head) => head.bytes(),
@@ -145,7 +146,7 @@ impl Data {
         };
         let mut all = Vec::with_capacity(head.len());
         match head.len().checked_sub(HEAD) {
-            // The length of the first part is known beforehand.
+            // A constant length makes this copy cheap.
             Some(rest) => {
                 all.extend_from_slice(&head.first);
                 all.extend_from_slice(boxed.get(..rest).unwrap_or(&[]));
@@ -155,8 +156,8 @@ impl Data {
         all.into()
     }
 
-    /// Takes other bytes in place of these, in the same box if that has the right size. What is
-    /// left of both is for the caller to drop when nobody waits.
+    /// Replaces the bytes, in the same box if its size fits. The caller drops what is left of both
+    /// without the lock.
     pub(super) fn put(&mut self, bytes: &mut Bytes) -> Option<Self> {
         if size_for(bytes.len()) != size_for(self.len()) {
             return Some(mem::replace(self, Self::take(bytes)));
@@ -172,7 +173,7 @@ impl Data {
         None
     }
 
-    /// Leaves few bytes where they are, for the caller to drop.
+    /// Takes many bytes, and copies few: the caller drops those.
     fn take(bytes: &mut Bytes) -> Self {
         let few = (bytes.len() <= FEW).then(|| Self::few(bytes));
         few.flatten()
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_six_are_there_if_all_of_them_are() {
+    fn the_first_six_bytes_exist_if_there_are_six() {
         for len in [0, 1, 5, 6, 7, FEW, FEW + 1] {
             let first = Data::from(bytes(len)).first_six();
             assert_eq!(first, bytes(len).first_chunk().copied(), "{len}");
@@ -243,12 +244,12 @@ mod tests {
         assert_eq!(
             next.as_ptr(),
             large.as_ptr(),
-            "who puts drops what was there"
+            "the caller drops the old bytes"
         );
     }
 
     #[test]
-    fn about_as_many_are_written_into_the_same_box() {
+    fn about_as_many_bytes_reuse_the_box() {
         let place = |data: &Data| data.parts().ok().map(|(_, boxed)| boxed.as_ptr());
         let mut data = Data::from(bytes(HEAD + 50));
         let first = place(&data);
@@ -267,7 +268,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_put_last_is_there(lens in prop::collection::vec(0..600_usize, 1..20)) {
+        fn the_last_bytes_put_are_there(lens in prop::collection::vec(0..600_usize, 1..20)) {
             let mut data = Data::from(bytes(0));
             for len in lens {
                 let before = data.len();

@@ -1,4 +1,4 @@
-//! What makes room in a full store.
+//! Eviction from a full store.
 
 use std::sync::{
     MutexGuard,
@@ -8,14 +8,13 @@ use std::sync::{
 use super::shard::{Class, Removed, Shard};
 use crate::{clock::Timestamp, report::metrics, store::StoreError, trace};
 
-/// What made room in a full [`MemoryStore`](crate::MemoryStore) before its end, since the store was
-/// made.
+/// The number of records that a full [`MemoryStore`](crate::MemoryStore) has evicted, by kind.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub struct Evicted {
     /// Sessions that nobody came back to.
     pub unused_sessions: u64,
-    /// Sessions that were in use. A store that evicts them is too small.
+    /// Sessions that were in use. A store that evicts these is too small.
     pub sessions: u64,
     /// Subjects' lists of sessions.
     pub rosters: u64,
@@ -23,18 +22,18 @@ pub struct Evicted {
     pub ends: u64,
 }
 
-/// Counts what made room.
+/// Counts evicted records.
 #[derive(Default)]
 pub(super) struct Evictions {
     evicted: [AtomicU64; 4],
-    /// In seconds; 0 before anything is forgotten.
+    /// In seconds. 0 until an end is forgotten.
     forgotten_until: AtomicU64,
 }
 
-/// After so many more a store says again that it has evicted what was in use.
+/// A store logs again after this many more evictions of a class in use.
 const TOLD: u64 = 1_000;
 
-/// Who needs room, and how often there was none to be made.
+/// A write that needs room: the slot of its own record, and the number of failed attempts.
 pub(super) struct Room {
     now: Timestamp,
     pub(super) spare: Option<usize>,
@@ -71,7 +70,7 @@ impl Evictions {
         (forgotten > 0).then(|| Timestamp::from_secs(forgotten))
     }
 
-    /// Makes some room; the lock is free again when what was in the way is dropped and told.
+    /// Makes some room. Releases the lock before the removed records are dropped and logged.
     pub(super) fn make_room(
         &self,
         mut shard: MutexGuard<'_, Shard>,
@@ -93,7 +92,7 @@ impl Evictions {
         Ok(())
     }
 
-    /// Counts what made room, and raises the time up to which ends are forgotten.
+    /// Counts evicted records, and raises the time up to which ends are forgotten.
     fn note(&self, removed: &Removed) {
         let classes = [Class::Unused, Class::Session, Class::Roster, Class::End];
         for (count, class) in self.evicted.iter().zip(classes) {

@@ -34,8 +34,8 @@ use crate::clock::Clock;
 /// store takes 256 MiB by default; [`max_bytes`](Self::max_bytes) changes that. It never waits, so
 /// its sessions need no [`load`](crate::Session::load).
 ///
-/// A record that is gone leaves its place for the next one: what a peak has taken is given back but
-/// for less than a hundred bytes a record.
+/// A removed record leaves its place to the next one. After a peak, the store gives back all but
+/// less than a hundred bytes per record.
 ///
 /// A restart logs everybody out. As the store of [`revocation`](crate::CookieStore::revocation) it
 /// also forgets which sessions in a cookie have ended: copies of their cookies are valid again
@@ -55,23 +55,24 @@ use crate::clock::Clock;
 /// When the store is full, it evicts records in this order, so that a flood of one-time visitors
 /// logs nobody out:
 ///
-/// 1. expired ones,
+/// 1. expired records,
 /// 2. sessions that nobody came back to: their record was not loaded, updated or touched since it
-///    was made,
+///    was created,
 /// 3. other sessions,
 /// 4. subjects' lists of sessions,
 /// 5. ends of sessions in a cookie.
 ///
-/// After one of the last two, sessions in a cookie that were made before such an end was set, or
-/// before all sessions of such a list were ended, are refused: see [`Limits::forgotten_until`].
-/// Give the store enough room, and watch [`Evicted::rosters`] and [`Evicted::ends`].
+/// Evicting one of the last two has a price: a session in a cookie is refused if it was created
+/// before that end was set, or before all sessions of that list were ended. See
+/// [`Limits::forgotten_until`]. Give the store enough room, and watch [`Evicted::rosters`] and
+/// [`Evicted::ends`].
 ///
-/// Among records of a kind, it looks at a few hundred at a time, and evicts those that are closest
-/// to their end, one in sixteen. Of ends, those go first that were set first. What a renewed or
-/// destroyed session leaves for a minute makes no room: if there is nothing else, writes are
+/// Of each kind, the store looks at a few hundred records at a time and evicts the sixteenth that
+/// is closest to expiry. Ends go in the order they were set. The mark that a renewed or destroyed
+/// session leaves for a minute is never evicted: if only marks are left, writes are
 /// [`StoreError::Refused`].
 ///
-/// [`evicted`](Self::evicted) counts what made room. Of sessions in use, of lists and of ends, the
+/// [`evicted`](Self::evicted) counts the evicted records. For sessions in use, lists and ends, the
 /// first eviction and every thousandth after it is a warning in the log (with the feature
 /// `tracing`).
 #[derive(Clone)]
@@ -81,7 +82,7 @@ pub struct MemoryStore {
     clock: Clock,
 }
 
-/// What clones share.
+/// The state that clones share.
 #[derive(Default)]
 struct Shared {
     shards: Shards,
@@ -108,7 +109,7 @@ impl MemoryStore {
     }
 
     /// Bounds the memory that the store takes, including about 96 bytes for each record. The
-    /// default is 256 MiB. One record takes a 64th of it at most.
+    /// default is 256 MiB. A record may take a 64th of that at most.
     ///
     /// ```
     /// use silverback::MemoryStore;
@@ -120,7 +121,7 @@ impl MemoryStore {
         Self { max_bytes, ..self }
     }
 
-    /// Uses another clock, for tests: the layer's.
+    /// Uses another clock. For tests: give it the layer's.
     ///
     /// ```
     /// use silverback::{Clock, MemoryStore, Timestamp};
@@ -134,7 +135,7 @@ impl MemoryStore {
     }
 
     /// Returns the number of records: sessions, subjects' lists of them, and ends of sessions in a
-    /// cookie. Expired records that are not removed yet count. The mark that a renewed or destroyed
+    /// cookie. Expired records count until they are removed. The mark that a renewed or destroyed
     /// session leaves for a minute does not.
     ///
     /// ```
@@ -152,7 +153,7 @@ impl MemoryStore {
             .sum()
     }
 
-    /// Says whether [`len`](Self::len) is 0.
+    /// Returns whether [`len`](Self::len) is 0.
     ///
     /// ```
     /// use silverback::MemoryStore;
@@ -164,7 +165,7 @@ impl MemoryStore {
         self.len() == 0
     }
 
-    /// Returns what made room before its end.
+    /// Returns how many records were evicted.
     ///
     /// ```
     /// use silverback::MemoryStore;
@@ -177,7 +178,7 @@ impl MemoryStore {
         self.shared.evictions.so_far()
     }
 
-    /// What the record counts for, and what its shard takes.
+    /// Returns the record's size, and the limit of its shard.
     fn check_size(&self, data: &Bytes) -> Result<(usize, usize), StoreError> {
         let (size, limit) = (data.len() + OVERHEAD, self.max_bytes / SHARDS);
         if size > limit {
@@ -310,14 +311,14 @@ impl Store for MemoryStore {
     }
 }
 
-/// A page comes by so many slots of the store as it may have records, or a few hundred more.
+/// A page covers as many slots of the store as it may have records, or a few hundred more.
 impl Browse for MemoryStore {
     async fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
         browse::page(&self.shared.shards, from, limit)
     }
 }
 
-/// Nobody waits for more than a step of some hundred records. Clones take turns in the steps.
+/// The lock is held for a step of some hundred records at most. Clones take turns in the steps.
 impl Sweep for MemoryStore {
     async fn sweep_some(&self, limit: usize) -> Swept {
         let lock = || self.shared.sweep.lock();

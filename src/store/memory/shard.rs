@@ -1,4 +1,4 @@
-//! A part of the store: its records, what they are for, and which of them make room.
+//! A part of the store: its records, their classes, and the order of eviction.
 
 use std::ops::Range;
 
@@ -11,41 +11,42 @@ use crate::{
     store::{Bytes, RecordKey, RecordKind, StoreError, Version},
 };
 
-/// How many records are looked at before others get the lock.
+/// The number of records examined before others get the lock.
 pub(super) const STEP: usize = 512;
-/// How many are looked at for a new one: expired ones are never more than a part of those that were
-/// made since.
+/// The number of records examined for each new one. So the expired records are never more than a
+/// fraction of those created since.
 const PASSING: usize = 8;
-/// How many slots are counted together. One window is swept and another one makes room in a step.
+/// The number of slots counted together. A step sweeps one window and evicts from another.
 const WINDOW: usize = STEP / 2;
-/// Of a window's records, this part makes room: those that are closest to their end.
+/// The part of a window's records that is evicted at once: a sixteenth, the closest to expiry.
 const PART: usize = 16;
-/// What a record takes besides its bytes: its entry, its share of the table's and the allocator's.
+/// The size of a record without its bytes: its entry, and its share of the table's and the
+/// allocator's overhead.
 pub(super) const OVERHEAD: usize = 96;
 
-/// What each write changes is in one line of a processor's caches with the lock, and what it only
-/// reads in the next.
+/// The fields that each write changes share a cache line with the lock. Those it only reads are in
+/// the next line.
 #[derive(Default)]
 #[repr(C)]
 pub(super) struct Shard {
-    /// Counts writes: no key gets a version twice, as the records die with the count.
+    /// Counts writes. No key gets a version twice, since the records die with the counter.
     written: u64,
     bytes: usize,
     census: Census,
-    /// The slot to look at next in passing, and the windows to sweep next and to make room.
+    /// The next slot to sweep in passing, the next window to sweep, and the next to evict from.
     passing: usize,
     sweeping: usize,
     table: Table,
     leaving: usize,
 }
 
-/// How many records of each class there are, and where.
+/// The number of records of each class, by window.
 #[derive(Default)]
 struct Census {
     windows: Vec<Window>,
 }
 
-/// A record that is alive, as it was found.
+/// A live record, looked up for a change.
 pub(super) struct Found<'a> {
     slot: usize,
     entry: &'a mut Entry,
@@ -54,12 +55,12 @@ pub(super) struct Found<'a> {
     census: &'a mut Census,
 }
 
-/// What records make room for others, in this order. Marks never do.
+/// Classes of records, in the order of their eviction. Marks are never evicted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Class {
-    /// A session whose record nobody came for since it was made.
+    /// A session whose record was not used since it was created.
     Unused,
-    /// Any other session, and what nobody knows.
+    /// Any other session, and records of unknown kind.
     Session,
     Roster,
     End,
@@ -70,7 +71,7 @@ const CLASSES: usize = 5;
 const LEAVING: [Class; 4] = [Class::Unused, Class::Session, Class::Roster, Class::End];
 
 impl Class {
-    /// For the log.
+    /// The class in the log.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Unused => "unused sessions",
@@ -81,7 +82,7 @@ impl Class {
         }
     }
 
-    /// What it is when somebody came for the record.
+    /// The class after the record has been used.
     const fn once_used(self) -> Self {
         match self {
             Self::Unused => Self::Session,
@@ -104,15 +105,15 @@ impl Class {
     }
 }
 
-/// What is in some neighbouring slots.
+/// The census of some neighbouring slots.
 struct Window {
     counts: [u16; CLASSES],
-    /// No end in them was set earlier. Those that have left may have been.
+    /// No end in them was set earlier. An end that has left may have been.
     first_set: Timestamp,
 }
 
 const NEVER: Timestamp = Timestamp::from_secs(u64::MAX);
-/// When an end was set that does not say.
+/// The time of an end that does not record when it was set.
 const UNKNOWN: Timestamp = Timestamp::from_secs(u64::MAX - 1);
 
 impl Window {
@@ -128,13 +129,13 @@ impl Window {
     }
 }
 
-/// What was taken out. It is freed, counted and told when nobody waits for the lock.
+/// Records that were removed. They are freed, counted and logged after the lock is released.
 #[derive(Default)]
 pub(super) struct Removed {
     pub(super) entries: Vec<Entry>,
-    /// How many of each class made room.
+    /// The number evicted of each class.
     pub(super) evicted: [u64; CLASSES],
-    /// When the latest of the ends was set that made room, in records of their own or in rosters.
+    /// The latest time of the evicted ends, in records of their own or in rosters.
     pub(super) forgotten: Option<Timestamp>,
 }
 
@@ -149,17 +150,17 @@ impl Shard {
         self.bytes
     }
 
-    /// Counts the records but for marks.
+    /// The number of records except marks.
     pub(super) fn len(&self) -> usize {
         self.table.len() - self.census.count(Class::Mark)
     }
 
-    /// How many steps it takes to come by every record.
+    /// The number of steps that covers every record.
     pub(super) const fn steps(&self) -> usize {
         self.census.windows.len()
     }
 
-    /// The record, if it is alive. It is in use from then on.
+    /// Returns the record if it is alive, and marks it used.
     pub(super) fn load(&mut self, key: &RecordKey, now: Timestamp) -> Option<&Entry> {
         let (slot, entry) = self.table.find_mut(key)?;
         if entry.expires() <= now {
@@ -173,7 +174,7 @@ impl Shard {
         Some(entry)
     }
 
-    /// Takes out the record of this key if it is over.
+    /// Removes the record of this key if it has expired.
     ///
     /// # Errors
     ///
@@ -193,7 +194,7 @@ impl Shard {
         Ok(())
     }
 
-    /// The record, if it is alive and has the expected version.
+    /// Returns the record if it is alive and has the expected version.
     #[inline]
     pub(super) fn expect(
         &mut self,
@@ -217,7 +218,7 @@ impl Shard {
         })
     }
 
-    /// Adds a record, whose key must not be there yet.
+    /// Adds a record. Its key must not exist yet.
     pub(super) fn insert(&mut self, key: RecordKey, data: Data, expires: Timestamp) -> Version {
         self.written += 1;
         self.bytes += size_of_record(data.len());
@@ -235,7 +236,8 @@ impl Shard {
         Some(entry)
     }
 
-    /// Counts a record again among the ends, of which it was left out when room was made for it.
+    /// Puts a record's end back into its window's count, which left it out while room was made for
+    /// it.
     pub(super) fn keep(&mut self, slot: usize) {
         let set = self.table.at(slot).and_then(set_at);
         if let Some(window) = self.census.windows.get_mut(slot / WINDOW) {
@@ -247,17 +249,17 @@ impl Shard {
         self.table.slots()
     }
 
-    /// The records in some slots.
+    /// The records in a range of slots.
     pub(super) fn entries(&self, slots: Range<usize>) -> impl Iterator<Item = &Entry> {
         slots.filter_map(|slot| self.table.at(slot))
     }
 
-    /// Counts the records in some slots.
+    /// The number of records in a range of slots.
     pub(super) fn taken(&self, slots: Range<usize>) -> u64 {
         self.entries(slots).count() as u64
     }
 
-    /// Takes out what is over in some slots, and says whether there are no more of them.
+    /// Removes expired records from a range of slots. Returns whether no slots follow it.
     pub(super) fn sweep(
         &mut self,
         slots: Range<usize>,
@@ -273,15 +275,16 @@ impl Shard {
         slots.end >= self.table.slots()
     }
 
-    /// Takes out what is over in the next few slots.
+    /// Removes expired records from the next few slots.
     pub(super) fn sweep_in_passing(&mut self, now: Timestamp, removed: &mut Vec<Entry>) {
         let start = self.passing;
         let is_done = self.sweep(start..start + PASSING, now, removed);
         self.passing = if is_done { 0 } else { start + PASSING };
     }
 
-    /// Takes out what is over in the next window, or if there is nothing, some of the records that
-    /// are the first to leave. The one that the room is for stays. Says whether there was anything.
+    /// Removes expired records from the next window or, if there are none, evicts some records of
+    /// the first class. Never evicts the record that needs the room. Returns whether there was
+    /// anything to remove.
     pub(super) fn make_room(
         &mut self,
         spare: Option<usize>,
@@ -308,7 +311,7 @@ impl Shard {
         true
     }
 
-    /// Takes out those records of a class in one window that are closest to their end.
+    /// Evicts the records of a class in one window that are closest to expiry.
     fn evict(&mut self, class: Class, spared: Option<(usize, Class)>, removed: &mut Removed) {
         let window = self.window_with(class, spared);
         let spare = spared.map(|(slot, _)| slot);
@@ -326,7 +329,7 @@ impl Shard {
         removed.forgotten = removed.forgotten.max(went);
     }
 
-    /// The next window with enough of them to choose from, or else the one with most.
+    /// The next window with enough records to choose from, or else the one with the most.
     fn window_with(&self, class: Class, spared: Option<(usize, Class)>) -> usize {
         let spared = spared.map(|(slot, class)| (slot / WINDOW, class));
         let count = |(at, window): &(usize, &Window)| {
@@ -343,7 +346,7 @@ impl Shard {
             .map_or(0, |(at, _)| at)
     }
 
-    /// Takes out the end that was set first, if the window that may have it does.
+    /// Evicts the end that was set first, if it is in the first window by count.
     fn forget(&mut self, spare: Option<usize>, now: Timestamp, removed: &mut Removed) {
         let mut windows: Vec<_> = self
             .census
@@ -367,7 +370,7 @@ impl Shard {
         if let Some((set, key)) = first {
             ends.next();
             self.evict_one(&key, Class::End, removed);
-            // Of an end that does not say, nobody knows more than that.
+            // Nothing better is known of an end without a time.
             let set = if set == UNKNOWN { now } else { set };
             removed.forgotten = removed.forgotten.max(Some(set));
         }
@@ -401,13 +404,13 @@ impl<'a> Found<'a> {
         self.slot
     }
 
-    /// How many bytes the shard would take if the record counted for so many.
+    /// The shard's bytes if the record had this size.
     pub(super) fn bytes_with(&self, size: usize) -> usize {
         *self.bytes - size_of_record(self.entry.data.len()) + size
     }
 
-    /// Puts a new version in place of the record, which is in use from then on. What is left of the
-    /// old data and the new is for the caller to drop when nobody waits.
+    /// Replaces the record by a new version and marks it used. The caller drops the old data and
+    /// what is left of the new data without the lock.
     #[inline]
     pub(super) fn replace(self, data: &mut Bytes, expires: Timestamp) -> (Version, Option<Data>) {
         let class = Class::of_entry(self.entry);
@@ -421,7 +424,7 @@ impl<'a> Found<'a> {
         (self.entry.version(), old)
     }
 
-    /// Sets another end of the record, which is in use from then on.
+    /// Sets another end and marks the record used.
     pub(super) fn touch(self, expires: Timestamp) {
         let class = Class::of_entry(self.entry);
         self.entry.set_used();
@@ -432,7 +435,7 @@ impl<'a> Found<'a> {
 }
 
 impl Census {
-    /// Counts a record that was of a class as one of another. An end may have been set anew.
+    /// Moves a record from one class to another. Also notes an end's new time.
     fn move_to(&mut self, slot: usize, from: Class, to: Class, entry: &Entry) {
         if to != from || to == Class::End {
             self.leave(slot, from);
@@ -464,7 +467,7 @@ impl Census {
         self.counts(class).sum()
     }
 
-    /// Whether there are more of a class than so many.
+    /// Returns whether more than `count` records are of a class.
     fn has_more(&self, class: Class, count: usize) -> bool {
         let mut left = count;
         self.counts(class).any(|count| {
@@ -483,26 +486,25 @@ const fn slots_of(window: usize) -> Range<usize> {
     window * WINDOW..(window + 1) * WINDOW
 }
 
-/// What a record counts for.
+/// The size of a record with `len` bytes.
 const fn size_of_record(len: usize) -> usize {
     len + OVERHEAD
 }
 
-/// When the end was set that the record is for.
+/// When the end in this record was set.
 fn set_at(entry: &Entry) -> Option<Timestamp> {
     let is_end = entry.data.kind() == Some(RecordKind::End);
     is_end.then(|| time_in(&entry.data).unwrap_or(UNKNOWN))
 }
 
-/// Up to when a roster remembers that all of a subject's sessions in cookies were ended, if it
-/// does.
+/// The time up to which a roster ended all of a subject's sessions in cookies, if it did.
 fn ended_until(entry: &Entry) -> Option<Timestamp> {
     let is_roster = entry.data.kind() == Some(RecordKind::Roster);
     let time = is_roster.then(|| time_in(&entry.data)).flatten();
     time.filter(|time| time.as_secs() > 0)
 }
 
-/// Five bytes of seconds after the first byte.
+/// The five bytes of seconds after the first byte.
 fn time_in(data: &Data) -> Option<Timestamp> {
     let [_, a, b, c, d, e] = data.first_six()?;
     let secs = u64::from_be_bytes([0, 0, 0, a, b, c, d, e]);

@@ -1,4 +1,4 @@
-//! The parts of the store, each behind a lock of its own.
+//! The parts of the store, each behind its own lock.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,8 +10,8 @@ pub(super) const SHARDS: usize = 64;
 /// All parts of a store.
 pub(super) struct Shards([Apart<Mutex<Shard>>; SHARDS]);
 
-/// In lines of a processor's caches that it shares with nothing else, and in pairs of them as
-/// processors fetch them: a thread at one shard takes no line from a thread at another.
+/// Fills whole pairs of cache lines, since processors fetch lines in pairs: a thread at one shard
+/// takes no line from a thread at another.
 #[derive(Default)]
 #[repr(align(128))]
 pub(super) struct Apart<T>(T);

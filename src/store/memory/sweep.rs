@@ -1,23 +1,23 @@
-//! Sweeps: expired records are removed, a few at a time.
+//! Sweeps: removing expired records, a few at a time.
 
 use super::{shard::STEP, shards::Shards};
 use crate::{clock::Timestamp, store::Swept};
 
-/// Where a sweep is. A shard has its next turn when all others have had theirs: a thread that waits
-/// for it gets it first.
+/// The position of a sweep. Shards take turns, so a thread that waits for a shard's lock gets it
+/// before the shard's next turn.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Position {
-    /// The slot at which all shards have their turn.
+    /// The first slot of the present round, in each shard.
     start: usize,
     shard: usize,
-    /// How many of the turn's slots were looked at.
+    /// The number of the turn's slots that were examined.
     done: usize,
-    /// Some shard has slots beyond the turn.
+    /// Some shard has slots beyond this round.
     goes_on: bool,
 }
 
 impl Position {
-    /// Looks at so many slots at most, from here on, and moves on.
+    /// Examines at most `limit` slots from here on, and advances.
     pub(super) fn sweep(&mut self, shards: &Shards, now: Timestamp, limit: usize) -> Swept {
         let (mut swept, mut left) = (Swept::default(), limit.max(1));
         let mut removed = Vec::new();
@@ -40,7 +40,7 @@ impl Position {
             let is_done = shard.sweep(start..start + count, now, &mut removed);
             drop(shard);
             swept.add(Swept::new(examined, removed.len() as u64));
-            // Freeing so much at once may take the allocator long.
+            // The allocator may take long to free many entries at once.
             removed.clear();
             self.done += count;
             left -= count.min(slots.saturating_sub(start));

@@ -1,9 +1,9 @@
-//! A hash table that never has much to do at once.
+//! A hash table that never has much work to do at once.
 //!
-//! Linear hashing: when there are too many entries for the chains, one chain is split in two, each
-//! in its turn. Entries are in slots that they keep, in blocks that stay where they are. The table
-//! of the standard library moves all of its entries when it grows, which takes milliseconds if
-//! there are many, cannot be gone through in steps, and keeps up to half of its places free.
+//! Linear hashing: when the entries get too many for the chains, one chain is split in two, each in
+//! turn. Entries keep their slots, in blocks that stay where they are. The standard library's table
+//! moves all of its entries when it grows, which takes milliseconds if there are many. It cannot be
+//! swept in steps, and it keeps up to half of its places free.
 
 use std::{iter, mem, num::NonZeroU64};
 
@@ -13,15 +13,15 @@ use crate::{
     store::{Record, RecordKey, Version},
 };
 
-/// What is looked up comes first.
+/// The fields of a lookup come first.
 #[repr(C)]
 pub(super) struct Table {
-    /// Where the chains begin.
+    /// The first slot of each chain.
     heads: Vec<Link>,
     blocks: Vec<Box<[Slot; BLOCK]>>,
-    /// How many slots have been taken; those that are vacant again count.
+    /// The number of slots ever taken, including those that are vacant again.
     slots: usize,
-    /// Where the chain of vacant slots begins.
+    /// The first slot of the chain of vacant slots.
     vacant: Link,
     len: usize,
 }
@@ -36,28 +36,28 @@ type Link = u32;
 
 /// The end of a chain.
 const END: Link = Link::MAX;
-/// How many entries a chain has on average, at most.
+/// The average length of a chain, at most.
 const LOAD: usize = 1;
-/// How many slots a block has: to begin with a line, it takes one more.
+/// The slots of a block. A block is aligned to a cache line, which costs one more line.
 const BLOCK: usize = 256;
 
-/// One line of a processor's caches, so that a search waits for no more than one in each slot.
+/// One cache line, so that a search waits for at most one line in each slot.
 #[repr(align(64))]
 pub(super) struct Entry {
     pub(super) key: RecordKey,
     pub(super) data: Data,
-    /// From the highest bit on: the version, which is what its shard has counted and never zero; the
-    /// high part of the time of its end; and whether anybody came for the record since it was made.
-    /// Fields of their own would make all slots larger.
+    /// From the highest bit down: the version, which is the shard's counter and never zero; the
+    /// high part of the expiry time; and whether the record was used since it was created. Separate
+    /// fields would enlarge every slot.
     stamp: NonZeroU64,
-    /// The low part of the time of its end.
+    /// The low part of the expiry time.
     expires: u32,
     next: Link,
 }
 
 /// The lowest bit of a stamp.
 const USED: u64 = 1;
-/// How many bits of a stamp are below the version. A time has 38: that is the year 9999.
+/// The number of bits below the version in a stamp. A time has 38 bits, enough for the year 9999.
 const BELOW: u32 = 7;
 const HIGH_OF_TIME: u64 = (1 << BELOW) - 1 - USED;
 /// The stamp of the first version.
@@ -80,7 +80,7 @@ impl Table {
         self.len
     }
 
-    /// Counts the slots that [`at`](Self::at) knows; some of them may be vacant.
+    /// The number of slots that [`at`](Self::at) accepts. Some may be vacant.
     pub(super) const fn slots(&self) -> usize {
         self.slots
     }
@@ -99,19 +99,19 @@ impl Table {
         }
     }
 
-    /// Returns the key's entry and its slot.
+    /// Returns the key's slot and entry.
     pub(super) fn find(&self, key: &RecordKey) -> Option<(usize, &Entry)> {
         let slot = self.link(key)?.1 as usize;
         Some((slot, self.at(slot)?))
     }
 
-    /// Returns the key's entry, to be changed, and its slot.
+    /// Returns the key's slot and entry, for changing it.
     pub(super) fn find_mut(&mut self, key: &RecordKey) -> Option<(usize, &mut Entry)> {
         let slot = self.link(key)?.1 as usize;
         Some((slot, self.at_mut(slot)?))
     }
 
-    /// Adds an entry, whose key must not be there yet, and returns its slot.
+    /// Adds an entry and returns its slot. Its key must not exist yet.
     pub(super) fn insert(&mut self, mut entry: Entry) -> usize {
         if self.len >= self.heads.len() * LOAD {
             self.split();
@@ -124,7 +124,7 @@ impl Table {
         link as usize
     }
 
-    /// Takes the key's entry out, and returns the slot that it had.
+    /// Removes the key's entry, and returns its former slot with it.
     pub(super) fn remove(&mut self, key: &RecordKey) -> Option<(usize, Entry)> {
         let (before, link) = self.link(key)?;
         let vacant = Slot::Vacant { next: self.vacant };
@@ -151,7 +151,8 @@ impl Table {
         }
     }
 
-    /// A chain that is not there yet is still one with that of half the number.
+    /// The chain of a key. One that has not been split off yet is still part of the chain at half
+    /// the range.
     fn place(&self, key: &RecordKey) -> usize {
         let mask = mask(self.heads.len());
         let place = hash(key) & mask;
@@ -196,7 +197,7 @@ impl Table {
             return link;
         }
         let link = Link::try_from(self.slots);
-        let link = link.expect("a shard has fewer sessions than a link can number");
+        let link = link.expect("a shard has fewer slots than a link can count");
         if self.slots == self.blocks.len() * BLOCK {
             self.blocks.push(vacant_block());
         }
@@ -244,8 +245,7 @@ const fn mask(count: usize) -> usize {
     count.next_power_of_two() - 1
 }
 
-/// Keys are hashes of what nobody else chooses. All of their bits are mixed, should they have come
-/// from elsewhere.
+/// Keys are hashes that nobody can choose. All bits are mixed in case keys come from elsewhere.
 #[allow(clippy::cast_possible_truncation, reason = "it is a hash")]
 fn hash(key: &RecordKey) -> usize {
     let mix = |all: u64, part: &[u8; 8]| {
@@ -256,7 +256,7 @@ fn hash(key: &RecordKey) -> usize {
 }
 
 impl Entry {
-    /// An entry that nobody came for yet.
+    /// Makes an entry that nobody has used yet.
     pub(super) fn new(key: RecordKey, data: Data, version: u64, expires: Timestamp) -> Self {
         let mut entry = Self {
             key,
@@ -296,7 +296,7 @@ impl Entry {
 
     #[allow(
         clippy::cast_possible_truncation,
-        reason = "the low part is kept alone"
+        reason = "only the low part is kept here"
     )]
     pub(super) fn set_stamp(&mut self, version: u64, expires: Timestamp) {
         let expires = expires.min(Timestamp::LATEST).as_secs();
@@ -341,12 +341,12 @@ mod tests {
 
     #[cfg(target_pointer_width = "64")]
     #[test]
-    fn what_is_looked_up_is_in_one_line() {
+    fn the_fields_of_a_lookup_are_in_one_line() {
         assert_eq!(std::mem::offset_of!(Table, len), 64);
     }
 
     #[test]
-    fn version_end_and_use_stay_apart() {
+    fn version_end_and_use_do_not_overlap() {
         let times = [
             0,
             1,
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn one_chain_is_split_at_a_time_and_all_stay_short() {
+    fn one_chain_is_split_at_a_time_and_chains_stay_short() {
         let mut table = Table::default();
         for number in 0..20_000 {
             let before = table.heads.len();
@@ -383,9 +383,9 @@ mod tests {
         assert!((0..20_000).all(|number| table.find(&key(number)).is_some()));
     }
 
-    /// Counters for keys, wherever they are in them.
+    /// Counters in place of hashes, at any position of the key.
     #[test]
-    fn keys_that_are_no_hashes_are_spread_as_well() {
+    fn keys_that_are_no_hashes_spread_as_well() {
         for at in 0..31 {
             let mut table = Table::default();
             for number in 0..4_096_u16 {

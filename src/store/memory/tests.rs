@@ -1,4 +1,4 @@
-//! The store by itself, and beside a map.
+//! The store on its own, and compared with a map.
 
 mod model;
 
@@ -24,18 +24,18 @@ use crate::{
 };
 
 const START: Timestamp = Timestamp::from_secs(1_800_000_000);
-/// Only a hang takes this long.
+/// Only a deadlock takes this long.
 const LONG: Duration = Duration::from_secs(120);
-/// Where a record's bytes begin to be kept in another way.
+/// Lengths at which the representation of a record's bytes changes.
 const EDGES: [usize; 9] = [0, 5, 29, 45, 61, 477, 509, 512, 4_000];
-/// The first bytes of each kind of record, and of what is none.
+/// The first byte of each kind of record, and of none.
 const FIRST: [u8; 8] = [1, 1, 1, 2, 8, 16, 24, 0];
 
 fn done<F: Future>(future: F) -> F::Output {
-    store::now(pin!(future)).expect("the store never waits")
+    store::now(pin!(future)).expect("the memory store never waits")
 }
 
-/// Of a few shards.
+/// A key in one of a few shards.
 fn key(number: u16) -> RecordKey {
     let mut bytes = *RecordKey::of(&number.to_be_bytes()).as_bytes();
     bytes[0] = [0, 64, 128, 1][usize::from(number % 4)];
@@ -46,16 +46,16 @@ fn shard_of(key: &RecordKey) -> usize {
     usize::from(key.as_bytes()[0]) % SHARDS
 }
 
-/// An end or a roster says when it was set.
+/// The bytes of a record. An end or a roster contains when it was set.
 fn bytes(len: usize, first: u8, set: u8) -> Bytes {
     let head = [first, 0, 0, 0, 0, set];
     let rest = (0_u8..=250).cycle().map(|byte| byte ^ set);
     head.into_iter().chain(rest).take(len).collect()
 }
 
-/// In steps of any size, which end anywhere in a shard.
+/// Steps of any size, which end anywhere in a shard.
 #[test]
-fn a_sweep_in_steps_comes_by_each_record_once() {
+fn a_sweep_in_steps_examines_each_record_once() {
     for limit in [0, 1, 7, STEP - 1, STEP, STEP + 1, 5_000] {
         let clock = Clock::manual(START);
         let store = MemoryStore::new().clock(clock.clone());
@@ -78,17 +78,17 @@ fn a_sweep_in_steps_comes_by_each_record_once() {
                 all = all.finished();
             }
             steps += 1;
-            assert!(steps < 10_000, "{limit}: it comes to an end");
+            assert!(steps < 10_000, "{limit}: the sweep does not end");
         }
         let counts = (all.examined(), all.removed(), store.len());
         assert_eq!(counts, (4_000, 2_667, 1_333), "{limit}");
-        // The next one begins anew.
+        // The next sweep starts from the beginning.
         assert_eq!(done(store.sweep_some(5_000)).examined(), 1_333);
     }
 }
 
-/// A clock and a store, whose shards take so many bytes, with marks in the first shard. Each of
-/// them takes a hundred bytes.
+/// A clock and a store with this many bytes per shard, and marks of a hundred bytes each in the
+/// first shard.
 fn with_marks(shard_bytes: usize, count: u16, end: impl Fn(u16) -> Expiry) -> (Clock, MemoryStore) {
     let clock = Clock::manual(START);
     let store = MemoryStore::new()
@@ -121,9 +121,9 @@ fn a_shard_is_full_to_the_last_byte() {
     }
 }
 
-/// All windows are looked through before there is no room.
+/// Every window is searched before a write fails.
 #[test]
-fn what_is_over_makes_room_wherever_it_is() {
+fn an_expired_record_makes_room_wherever_it_is() {
     for over in 0..8 {
         let end = |number: u16| in_secs(if number / 256 == over { 1 } else { 9 });
         let (clock, store) = with_marks(204_800, 2_048, end);
@@ -142,12 +142,12 @@ fn what_is_over_makes_room_wherever_it_is() {
 }
 
 #[test]
-fn an_end_that_got_no_room_is_still_counted() {
+fn an_end_without_room_is_still_counted() {
     let (_, store) = with_marks(1_000, 7, |_| in_secs(9));
     let key = key(400);
     let version = done(store.create(&key, bytes(6, 24, 7), in_secs(9))).unwrap();
     store.shared.shards.get(0).unwrap().lock().assert_counted();
-    // Another one leaves for it, in vain.
+    // Another end is evicted for it, in vain.
     let other = bytes(1, 24, 0);
     done(store.create(&self::key(404), other, in_secs(9))).unwrap();
     let larger = done(store.update(&key, version, bytes(300, 24, 7), in_secs(9)));
@@ -156,7 +156,7 @@ fn an_end_that_got_no_room_is_still_counted() {
 }
 
 #[test]
-fn a_record_that_is_over_is_replaced_wherever_it_is() {
+fn an_expired_record_is_replaced_wherever_it_is() {
     for over in 0..40 {
         let end = |number| in_secs(if number == over { 1 } else { 9 });
         let (clock, store) = with_marks(1 << 20, 40, end);
@@ -168,9 +168,9 @@ fn a_record_that_is_over_is_replaced_wherever_it_is() {
     }
 }
 
-/// Again and again, all of them.
+/// Each time, all of them are removed.
 #[test]
-fn what_is_over_leaves_in_passing() {
+fn expired_records_are_removed_in_passing() {
     let (clock, store) = with_marks(1 << 20, 0, |_| in_secs(0));
     for round in 0..3 {
         let now = clock.now();
@@ -190,9 +190,9 @@ fn what_is_over_leaves_in_passing() {
     }
 }
 
-/// Each thread has keys of its own in one shard, which all of them grow, shrink, sweep and browse.
+/// Each thread creates, grows, shrinks, sweeps and browses its own keys in one shard.
 #[test]
-fn threads_at_one_shard_lose_nothing_of_each_other() {
+fn threads_at_one_shard_lose_no_records() {
     const THREADS: u16 = 4;
     let store = MemoryStore::new().clock(Clock::manual(START));
     let barrier = Barrier::new(THREADS.into());
@@ -251,7 +251,8 @@ fn threads_at_one_shard_lose_nothing_of_each_other() {
     assert_eq!(shard.len(), usize::from(THREADS) * (50 - 7));
 }
 
-/// Who gives a store bytes of their own type learns when it drops them, and may ask the store then.
+/// `Bytes` of a caller's own type run the caller's code when they are dropped, and that code may
+/// call the store.
 #[test]
 fn bytes_are_dropped_without_the_lock() {
     struct Owned(Vec<u8>, MemoryStore);

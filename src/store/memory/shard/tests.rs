@@ -1,4 +1,4 @@
-//! What leaves when room is made, and that no step looks at more than some hundred records.
+//! The order of eviction, and the bound of some hundred records on every step.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn key(number: u32) -> RecordKey {
     RecordKey::of(&number.to_be_bytes())
 }
 
-/// The data of an end that was set then.
+/// The data of an end that was set at this time.
 fn end(set: u64) -> Vec<u8> {
     let [_, _, _, secs @ ..] = set.to_be_bytes();
     [&[24][..], &secs].concat()
@@ -49,7 +49,7 @@ fn replace(shard: &mut Shard, number: u32, data: &[u8]) {
     found(shard, number).replace(&mut Bytes::copy_from_slice(data), END);
 }
 
-/// Makes room until nothing is left to make it, and returns what left, in its order.
+/// Makes room until nothing is left to remove, and returns the evicted classes in order.
 fn emptied(shard: &mut Shard, spare: Option<u32>) -> Vec<(Class, u64)> {
     let mut left: Vec<(Class, u64)> = Vec::new();
     loop {
@@ -68,7 +68,7 @@ fn emptied(shard: &mut Shard, spare: Option<u32>) -> Vec<(Class, u64)> {
     }
 }
 
-/// Nobody has the lock for longer than that takes.
+/// Bounds how long the lock is held.
 #[test]
 fn a_sweep_looks_at_no_more_than_a_step() {
     let (mut shard, mut removed) = (shard(10_000), Vec::with_capacity(STEP));
@@ -80,7 +80,7 @@ fn a_sweep_looks_at_no_more_than_a_step() {
     let last = 9_728..9_728 + STEP;
     assert!(
         shard.sweep(last, END, &mut removed),
-        "the last step says so"
+        "the last step returns true"
     );
 }
 
@@ -92,19 +92,19 @@ fn making_room_looks_at_no_more_than_a_step() {
     assert_eq!(
         removed.entries.len(),
         part,
-        "of one window, as nothing was over"
+        "of one window, as nothing had expired"
     );
     assert!(shard.make_room(None, END, &mut removed));
     assert_eq!(
         removed.entries.len(),
         part + WINDOW,
-        "what is over in a window"
+        "the expired records of a window"
     );
     assert_eq!(2 * WINDOW, STEP);
 }
 
 #[test]
-fn every_window_comes_to_its_turn() {
+fn every_window_gets_its_turn() {
     let (mut shard, mut removed) = (shard(1_024), Removed::default());
     for _ in 0..4 {
         assert!(shard.make_room(None, START, &mut removed));
@@ -116,9 +116,9 @@ fn every_window_comes_to_its_turn() {
     );
 }
 
-/// A window that has few would lose all of them, however long they have to live.
+/// Otherwise a window with few records would lose all of them, however long they have to live.
 #[test]
-fn a_window_with_few_waits_for_the_others() {
+fn a_window_with_few_records_waits_for_the_others() {
     let (mut shard, mut removed) = (shard(256 + 3), Removed::default());
     for _ in 0..10 {
         assert!(shard.make_room(None, START, &mut removed));
@@ -127,7 +127,7 @@ fn a_window_with_few_waits_for_the_others() {
 }
 
 #[test]
-fn what_is_closest_to_its_end_leaves() {
+fn the_records_closest_to_expiry_are_evicted() {
     let (mut shard, mut removed) = (Shard::default(), Removed::default());
     for number in 0..160 {
         let end = Timestamp::from_secs(1_000 + u64::from(number * 7 % 160));
@@ -142,7 +142,7 @@ fn what_is_closest_to_its_end_leaves() {
 }
 
 #[test]
-fn each_class_leaves_in_its_turn() {
+fn each_class_is_evicted_in_its_turn() {
     let mut shard = Shard::default();
     for number in (0..2_000).step_by(5) {
         put(&mut shard, number, &end(u64::from(number)), END);
@@ -169,7 +169,7 @@ fn each_class_leaves_in_its_turn() {
 }
 
 #[test]
-fn a_session_is_in_use_once_somebody_comes_for_it() {
+fn a_session_is_in_use_once_its_record_is_used() {
     type Act = fn(&mut Shard);
     let acts: [Act; 3] = [
         |shard| assert!(shard.load(&key(7), START).is_some()),
@@ -187,7 +187,7 @@ fn a_session_is_in_use_once_somebody_comes_for_it() {
 }
 
 #[test]
-fn a_version_does_not_tell_whether_it_was_used() {
+fn a_version_does_not_depend_on_use() {
     let mut shard = shard(1);
     let version = |shard: &mut Shard| shard.load(&key(0), START).unwrap().version();
     assert_eq!(version(&mut shard), Version::from_u64(1));
@@ -198,9 +198,9 @@ fn a_version_does_not_tell_whether_it_was_used() {
 }
 
 #[test]
-fn the_end_that_was_set_first_leaves_first() {
+fn the_end_that_was_set_first_is_evicted_first() {
     let mut shard = Shard::default();
-    // In no order, in several windows.
+    // In no order, over several windows.
     for number in 0..1_000 {
         let set = u64::from(number * 617 % 1_000);
         put(
@@ -220,9 +220,9 @@ fn the_end_that_was_set_first_leaves_first() {
     assert_eq!(forgotten, (0..1_000).collect::<Vec<_>>());
 }
 
-/// A window may remember an end that has left.
+/// A window may remember an end that has been removed.
 #[test]
-fn an_end_that_was_removed_hides_no_other() {
+fn a_removed_end_hides_no_other() {
     let mut shard = Shard::default();
     for number in 0..WINDOW as u32 + 1 {
         let set = match number {
@@ -242,9 +242,9 @@ fn an_end_that_was_removed_hides_no_other() {
     assert_eq!(forgotten, [100, 500, 500]);
 }
 
-/// What was set when is not known then, so what is forgotten is all up to now.
+/// Without the time, all ends up to now count as forgotten.
 #[test]
-fn an_end_that_does_not_say_when_it_was_set_leaves_last() {
+fn an_end_without_a_time_is_evicted_last() {
     let mut shard = Shard::default();
     put(&mut shard, 0, &[24], END);
     put(&mut shard, 1, &end(40), END);
@@ -259,7 +259,7 @@ fn an_end_that_does_not_say_when_it_was_set_leaves_last() {
 }
 
 #[test]
-fn the_record_that_the_room_is_for_stays() {
+fn the_record_that_needs_room_stays() {
     for data in [SESSION, ROSTER, &end(3), MARK] {
         let mut shard = shard(16);
         put(&mut shard, 99, data, Timestamp::from_secs(1));
@@ -269,9 +269,9 @@ fn the_record_that_the_room_is_for_stays() {
     }
 }
 
-/// The window of the record that the room is for has no other of its class.
+/// The window of the record that needs room has no other of its class.
 #[test]
-fn the_record_that_the_room_is_for_is_not_looked_for() {
+fn the_record_that_needs_room_does_not_count() {
     let mut shard = shard(1);
     for number in 1..WINDOW as u32 {
         put(&mut shard, number, MARK, END);
@@ -287,9 +287,9 @@ fn the_record_that_the_room_is_for_is_not_looked_for() {
     assert!(!has(&shard, 0) && has(&shard, 256));
 }
 
-/// It is left out where room is made for it, and is in its place again if there is none.
+/// It is left out while room is made for it, and counted again if there is none.
 #[test]
-fn an_end_that_got_no_room_leaves_in_its_turn() {
+fn an_end_without_room_is_evicted_in_its_turn() {
     let mut shard = Shard::default();
     put(&mut shard, 0, &end(3), END);
     put(&mut shard, 1, &end(7), END);
@@ -300,15 +300,15 @@ fn an_end_that_got_no_room_leaves_in_its_turn() {
     assert!(!has(&shard, 0));
 }
 
-/// Beside the lock of the standard library on Linux, which takes 8 bytes.
+/// After the standard library's lock, which takes 8 bytes on Linux.
 #[cfg(target_pointer_width = "64")]
 #[test]
-fn what_a_write_changes_is_beside_the_lock() {
+fn fields_that_writes_change_are_beside_the_lock() {
     assert_eq!(std::mem::offset_of!(Shard, table), 64 - 8);
 }
 
 #[test]
-fn what_is_counted_is_what_is_there() {
+fn the_census_matches_the_records() {
     let (mut shard, mut removed) = (shard(1_000), Removed::default());
     shard.make_room(None, START, &mut removed);
     shard.sweep_in_passing(END, &mut removed.entries);
@@ -329,7 +329,7 @@ fn what_is_counted_is_what_is_there() {
 }
 
 #[test]
-fn a_window_with_just_enough_has_its_turn() {
+fn a_window_with_just_enough_gets_its_turn() {
     let (mut shard, mut removed) = (shard((WINDOW + PART) as u32), Removed::default());
     for _ in 0..2 {
         assert!(shard.make_room(None, START, &mut removed));
@@ -342,7 +342,7 @@ fn a_window_with_just_enough_has_its_turn() {
 }
 
 #[test]
-fn of_ends_that_were_set_at_once_one_leaves() {
+fn of_ends_set_at_once_one_is_evicted() {
     let (mut shard, mut removed) = (Shard::default(), Removed::default());
     for number in 0..WINDOW as u32 + 1 {
         put(&mut shard, number, &end(7), END);
@@ -352,7 +352,7 @@ fn of_ends_that_were_set_at_once_one_leaves() {
 }
 
 #[test]
-fn an_end_that_got_no_room_is_before_those_of_another_window() {
+fn an_end_without_room_precedes_those_of_another_window() {
     let mut shard = Shard::default();
     put(&mut shard, 0, &end(3), END);
     for number in 1..WINDOW as u32 {
@@ -370,7 +370,7 @@ fn an_end_that_got_no_room_is_before_those_of_another_window() {
 }
 
 #[test]
-fn the_latest_end_of_all_in_a_roster_that_leaves_is_told() {
+fn evicting_a_roster_reports_its_latest_end_of_all() {
     for (sets, expected) in [([0, 0], None), ([9, 5], Some(9)), ([5, 9], Some(9))] {
         let (mut shard, mut removed) = (Shard::default(), Removed::default());
         for number in 0..2 * PART as u32 {
@@ -390,7 +390,7 @@ fn the_latest_end_of_all_in_a_roster_that_leaves_is_told() {
 }
 
 impl Shard {
-    /// Counts everything anew.
+    /// Counts everything again.
     pub(in super::super) fn assert_counted(&self) {
         let entries = || self.entries(0..self.slots());
         let bytes = entries().map(|entry| size_of_record(entry.data.len()));
@@ -401,7 +401,7 @@ impl Shard {
             for entry in self.entries(slots_of(at)) {
                 counts[Class::of_entry(entry) as usize] += 1;
                 let set = set_at(entry).unwrap_or(NEVER);
-                assert!(window.first_set <= set, "an end is hidden");
+                assert!(window.first_set <= set, "a window hides an end");
             }
             assert_eq!(window.counts, counts, "window {at}");
         }

@@ -1,8 +1,8 @@
-//! The store beside a map that knows nothing of slots, windows and boxes.
+//! The store compared with a map that has no slots, windows or boxes.
 
 use super::*;
 
-/// What is done to one key, with which of a few lengths, ends, versions and times.
+/// An operation on one key, with one of a few lengths, ends, versions and times.
 #[derive(Clone, Debug)]
 struct Step {
     what: u8,
@@ -55,18 +55,19 @@ impl Kept {
         }
     }
 
-    /// When it was set, if it says so.
+    /// When the end or roster was set, if it contains that.
     fn set(&self) -> Option<u64> {
         self.data.get(5).map(|set| u64::from(*set))
     }
 }
 
-/// A store and what has to be in it. What is over may be in either, until the other says.
+/// A store and its expected content. An expired record may be in either until an operation reveals
+/// it.
 struct Pair {
     store: MemoryStore,
     clock: Clock,
     records: BTreeMap<RecordKey, Kept>,
-    /// All versions that there ever were.
+    /// All versions ever seen.
     versions: Vec<(RecordKey, Version)>,
     evicted: [u64; 4],
     forgotten: Option<u64>,
@@ -94,14 +95,14 @@ impl Pair {
         self.records.get(key).filter(|kept| kept.expires > now)
     }
 
-    /// All that is listed, in pages of this size.
+    /// All listed records, in pages of this size.
     fn listed(&self, limit: usize) -> BTreeMap<RecordKey, Listed> {
         let (mut all, mut from) = (BTreeMap::new(), Some(Cursor::default()));
         while let Some(cursor) = from {
             let page = done(self.store.browse(&cursor, limit)).unwrap();
             assert!(page.entries.len() <= limit.max(1));
             for listed in page.entries {
-                assert!(all.insert(listed.key, listed).is_none(), "listed twice");
+                assert!(all.insert(listed.key, listed).is_none(), "a record is listed twice");
             }
             from = page.next;
         }
@@ -116,7 +117,7 @@ impl Pair {
         Expiry::new(Timestamp::from_secs(end), now)
     }
 
-    /// The version that is there, or one that this key or another had.
+    /// The current version, or one that this key or another once had.
     fn version(&self, key: &RecordKey, number: u8) -> Version {
         let current = self.records.get(key).map(|kept| kept.version);
         let own = || self.versions.iter().filter(|(other, _)| other == key);
@@ -133,7 +134,7 @@ impl Pair {
 
     fn put(&mut self, key: RecordKey, kept: Kept) {
         let version = (key, kept.version);
-        assert!(!self.versions.contains(&version), "a version came twice");
+        assert!(!self.versions.contains(&version), "a version was repeated");
         self.versions.push(version);
         self.records.insert(key, kept);
     }
@@ -217,7 +218,7 @@ impl Pair {
             .advance(Duration::from_secs(u64::from(number % 12)));
     }
 
-    /// What was over and is still there lives again.
+    /// Turns the clock back: an expired record that is still there lives again.
     fn go_back(&mut self, number: u8) {
         let (listed, now) = (self.listed(20), self.now());
         self.records
@@ -247,7 +248,7 @@ impl Pair {
         assert_eq!(loaded, found);
     }
 
-    /// There is no room, and nothing but this record that could make it.
+    /// Checks that there was no room, and no other record to evict.
     fn is_full(&self, key: &RecordKey, len: usize, error: &StoreError) {
         let limit = self.store.max_bytes / SHARDS;
         if let StoreError::TooLarge { size, limit: most } = error {
@@ -271,7 +272,7 @@ impl Pair {
         assert!(bytes + len + OVERHEAD > limit);
     }
 
-    /// What has left was over, or was the first that had to.
+    /// Checks that each removed record was expired, or was the first to evict.
     fn take_note_of_evicted(&mut self, before: &BTreeMap<RecordKey, Kept>, written: &RecordKey) {
         let (listed, now) = (self.listed(20), self.now());
         let mut evicted = Vec::new();
@@ -300,7 +301,7 @@ impl Pair {
                     Class::End => (Class::End as usize, kept.set().unwrap_or(u64::MAX)),
                     class => (class as usize, 0),
                 };
-                assert!(order(left) >= order(kept), "{left:?} stayed, not {kept:?}");
+                assert!(order(left) >= order(kept), "{left:?} stayed instead of {kept:?}");
             }
         }
     }
@@ -355,12 +356,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn it_is_a_map_of_what_is_not_over(steps in steps(12, 120)) {
+    fn it_is_a_map_of_live_records(steps in steps(12, 120)) {
         run(1 << 30, &steps);
     }
 
     #[test]
-    fn a_full_one_is_a_map_of_what_had_not_to_leave(steps in steps(60, 120)) {
+    fn a_full_store_is_a_map_of_what_was_not_evicted(steps in steps(60, 120)) {
         run(SHARDS * 1_700, &steps);
     }
 }
