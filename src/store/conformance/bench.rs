@@ -1,4 +1,4 @@
-//! What the rules do with a store, and how they judge it.
+//! The rules' operations on a store, and their judgement.
 
 use std::{
     fmt::{self, Write},
@@ -17,13 +17,13 @@ use crate::{
     store::{Bytes, Expiry, Read, Record, RecordKey, Store, StoreError, Version},
 };
 
-/// What came of a step; a fault is told as "after this: expected that, saw something else".
+/// The outcome of a step. A fault reads like "after this: expected that, saw something else".
 pub(super) type Outcome<T = ()> = Result<T, String>;
 
 pub(super) struct Bench<S> {
     pub(super) store: Arc<S>,
     pub(super) with: Parts<S>,
-    /// Stands still until a rule moves it. An end is the same whenever it is computed.
+    /// Stands still until a rule moves it, so that an end is the same whenever it is computed.
     clock: Clock,
     begin: Timestamp,
     salt: [u8; 16],
@@ -33,8 +33,7 @@ pub(super) struct Bench<S> {
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
 
 impl<S: Store> Bench<S> {
-    /// Makes a bench for a rule that begins at that time. A subject with a clock has a time of its
-    /// own.
+    /// Makes a bench for a rule that begins at this time. A subject with a clock has its own time.
     pub(super) fn new(with: Parts<S>, begin: Timestamp) -> Self {
         let clock = with.clock.clone().unwrap_or_else(|| Clock::manual(begin));
         Self {
@@ -47,7 +46,7 @@ impl<S: Store> Bench<S> {
         }
     }
 
-    /// A key nobody has used, in no run before this either.
+    /// A key that no rule or run has used before.
     pub(super) fn key(&self) -> RecordKey {
         self.keys.with(|keys| {
             let key = RecordKey::of(&[&self.salt[..], &keys.len().to_le_bytes()].concat());
@@ -56,17 +55,17 @@ impl<S: Store> Bench<S> {
         })
     }
 
-    /// Has what is under a key removed in the end.
+    /// Has the record under this key removed in the end.
     pub(super) fn remember(&self, key: RecordKey) {
         self.keys.with(|keys| keys.push(key));
     }
 
-    /// So many rounds, or as many as the author of the store wants in their place.
+    /// The number of rounds, scaled as the store's author wants.
     pub(super) fn rounds(&self, usual: u64) -> u64 {
         (usual as f64 * self.with.scale).ceil().max(2.0) as u64
     }
 
-    /// Removes what the rule has left, as far as the store does so, and puts the clock back.
+    /// Removes the rule's records, as far as the store does so, and sets the clock back.
     pub(super) async fn clean(&self) {
         let keys = self.keys.with(std::mem::take);
         for some in keys.chunks(200) {
@@ -76,22 +75,22 @@ impl<S: Store> Bench<S> {
         self.clock.set(self.begin);
     }
 
-    /// The time that the rule has set, or at which it began: the store's may be later by now.
+    /// The time that the rule has set, or its beginning. The store's clock may be later by now.
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// An end that no rule lives to see unless it sets the time.
+    /// An end that no rule reaches unless it sets the time.
     pub(super) fn alive(&self) -> Timestamp {
         self.now().saturating_add(HOUR * 24)
     }
 
-    /// What a store is told of an end.
+    /// The expiry for this end.
     pub(super) fn expiry(&self, end: Timestamp) -> Expiry {
         Expiry::new(end, self.now())
     }
 
-    /// Says whether the rules tell the store the time.
+    /// Returns whether the rules set the store's clock.
     pub(super) const fn has_clock(&self) -> bool {
         self.with.clock.is_some()
     }
@@ -109,7 +108,7 @@ impl<S: Store> Bench<S> {
         self.sweeping()().await;
     }
 
-    /// Sweeps each time it is called, if the store is swept at all.
+    /// Returns a function that sweeps the store, if it is swept.
     pub(super) fn sweeping(&self) -> impl Fn() -> Doing<()> + Send + Sync + 'static {
         let (sweep, store) = (self.with.sweep.clone(), Arc::clone(&self.store));
         move || {
@@ -120,7 +119,7 @@ impl<S: Store> Bench<S> {
         }
     }
 
-    /// Makes a record that must be taken.
+    /// Creates a record, which must succeed.
     pub(super) async fn create(
         &self,
         key: &RecordKey,
@@ -196,7 +195,7 @@ impl<S: Store> Bench<S> {
         })
     }
 
-    /// Like `holds`, whatever the version, which is returned.
+    /// Like `holds`, for any version, which it returns.
     pub(super) async fn holds_data(
         &self,
         after: &str,
@@ -236,19 +235,19 @@ pub(super) fn require(holds: bool, otherwise: impl FnOnce() -> String) -> Outcom
     if holds { Ok(()) } else { Err(otherwise()) }
 }
 
-/// An operation that must succeed.
+/// Requires an operation to succeed.
 pub(super) fn granted<T>(what: &str, result: Result<T, StoreError>) -> Outcome<T> {
     result.map_err(|error| format!("{what}: expected success, saw {}", Shown(&error)))
 }
 
-/// An operation that must fail, and how.
+/// Requires an operation to fail in this way.
 pub(super) fn refused<T>(what: &str, result: &Result<T, StoreError>, with: Refusal) -> Outcome {
     require(with.is(result), || {
         format!("{what}: expected {with:?}, saw {}", shown(result))
     })
 }
 
-/// The ways in which the contract has an operation fail.
+/// The ways in which the contract makes an operation fail.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Refusal {
     Exists,
@@ -273,7 +272,7 @@ pub(super) fn shown<T>(result: &Result<T, StoreError>) -> String {
         .map_or_else(|error| Shown(error).to_string(), |_| "success".to_owned())
 }
 
-/// An error and what caused it.
+/// An error and its causes.
 pub(super) struct Shown<'a>(pub(super) &'a StoreError);
 
 impl fmt::Display for Shown<'_> {
@@ -294,10 +293,10 @@ pub(super) fn another(version: Version) -> Version {
     Version::from_bytes(number.to_be_bytes())
 }
 
-/// A version of a record that is not there.
+/// A version of a record that does not exist.
 pub(super) const NO_VERSION: Version = Version::from_u64(1);
 
-/// Bytes that are told apart from those of any other number, at any length but the shortest.
+/// Bytes that differ from those of any other number, except at the shortest lengths.
 pub(super) fn sample(number: u64, len: usize) -> Vec<u8> {
     Numbers::from_seed(number).bytes(len)
 }
@@ -315,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_clock_the_time_is_when_the_rule_began() {
+    fn without_a_clock_the_time_is_the_rules_beginning() {
         let bench = bench(Subject::new(MemoryStore::new()));
         assert!(!bench.has_clock());
         assert_eq!(bench.now(), START);
@@ -324,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scale_is_of_the_usual_rounds() {
+    fn the_scale_multiplies_the_usual_rounds() {
         for (scale, rounds) in [(1.0, 200), (0.1, 20), (0.001, 2), (10.0, 2_000), (-1.0, 2)] {
             let bench = bench(Subject::new(MemoryStore::new()).scale(scale));
             assert_eq!(bench.rounds(200), rounds, "{scale}");
@@ -332,7 +331,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_rule_has_made_is_removed() {
+    async fn a_rules_records_are_removed() {
         let bench = bench(Subject::new(MemoryStore::new()));
         for _ in 0..300 {
             bench

@@ -1,4 +1,4 @@
-//! Operations whose futures are dropped, wherever they wait.
+//! Operations whose futures are dropped, at each of their waits.
 
 use std::pin::pin;
 
@@ -11,10 +11,10 @@ use crate::{
     store::{Bytes, Read, Record, RecordKey, Store, StoreError, Version, now},
 };
 
-/// How many waits of an operation are tried; one that waits more often is not followed to its end.
+/// The most waits that are tried. An operation that waits more often is not followed to its end.
 const MOST_WAITS: usize = 64;
 
-/// Old and new lengths: of another size, smaller, larger, and much so.
+/// Old and new lengths: the same size, smaller, larger, and much larger or smaller.
 const LENGTHS: [(usize, usize); 6] = [
     (100, 100),
     (100, 50),
@@ -237,7 +237,7 @@ pub(super) async fn a_store_that_never_waits_is_done_at_once<S: Store>(
     Ok(())
 }
 
-/// A cancelled operation may still be under way, and come first; it must not be in the way.
+/// A cancelled operation may still be under way and come first, but must not get in the way.
 async fn still_works<S: Store>(
     bench: &Bench<S>,
     key: &RecordKey,

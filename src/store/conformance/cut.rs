@@ -1,4 +1,4 @@
-//! A server whose connections are closed, and that takes no new ones.
+//! A server whose connections are closed and that accepts no new ones.
 
 use super::{
     bench::{Bench, Outcome},

@@ -1,4 +1,4 @@
-//! When a record is over, and that it then counts as deleted.
+//! When a record expires, and that it then counts as deleted.
 
 use std::time::Duration;
 
@@ -170,8 +170,8 @@ pub(super) async fn an_expired_record_can_be_created_anew<S: Store>(bench: &Benc
     Ok(())
 }
 
-/// A sweep that remembers an expired record, by its place or by its end, must not remove the one
-/// that has taken its place.
+/// A sweep that remembers an expired record, by its place or its end, must not remove the record
+/// that has replaced it.
 pub(super) async fn a_record_in_an_expired_ones_place_stays<S: Store>(bench: &Bench<S>) -> Outcome {
     let end = bench.alive();
     let later = end.saturating_add(HOUR * 24);
@@ -200,10 +200,10 @@ pub(super) async fn a_record_in_an_expired_ones_place_stays<S: Store>(bench: &Be
     Ok(())
 }
 
-/// Creates enough to have a store that sweeps in passing come by everywhere.
+/// Enough creates for a store that sweeps in passing to cover all its records.
 const MORE_THAN_IN_PASSING: u64 = 600;
 
-/// Records that are over, in every way there is, and their versions.
+/// Expired records of every kind, and their versions.
 async fn expired<S: Store>(bench: &Bench<S>) -> Outcome<Vec<(RecordKey, Version)>> {
     let end = bench.now();
     let mut expired = Vec::new();
@@ -309,8 +309,8 @@ fn before(end: Timestamp) -> Timestamp {
     Timestamp::from_secs(end.as_secs().saturating_sub(1))
 }
 
-/// The session's clock and the server's may differ. A store counts by the server's, and gives back
-/// what it was told by the session's.
+/// The clocks of session and server may differ. A store expires records by the server's clock, and
+/// returns the end by the session's.
 pub(super) async fn an_end_is_given_back_as_it_was_told<S: Store>(bench: &Bench<S>) -> Outcome {
     let (store, now, life) = (&bench.store, bench.now(), HOUR * 48);
     for told in [life + HOUR, life - HOUR] {
@@ -337,8 +337,8 @@ pub(super) async fn an_end_is_given_back_as_it_was_told<S: Store>(bench: &Bench<
     Ok(())
 }
 
-/// A store that goes by a clock of its process has to say that the session's is another one. Else
-/// the record is over as soon as it is written, and each request is a new session.
+/// A store that uses a clock of its process has to report that the session's clock is another one.
+/// Otherwise the record expires as soon as it is written, and each request gets a new session.
 pub(super) async fn a_write_by_a_clock_of_long_ago_is_kept_or_refused<S: Store>(
     bench: &Bench<S>,
 ) -> Outcome {
@@ -369,7 +369,7 @@ pub(super) async fn a_write_by_a_clock_of_long_ago_is_kept_or_refused<S: Store>(
     Ok(())
 }
 
-/// The version of what was written, if the store says that it was.
+/// Returns the new version, or `None` if the store refused because of its clock.
 fn kept(what: &str, written: Result<Version, StoreError>) -> Outcome<Option<Version>> {
     match written {
         Err(StoreError::ClocksDiffer { .. }) => Ok(None),

@@ -1,4 +1,4 @@
-//! Something under a key that is no record: another program's, or what is left of one.
+//! Something under a key that is not a record: another program's value, or the rest of one.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::store::{Bytes, Read, Record, RecordKey, Store, StoreError};
 
-/// A store may clear garbage away when it has said what it is: each look is at some of its own.
+/// A store may clear garbage away after reporting it, so each look needs fresh garbage.
 pub(super) async fn garbage_is_corrupt_and_never_a_record<S: Store>(bench: &Bench<S>) -> Outcome {
     for (kind, garbage) in bench.with.garbage.iter().enumerate() {
         for read in [Read::Recent, Read::Current] {
@@ -83,7 +83,7 @@ pub(super) async fn garbage_makes_room_for_a_record<S: Store>(bench: &Bench<S>) 
         let (key, end) = (bench.key(), bench.alive());
         let version = bench.create(&key, b"data", end).await?;
         garbage(Arc::clone(&bench.store), key).await;
-        // The owner of the record must not be told that it is there.
+        // The record's owner must not be told that the record is still there.
         for version in [version, another(version)] {
             let late = Bytes::from_static(b"late");
             let updated = bench

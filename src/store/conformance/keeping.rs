@@ -1,12 +1,12 @@
-//! How long a server means to keep a record, where it can be asked.
+//! How long a server will keep a record, if it can be asked.
 
 use std::{sync::Arc, time::Duration};
 
 use super::bench::{Bench, HOUR, Outcome, granted, require};
 use crate::store::{Bytes, RecordKey, Store};
 
-/// A store that hides what is over by this machine's clock may have told its server anything: to
-/// keep everything for ever, or for a minute only.
+/// A store that hides expired records by this machine's clock may have told its server anything: to
+/// keep everything forever, or for a minute only.
 pub(super) async fn a_server_keeps_a_record_until_its_end<S: Store>(bench: &Bench<S>) -> Outcome {
     let (store, key) = (&bench.store, bench.key());
     let data = || Bytes::from_static(b"data");
@@ -35,7 +35,7 @@ pub(super) async fn a_server_keeps_a_record_until_its_end<S: Store>(bench: &Benc
     Ok(())
 }
 
-/// How far whole seconds, two clocks and a slow answer may move an end.
+/// How far an end may move by whole seconds, two clocks and a slow answer.
 const SLACK: Duration = Duration::from_secs(600);
 
 async fn is_told<S: Store>(
@@ -45,7 +45,7 @@ async fn is_told<S: Store>(
     life: Duration,
 ) -> Outcome {
     let ask = bench.with.time_left.as_ref();
-    let ask = ask.ok_or("nobody says how long the server keeps a record")?;
+    let ask = ask.ok_or("nothing says how long the server keeps a record")?;
     let left = ask(Arc::clone(&bench.store), *key).await;
     let is_right = left.is_some_and(|left| left.abs_diff(life) < SLACK);
     require(is_right, || {

@@ -1,10 +1,10 @@
-//! When a record is over, seen by waiting for it: a server with a clock of its own cannot be told
-//! the time.
+//! Expiry in real time, for stores whose server has a clock that cannot be set.
 //!
-//! A store may go by either half of an [`Expiry`], and by whole seconds. So a record of three
-//! seconds is there for two, and may be there for four. Nothing is judged by when it should have
-//! happened: a record has to be there if an answer came before the earliest end, and to be gone if
-//! the question was asked after the latest. What came too late for that is tried again.
+//! A store may use either half of an [`Expiry`], and count in whole seconds. So a record of three
+//! seconds lives for at least two, and may live for four. The rules never judge by when something
+//! should have happened: a record has to exist if an answer came before the earliest end, and to be
+//! gone if the question was asked after the latest. If an answer comes too late, the rule tries
+//! again.
 
 use std::{
     future::Future,
@@ -24,19 +24,19 @@ use crate::{
 
 const SHORT: Duration = Duration::from_secs(3);
 const LONG: Duration = Duration::from_secs(30);
-/// How far an end may be put off by whole seconds, at the store and here.
+/// How far whole seconds may put off an end, in the store and here.
 const SLACK: Duration = Duration::from_secs(1);
-/// When what was to be over after `SHORT` is.
+/// When a record of `SHORT` has certainly expired.
 const LATER: Duration = Duration::from_secs(5);
 
-/// What an attempt has seen.
+/// The result of an attempt.
 enum Seen {
     InTime,
-    /// It came to nothing, as this machine or the store was slow, or the system's clock was set.
+    /// Inconclusive: this machine or the store was slow, or the system's clock was set.
     TooLate,
 }
 
-/// Tries until an attempt was in time.
+/// Tries until an attempt is in time.
 async fn in_time<S, F>(bench: &Bench<S>, attempt: impl Fn() -> F) -> Outcome<Verdict>
 where
     S: Store,
@@ -67,13 +67,13 @@ impl Moment {
         Self { wall, at }
     }
 
-    /// What a store is told of an end that is so far from this moment.
+    /// The expiry of a record that lives this long from this moment.
     fn expiry(self, life: Duration) -> Expiry {
         Expiry::new(self.wall.saturating_add(life), self.wall)
     }
 
-    /// Says whether a record of this moment is there for certain: an answer that has come by now is
-    /// about a living record.
+    /// Returns whether a record of this moment is certainly alive: an answer that has come by now
+    /// is about a living record.
     fn is_before_the_end_of(self, life: Duration) -> bool {
         self.at.elapsed() + SLACK < life && self.has_steady_clock()
     }
@@ -82,7 +82,7 @@ impl Moment {
         self.agrees(self.at.elapsed(), Clock::system().now())
     }
 
-    /// Says whether so much time passes between this moment and one of that time.
+    /// Returns whether this time has passed between this moment and one at `wall`.
     fn agrees(self, passed: Duration, wall: Timestamp) -> bool {
         self.wall
             .saturating_add(passed)
@@ -177,7 +177,7 @@ pub(super) async fn what_ended_by_itself_is_gone_for_every_call<S: Store>(
     .await
 }
 
-/// The shortest life that a session can have left, and may have to be told in.
+/// The shortest life that a session can have left when its record is written.
 const SECOND: Duration = Duration::from_secs(1);
 
 pub(super) async fn a_record_of_one_second_is_kept_for_it<S: Store>(
@@ -209,7 +209,7 @@ impl Way {
     }
 }
 
-/// Gives the record of this version another end.
+/// Gives the record another end.
 async fn write_over<S: Store>(
     bench: &Bench<S>,
     way: Way,
@@ -238,7 +238,7 @@ async fn lives_a_second<S: Store>(bench: &Bench<S>, way: Way) -> Outcome<Seen> {
     };
     let version = granted(what, written)?;
     let found = bench.load(what, &key).await?;
-    // By the clock that everybody has, the record was over before the answer came.
+    // By the common clock, the record had expired before the answer came.
     if Clock::system().now() >= end.at || !begun.has_steady_clock() {
         return Ok(Seen::TooLate);
     }
@@ -286,7 +286,7 @@ async fn update<S: Store>(
     bench.store.update(key, from, data, end).await
 }
 
-/// The record that was written for a long time is there as it was.
+/// Requires the long-lived record to be unchanged.
 async fn lives<S: Store>(
     bench: &Bench<S>,
     after: &str,
@@ -301,7 +301,7 @@ async fn lives<S: Store>(
     Ok(Seen::InTime)
 }
 
-/// The record that was written for a short time, and that the store answered for so long ago.
+/// Requires the short-lived record, which the store confirmed long enough ago, to be gone.
 async fn is_over<S: Store>(
     bench: &Bench<S>,
     after: &str,
@@ -333,7 +333,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3_600);
 
     #[tokio::test]
-    async fn what_came_too_late_is_tried_again() {
+    async fn an_attempt_that_was_too_late_is_repeated() {
         let (bench, attempts) = (bench(HOUR), Cell::new(0));
         let attempt = async || {
             attempts.set(attempts.get() + 1);
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_machine_that_is_too_slow_has_the_rule_skipped() {
+    async fn on_a_machine_that_is_too_slow_the_rule_is_skipped() {
         let (bench, attempts) = (bench(Duration::ZERO), Cell::new(0));
         let attempt = async || {
             attempts.set(attempts.get() + 1);
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_broken_is_not_tried_again() {
+    async fn a_broken_rule_is_not_tried_again() {
         let (bench, attempts) = (bench(HOUR), Cell::new(0));
         let attempt = async || {
             attempts.set(attempts.get() + 1);
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_set_meanwhile_tells_nothing() {
+    fn a_clock_that_was_set_meanwhile_is_not_trusted() {
         let moment = Moment::now();
         let after = |seconds| moment.wall.saturating_add(Duration::from_secs(seconds));
         for (passed, wall, agrees) in [
@@ -395,7 +395,7 @@ mod tests {
         assert!(!of_the_future.is_before_the_end_of(HOUR));
     }
 
-    /// The record is missing each time. That is a fault if the answer was in time.
+    /// The record is missing each time, which is a fault only if the answer was in time.
     #[tokio::test]
     async fn an_answer_that_came_too_late_is_not_judged() {
         let bench = bench(HOUR);

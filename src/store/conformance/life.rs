@@ -1,5 +1,4 @@
-//! Many operations in a random order that is the same in every run, and a model that says what
-//! comes of them.
+//! Many operations in a random order that is the same in every run, checked against a model.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -39,11 +38,11 @@ pub(super) async fn a_long_random_life_follows_the_contract<S: Store>(bench: &Be
     Ok(())
 }
 
-/// What a record should be.
+/// The expected state of a record.
 struct Model {
     key: RecordKey,
     record: Option<State>,
-    /// A version the record had before, in any life.
+    /// A version that the record once had, in any life.
     outdated: Option<Version>,
     seen: HashSet<Version>,
 }
@@ -169,7 +168,7 @@ impl Model {
         }
     }
 
-    /// The current version, mostly.
+    /// Mostly the current version.
     fn expected(&self, numbers: &mut Numbers) -> Version {
         let current = self.record.as_ref().map(|state| state.version);
         let outdated = self.outdated.filter(|_| numbers.below(3) == 0);
@@ -180,7 +179,7 @@ impl Model {
 fn drawn<S: Store>(bench: &Bench<S>, numbers: &mut Numbers) -> (Vec<u8>, Timestamp) {
     let largest = 1 << numbers.below(14);
     let len = numbers.below(largest);
-    // Only a rule that sets the time knows which record is over.
+    // Only a rule that sets the time knows which record has expired.
     let soonest = if bench.has_clock() {
         bench.now()
     } else {

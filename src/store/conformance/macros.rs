@@ -1,10 +1,10 @@
-//! The rules' names, once, and what is made of them.
+//! The names of the rules, in one place, and the macros that use them.
 
 /// Checks a store: makes a module of tests, one for each rule of the contract.
 ///
 /// See the [module docs](crate::store::conformance) for when to use which form:
 ///
-/// - `store_conformance!(MyStore::new())` for a store that goes by the system's clock,
+/// - `store_conformance!(MyStore::new())` for a store that uses the system's clock,
 /// - `store_conformance!(|clock| MyStore::new().clock(clock))` for one that takes a
 ///   [`Clock`](crate::Clock),
 /// - `store_conformance!(once MyStore::connect().await)` for one that all tests share,
@@ -12,8 +12,8 @@
 ///   `store_conformance`.
 ///
 /// The expression makes a store, or a [`Subject`](crate::store::conformance::Subject) with more to
-/// check, or a `Result` of either whose error is a reason to
-/// [`Skip`](crate::store::conformance::Skip) its tests. It may `.await`.
+/// check, or a `Result` of either. Its error is a reason to
+/// [`Skip`](crate::store::conformance::Skip) the tests. The expression may `.await`.
 #[macro_export]
 macro_rules! store_conformance {
     (mod $name:ident, $($subject:tt)+) => {
@@ -33,7 +33,7 @@ macro_rules! store_conformance {
     };
 }
 
-/// Hands the rules, by the module they are in, to the macro it is given.
+/// Passes the rules, grouped by module, to another macro.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! store_conformance_rules {
@@ -159,7 +159,7 @@ macro_rules! store_conformance_tests {
     };
 }
 
-/// Checks one rule on what one of the forms makes.
+/// Checks one rule on the subject of one of the forms.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! store_conformance_run {

@@ -1,4 +1,4 @@
-//! That the methods for many records do to each what the methods for one do.
+//! The methods for many records treat each record like the methods for one.
 
 use super::{
     bench::{Bench, NO_VERSION, Outcome, Refusal, another, granted, refused, require, sample},
@@ -22,7 +22,7 @@ pub(super) async fn load_many_answers_in_the_order_of_the_keys<S: Store>(
     let over = bench.key();
     bench.create(&over, b"over", bench.now()).await?;
     asked.push((over, None));
-    // Each twice.
+    // Each key twice.
     let asked: Vec<_> = asked.iter().chain(&asked).collect();
     finds(bench, &asked).await?;
     finds(bench, asked.get(..1).unwrap_or_default()).await?;
@@ -116,7 +116,7 @@ pub(super) async fn a_cancelled_delete_many_deletes_each_wholly_or_not_at_all<S:
     Ok(())
 }
 
-/// What was cancelled may still be under way, and must not be in the way.
+/// A cancelled operation may still be under way, and must not get in the way.
 async fn still_deletes<S: Store>(bench: &Bench<S>, key: &RecordKey) -> Outcome {
     bench.delete(key).await?;
     let (data, expiry) = (Bytes::from_static(b"anew"), bench.expiry(bench.alive()));

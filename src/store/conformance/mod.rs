@@ -8,8 +8,8 @@
 //! ```
 //!
 //! A store that breaks a rule fails the test of that name, such as
-//! `store_conformance::an_update_never_makes_a_record`. The message tells what was done, what
-//! should have followed and what did.
+//! `store_conformance::an_update_never_makes_a_record`. The message says what was done, what should
+//! have followed and what did.
 //!
 //! # Time
 //!
@@ -21,22 +21,22 @@
 //! silverback::store_conformance!(|clock| MyStore::new().clock(clock));
 //! ```
 //!
-//! Without a clock, five rules wait for records to expire: after five seconds, a record of three
-//! seconds is gone, whichever way an update or a touch has moved its end, and one that was extended
-//! is still there. They run side by side and take about six seconds. The store's or its server's
-//! clock has to run as fast as this machine's. One that goes by [`Expiry::at`](super::Expiry::at)
-//! needs the same time too. All other rules use ends that have passed or are most of a day away.
+//! Without a clock, five rules wait for records to expire. After five seconds, a record of three
+//! seconds is gone, also if an update or a touch has moved its end, and an extended one is still
+//! there. These rules run side by side and take about six seconds. The clock of the store or its
+//! server has to run as fast as this machine's. If the store uses
+//! [`Expiry::at`](super::Expiry::at), it also has to show the same time. All other rules use ends
+//! that have passed or are most of a day away.
 //!
-//! The result does not depend on how long a rule takes. If an answer came too late to tell, the
-//! rule tries again. On a machine too slow for it, the rule is skipped.
+//! The result does not depend on how long a rule takes. If an answer comes too late to decide, the
+//! rule tries again. On a machine that is too slow, the rule is skipped.
 //!
 //! # Servers
 //!
 //! The expression is evaluated for each rule, on that rule's runtime, and may wait:
-//! `MyStore::connect().await.unwrap()` will do. With `once` before it, it is evaluated for the
-//! first rule, and all rules share one store, one pool and one runtime. Where there is no server,
-//! return a
-//! [`Skip`]: no test runs, and with `CI` in the environment each of them fails.
+//! `MyStore::connect().await.unwrap()` is enough. With `once` before it, it is evaluated for the
+//! first rule only, and all rules share one store, one pool and one runtime. Without a server,
+//! return a [`Skip`]: no test runs, and with `CI` in the environment each of them fails.
 //!
 //! ```
 //! # use silverback::MemoryStore as MyStore;
@@ -51,27 +51,27 @@
 //! silverback::store_conformance!(once connect().await);
 //! ```
 //!
-//! The store need not be empty: no two rules, or runs, use the same keys, and each rule removes
-//! what it has made. The store has to take records of 10,000 bytes. The rules find out how much
-//! more it takes.
+//! The store need not be empty: no two rules, or runs, use the same keys, and each rule removes its
+//! records. The store has to accept records of 10,000 bytes. The rules find out how much more it
+//! accepts.
 //!
 //! # What else can be checked
 //!
-//! The expression may make a [`Subject`] instead, which gives the rules the means to check more.
-//! A rule that lacks something is skipped, and a line of the output says what.
+//! The expression may make a [`Subject`] instead, which gives the rules the means to check more. A
+//! rule that lacks something is skipped, and a line of the output names what is missing.
 //!
-//! | Give | and it is checked that |
+//! | If you give | the rules check that |
 //! |---|---|
-//! | [`peer`](Subject::peer), a second handle | each sees what the other wrote, versions hold for both, of two one wins |
+//! | [`peer`](Subject::peer), a second handle | each sees the other's writes, versions hold for both, of two writes one wins |
 //! | [`silence`](Subject::silence) and [`cut`](Subject::cut) of the server | every call answers `Unavailable` in time and never "no record", a write happens wholly or not at all, and the store comes back |
-//! | [`garbage`](Subject::garbage) under a key | it is `Corrupt`, never a record and never none, and gives way |
+//! | [`garbage`](Subject::garbage) under a key | it is `Corrupt`, never a record and never "no record", and can be replaced |
 //! | a count of [`round_trips`](Subject::round_trips) | `load_many` and `delete_many` ask once for all |
-//! | the server's [`time_left`](Subject::time_left) for a key | create, update and touch tell the server the end that they were told |
+//! | the server's [`time_left`](Subject::time_left) for a key | create, update and touch pass the record's end on to the server |
 //! | how the store is [swept](Subject::sweep) | no sweep harms a record |
 //!
 //! It also says how to [close](Subject::close) the store, how much [time](Subject::patience) a rule
-//! has and how many [rounds](Subject::scale) it makes: some make a few thousand round trips. A test
-//! file for a server may look like this:
+//! may take and how many [rounds](Subject::scale) it makes: some make a few thousand round trips. A
+//! test file for a server may look like this:
 //!
 //! ```
 //! # use std::{sync::Arc, time::Duration};
@@ -104,8 +104,8 @@
 //! ```
 //!
 //! The tests of one store may run at the same time, in any order. A rule that makes the server fail
-//! runs alone among those of its module, so give each module its own proxy. With
-//! [`outages`](Subject::outages), each of these rules has a proxy of its own and they run side by side.
+//! runs alone in its module, so give each module its own proxy. With [`outages`](Subject::outages),
+//! each of these rules has a proxy of its own and they run side by side.
 //!
 //! # In your own harness
 //!
@@ -124,10 +124,10 @@
 //!
 //! # Limits
 //!
-//! Rules about races try many schedules, not all. A store whose methods wait is stopped and
-//! overtaken wherever it waits. What happens between two waits is left to the threads. No rule
-//! restarts a server, lets it fail over or restores a backup. A store that hides expired records in
-//! time passes; only `time_left` shows how long its server keeps them.
+//! Rules about races try many schedules, not all. Calls of a store whose methods wait are stopped
+//! and overtaken at each wait. Between two waits, the order is left to the threads. No rule
+//! restarts a server, makes it fail over or restores a backup. A store that hides expired records
+//! in time passes; only `time_left` shows how long its server keeps them.
 
 mod bench;
 mod cancelling;
@@ -196,8 +196,8 @@ store_conformance_rules!([dispatch]());
 /// The outcome of a rule.
 type Checked = Result<Verdict, Violation>;
 
-/// Checks one rule, on the Tokio runtime that this is called on, which needs its timer. What the
-/// rule leaves in the store is removed.
+/// Checks one rule, on the current Tokio runtime, which needs a timer. Removes the rule's records
+/// from the store afterwards.
 ///
 /// A runtime with several threads finds more.
 ///
@@ -214,7 +214,7 @@ type Checked = Result<Verdict, Violation>;
 ///
 /// # Errors
 ///
-/// If the store breaks the rule, or this is not called on such a runtime.
+/// If the store breaks the rule, or there is no such runtime.
 pub async fn check<S: Store>(
     rule: Rule,
     subject: impl Into<Subject<S>>,
@@ -243,13 +243,13 @@ async fn examine_here<S: Store>(rule: Rule, subject: Subject<S>) -> Checked {
         return Ok(Verdict::Skipped(skip));
     }
     if check_runtime().is_err() {
-        let fault = "rules are checked on a Tokio runtime with its timer, and this is none";
+        let fault = "rules need a Tokio runtime with a timer";
         return Err(Violation::new(rule, fault));
     }
     let patience = parts.patience;
     let bench = Bench::new(parts, Clock::system().now());
     let checked = time::timeout(patience, dispatch(rule, &bench)).await;
-    // A store that hangs is not waited for again.
+    // A store that hangs gets only so much more time.
     let _ = time::timeout(patience.min(CLEANING), bench.clean()).await;
     checked
         .unwrap_or_else(|_| Err(format!("not done after {patience:?}")))

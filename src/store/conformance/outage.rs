@@ -1,4 +1,4 @@
-//! What a store does without its server: that it says so, in time, and comes back.
+//! A store without its server: it has to report the outage in time, and work again afterwards.
 
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
@@ -14,28 +14,28 @@ use super::{
 };
 use crate::store::{Bytes, Read, Record, RecordKey, Store, StoreError, Version};
 
-/// What a call came to while the server failed.
+/// The answer to a call while the server failed.
 struct Answer {
     call: &'static str,
-    /// `None` if it came to nothing in time.
+    /// `None` without an answer in time.
     seen: Option<Told>,
 }
 
 enum Told {
     Unavailable,
-    /// A cache may have it.
-    RecordOfSomeTimeAgo,
+    /// A cache may have the record.
+    StaleRecord,
     Other(String),
 }
 
-/// The records that were there before, each for one call.
+/// The records that exist before the outage, one for each call.
 struct Records {
     read: RecordKey,
     updated: (RecordKey, Version),
     touched: (RecordKey, Version),
     deleted: (RecordKey, Version),
     deleted_too: (RecordKey, Version),
-    /// Under these there is none.
+    /// There are no records under these.
     absent: RecordKey,
     created: RecordKey,
 }
@@ -61,7 +61,7 @@ impl Records {
     }
 }
 
-/// Lets the server fail, makes every call at once, and lets the server come back.
+/// Makes the server fail, makes every call at once, and ends the failure.
 async fn go_through<S: Store>(bench: &Bench<S>, fail: Option<&Hook<S, Guard>>) -> Outcome<Passed> {
     let fail = fail.ok_or("nothing makes the server fail")?;
     let records = Records::of(bench).await?;
@@ -86,18 +86,18 @@ async fn go_through<S: Store>(bench: &Bench<S>, fail: Option<&Hook<S, Guard>>) -
     })
 }
 
-/// What was seen of an outage that has passed.
+/// An outage that has passed.
 struct Passed {
     answers: Vec<Answer>,
     records: Records,
     settled: Outcome,
 }
 
-/// As many calls at once use every connection that a pool has.
+/// This many calls at once use every connection of a pool.
 const CALLS: usize = 64;
 
-/// Waits until the store answers every call again. Until then it may say that it is not available,
-/// for each of its connections once, and nothing else.
+/// Waits until the store answers every call again. Until then it may be unavailable, once for each
+/// of its connections, and nothing else.
 async fn settles<S: Store>(bench: &Bench<S>, key: RecordKey) -> Outcome {
     let (begun, mut pauses) = (Instant::now(), Pauses::default());
     loop {
@@ -206,7 +206,7 @@ where
 fn told(loaded: Result<Option<Record>, StoreError>, read: Read) -> Told {
     match loaded {
         Ok(Some(record)) if read == Read::Recent && record.data() == OLD => {
-            Told::RecordOfSomeTimeAgo
+            Told::StaleRecord
         }
         Ok(Some(_)) => Told::Other("a record".to_owned()),
         Ok(None) => Told::Other("no record".to_owned()),
@@ -228,8 +228,7 @@ fn failed(error: &StoreError) -> Told {
     }
 }
 
-/// Waits for the deadline, and as long again, in slices: a machine that stood still has lost one of
-/// them.
+/// Waits for twice the deadline, in slices: if the machine stands still, only one of them is lost.
 async fn in_time<T>(deadline: Duration, answer: impl Future<Output = T>) -> Option<T> {
     let mut answer = pin!(answer);
     for _ in 0..2 * SLICES {
@@ -322,7 +321,7 @@ pub(super) async fn a_write_without_an_answer_happens_wholly_or_not_at_all<S: St
     Ok(())
 }
 
-/// What had no answer may still be under way, and must not be in the way.
+/// A write without an answer may still be under way, and must not get in the way.
 async fn still_works<S: Store>(bench: &Bench<S>, key: &RecordKey) -> Outcome {
     let (begun, mut pauses) = (Instant::now(), Pauses::default());
     loop {

@@ -1,4 +1,4 @@
-//! What each method answers, one call after the other.
+//! The answers of each method, one call after the other.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! What one handle writes, the other one sees and honours.
+//! Writes through one handle hold for the other.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -17,7 +17,7 @@ use crate::{
     store::{Bytes, Read, Record, RecordKey, Store, StoreError, Version},
 };
 
-/// The handles, each of them first once.
+/// Both pairs of handles, in either order.
 fn both_ways<S: Store>(bench: &Bench<S>) -> Outcome<[(Arc<S>, Arc<S>); 2]> {
     let (one, other) = (&bench.store, peer(bench)?);
     let there = (Arc::clone(one), Arc::clone(&other));
@@ -33,7 +33,7 @@ pub(super) async fn what_one_peer_writes_the_other_sees<S: Store>(bench: &Bench<
     let end = bench.alive();
     for (writer, reader) in both_ways(bench)? {
         let key = bench.key();
-        // What a handle has read, it may keep; what it has not found as well.
+        // A handle may cache what it has read, also that there was nothing.
         let none = seen(&*reader, "a load before any create", &key).await?;
         require(none.is_none(), || "a record before any create".to_owned())?;
         let data = Bytes::from_static(b"0");
@@ -61,7 +61,7 @@ pub(super) async fn what_one_peer_writes_the_other_sees<S: Store>(bench: &Bench<
     Ok(())
 }
 
-/// What both current reads show, after one that may come from a cache.
+/// Returns what both current reads show, after a read that may come from a cache.
 async fn seen<S: Store>(reader: &S, after: &str, key: &RecordKey) -> Outcome<Option<Record>> {
     granted("recent read", reader.load(key, Read::Recent).await)?;
     let what = format!("current read after {after} of a peer");
@@ -216,7 +216,7 @@ pub(super) async fn of_two_peers_one_updates<S: Store>(bench: &Bench<S>) -> Outc
     Ok(())
 }
 
-/// Runs two operations, by turns or on two threads; one has to succeed, and the other to be
+/// Runs two operations, by turns or on two threads. One has to succeed, and the other to be
 /// refused.
 async fn winner(
     numbers: &mut Numbers,

@@ -11,7 +11,7 @@ use crate::{
 
 const SCHEDULES: u64 = 200;
 
-/// What an operation found or left, if it says so.
+/// What an operation found or left, if it returns that.
 type Answer = Result<Option<Record>, StoreError>;
 
 pub(super) async fn a_late_update_brings_nothing_back<S: Store>(bench: &Bench<S>) -> Outcome {

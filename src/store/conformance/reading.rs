@@ -1,4 +1,4 @@
-//! What the two kinds of read may show.
+//! What the two kinds of reads may show.
 
 use tokio::time::Instant;
 
@@ -40,7 +40,7 @@ pub(super) async fn a_recent_read_of_a_quiet_store_shows_the_record<S: Store>(
     bench: &Bench<S>,
 ) -> Outcome {
     let (key, end) = (bench.key(), bench.alive());
-    // A cache must not keep that there is none.
+    // A cache must not remember that there was no record.
     recent(bench, &key).await?;
     let version = bench.create(&key, b"first", end).await?;
     let record = Record::new("first", version, end);

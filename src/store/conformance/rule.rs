@@ -41,7 +41,7 @@ impl Rule {
         self.0
     }
 
-    /// What it takes beside a store.
+    /// What the rule needs besides a store.
     pub(super) fn needs(self) -> Option<Need> {
         match (module(self), self.name()) {
             ("lasting", _) => Some(Need::RealTime),
@@ -58,12 +58,12 @@ impl Rule {
         }
     }
 
-    /// Says whether the rule takes its time, and may have it beside others.
+    /// Returns whether the rule waits for time to pass, and may run beside others meanwhile.
     pub(super) fn is_in_real_time(self) -> bool {
         self.needs() == Some(Need::RealTime)
     }
 
-    /// Says whether the rule makes the server fail, which others must not meet.
+    /// Returns whether the rule disturbs others: it makes the server fail, or counts its questions.
     pub(super) fn disturbs_others(self) -> bool {
         self.needs_an_outage() || self.needs() == Some(Need::RoundTrips)
     }
@@ -88,7 +88,7 @@ macro_rules! list {
             &[$($(Rule(stringify!($rule)),)+)+]
         }
 
-        /// The module that the rule is in.
+        /// The module of the rule.
         fn module(rule: Rule) -> &'static str {
             match rule.name() {
                 $($(stringify!($rule))|+ => stringify!($module),)+

@@ -1,4 +1,4 @@
-//! What the tests of `store_conformance!` share, and how each of them checks its rule.
+//! The state that the tests of `store_conformance!` share, and how each test checks its rule.
 
 use std::{
     any::Any,
@@ -30,7 +30,7 @@ const THREADS: usize = 4;
 #[derive(Debug, Default)]
 pub struct Run {
     name: &'static str,
-    /// Taken alone by a rule that makes the server fail.
+    /// Locked for writing by a rule that makes the server fail.
     undisturbed: RwLock<()>,
     in_real_time: OnceLock<Vec<(Rule, Checked)>>,
     in_outages: OnceLock<Vec<(Rule, Checked)>>,
@@ -38,10 +38,11 @@ pub struct Run {
     has_told: AtomicBool,
 }
 
-/// One type for each kind of store, whichever test makes it: the rest is compiled once for all.
+/// One type for each kind of store, whichever test makes it, so that the rest is compiled only
+/// once.
 type Making<'a, S> = Pin<Box<dyn Future<Output = Subject<S>> + 'a>>;
 
-/// A store that is made once, and where it lives.
+/// A store that is made once, with its runtime.
 #[derive(Debug)]
 struct Once {
     runtime: Runtime,
@@ -49,7 +50,7 @@ struct Once {
 }
 
 impl Run {
-    /// Makes the run of the module of this path.
+    /// Makes the run of the module with this path.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         Self {
@@ -62,11 +63,11 @@ impl Run {
         }
     }
 
-    /// Checks the rule on a store and a runtime of its own.
+    /// Checks the rule on its own store and runtime.
     ///
     /// # Errors
     ///
-    /// If the store breaks the rule, or is not there although `CI` is set.
+    /// If the store breaks the rule, or is missing although `CI` is set.
     pub fn check<S: Store>(
         &self,
         name: &'static str,
@@ -145,8 +146,7 @@ impl Run {
         Ok(())
     }
 
-    /// Says once what is not checked, so that it is seen without asking for the output of tests
-    /// that pass.
+    /// Reports once what is not checked, visibly even if the output of passing tests is hidden.
     fn tell<S: Store>(
         &self,
         rule: Rule,
@@ -165,14 +165,14 @@ impl Run {
             },
         };
         if !self.has_told.swap(true, Ordering::Relaxed) {
-            // Beside the capture of the test harness.
+            // Bypasses the capture of the test harness.
             let _ = writeln!(io::stderr(), "{}: {told}", self.name);
         }
         Ok(subject)
     }
 }
 
-/// What came of a rule that was checked with others.
+/// The outcome of a rule that was checked with others.
 fn of(rule: Rule, all: &[(Rule, Checked)]) -> Checked {
     let mine = all.iter().find(|(checked, _)| *checked == rule);
     let mine = mine.ok_or_else(|| Violation::new(rule, "it was not checked"))?;
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_is_not_there_is_skipped_unless_its_tests_must_run() {
+    fn a_missing_store_is_skipped_unless_its_tests_must_run() {
         let run = Run::new("tests");
         assert!(run.tell(RULE, absent(), false).is_ok());
         let violation = run.tell(RULE, absent(), true).unwrap_err();
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_said_by_the_methods_that_give_it() {
+    fn missing_means_are_named_by_their_methods() {
         assert_eq!(missing(|_| true), None);
         let but_peers = missing(|need| need != Need::Peer);
         let told = "rules that need `peer` of its `Subject` are skipped";
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_share_a_store_if_they_are_told_to() {
+    fn tests_share_a_store_made_once() {
         let (run, made) = (Run::new("tests"), std::cell::Cell::new(0));
         for name in ["a_create_never_overwrites", "a_record_ends_at_its_second"] {
             let making = || async {
@@ -257,12 +257,12 @@ mod tests {
     }
 
     #[test]
-    fn each_rule_about_outages_has_a_store_of_its_own() {
+    fn each_rule_about_outages_has_its_own_store() {
         let made = Arc::new(AtomicUsize::new(0));
         let making = Arc::clone(&made);
         let subject = Subject::new(MemoryStore::new()).outages(move || {
             making.fetch_add(1, Ordering::SeqCst);
-            // Nothing fails, which each of these rules finds.
+            // Nothing fails, and each of these rules notices that.
             let store = Subject::new(MemoryStore::new()).deadline(Duration::ZERO);
             ready(store.silence(|_| ready(())).cut(|_| ready(())))
         });

@@ -1,4 +1,4 @@
-//! Who is polled when: operations that overtake each other, and operations that are given up.
+//! Schedules of polls: operations that overtake each other, and operations that are given up.
 
 use std::{
     future::{Future, poll_fn},
@@ -38,7 +38,7 @@ impl Numbers {
     }
 }
 
-/// An operation under way. All of a schedule have results of one type.
+/// An operation under way. All operations of a schedule have results of one type.
 pub(super) type Step<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 struct Slot<'a, T> {
@@ -47,7 +47,7 @@ struct Slot<'a, T> {
     result: Option<T>,
 }
 
-/// Whether an operation was woken since it was polled last, and whom to tell.
+/// Whether an operation was woken since its last poll, and the waker of the whole schedule.
 struct Woken {
     is_woken: AtomicBool,
     whole: Mutex<Waker>,
@@ -83,9 +83,9 @@ impl<T> Slot<'_, T> {
     }
 }
 
-/// Runs operations against each other: one of those that were woken, whichever the numbers say, is
-/// polled at a time. In every other run all of them begin before any goes on, as two requests do
-/// that look first and write then.
+/// Runs operations against each other: polls one woken operation at a time, chosen by the numbers.
+/// In every other run all of them begin before any continues, like two requests that read first and
+/// write then.
 pub(super) async fn interleave<T, const N: usize>(
     numbers: &mut Numbers,
     steps: [Step<'_, T>; N],
@@ -123,8 +123,7 @@ pub(super) async fn interleave<T, const N: usize>(
         .map_err(|_| "an operation has no result".to_owned())
 }
 
-/// Gives the operation up when it waits for the `waits`th time, counted from 0; `None` if it came
-/// to that.
+/// Drops the operation at its `waits`th wait, counted from 0. Returns `None` if it got that far.
 pub(super) async fn give_up<T>(waits: usize, operation: impl Future<Output = T>) -> Option<T> {
     let mut operation = pin!(operation);
     let mut left = waits;
@@ -142,12 +141,12 @@ pub(super) async fn give_up<T>(waits: usize, operation: impl Future<Output = T>)
     .await
 }
 
-/// Pauses between looks at something that comes in its own time: shorter ones at first.
+/// Pauses between looks at something that takes its own time. They get longer.
 #[derive(Default)]
 pub(super) struct Pauses(u32);
 
 impl Pauses {
-    /// Pauses, unless enough looks were had and the time is over.
+    /// Pauses, unless there were enough looks and the time is over.
     pub(super) async fn next_within(&mut self, limit: Duration, begun: Instant) -> bool {
         if self.0 >= LOOKS && begun.elapsed() > limit {
             return false;
@@ -158,5 +157,5 @@ impl Pauses {
     }
 }
 
-/// A machine that stood still until the time was over has had as many.
+/// The least number of looks, even if the machine stood still until the time was over.
 const LOOKS: u32 = 10;

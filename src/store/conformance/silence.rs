@@ -1,4 +1,4 @@
-//! A server that takes what it is sent and answers nothing.
+//! A server that accepts everything and answers nothing.
 
 use super::{
     bench::{Bench, Outcome},

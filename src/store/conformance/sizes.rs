@@ -1,9 +1,9 @@
-//! That what is kept is what was given, whatever it is.
+//! Records come back as they were given, whatever they contain.
 
 use super::bench::{Bench, HOUR, Outcome, require, sample, shown};
 use crate::store::{Bytes, Limits, RecordKey, Store, StoreError, Version};
 
-/// A store may refuse those beyond its limit.
+/// A store may refuse sizes beyond its limit.
 const SIZES: [usize; 13] = [
     0,
     1,
@@ -95,8 +95,8 @@ pub(super) async fn a_record_too_large_leaves_the_old_one<S: Store>(bench: &Benc
     bench.delete(&key).await
 }
 
-/// The most bytes a record may have, going by what a refusal says; `None` if the store takes all we
-/// have.
+/// The largest size of a record, according to the first refusal. `None` if the store accepts every
+/// size.
 async fn largest<S: Store>(bench: &Bench<S>) -> Outcome<Option<usize>> {
     for asked in SIZES {
         let key = bench.key();
@@ -176,7 +176,7 @@ async fn is_too_large<S: Store>(
     bench.is_gone("a create that is too large", &other).await
 }
 
-/// More than any rule asks a store to take.
+/// More than any rule stores at once.
 const MOST: usize = 8 << 20;
 
 pub(super) async fn a_store_takes_what_its_limits_say_and_no_more<S: Store>(
@@ -199,7 +199,7 @@ pub(super) async fn a_store_takes_what_its_limits_say_and_no_more<S: Store>(
     bench.delete(&key).await
 }
 
-/// All but up to when the store may have forgotten ends: that goes forward only.
+/// All limits except the time up to which ends may be forgotten, which only moves forward.
 pub(super) async fn limits_stay_as_they_are<S: Store>(bench: &Bench<S>) -> Outcome {
     let mut before = bench.store.limits();
     for number in 0..10 {
@@ -237,7 +237,7 @@ pub(super) async fn any_bytes_come_back_as_they_were<S: Store>(bench: &Bench<S>)
     Ok(())
 }
 
-/// What is text, or ends, or is nothing, to some formats and clients.
+/// Bytes that some formats and clients take for text, an end, or nothing.
 fn awkward() -> Vec<Vec<u8>> {
     let all: Vec<u8> = (0..=255).collect();
     let mut awkward = vec![all.clone(), all.into_iter().rev().collect()];

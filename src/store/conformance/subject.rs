@@ -1,4 +1,4 @@
-//! The store to check, and what the rules have to know about it.
+//! The store to check, and what the rules need to know about it.
 
 use std::{any::Any, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -11,9 +11,9 @@ use crate::{
     store::{RecordKey, Store},
 };
 
-/// A store to check, and what there is to check it with. Any store becomes one by `into()`.
+/// A store to check, and the means to check it. Any store becomes a subject by `into()`.
 ///
-/// What you do not give is not checked: the rules that need it are skipped and say so.
+/// Rules that need something you do not give are skipped, and say so.
 ///
 /// ```
 /// use std::{sync::Arc, time::Duration};
@@ -57,13 +57,13 @@ pub(super) type TimeLeft<S> =
     Arc<dyn Fn(Arc<S>, RecordKey) -> Doing<Option<Duration>> + Send + Sync>;
 pub(super) type Garbage<S> = Arc<dyn Fn(Arc<S>, RecordKey) -> Doing<()> + Send + Sync>;
 
-/// What a session waits for a store, unless its settings say otherwise.
+/// A session's default time limit for a store.
 const DEADLINE: Duration = Duration::from_secs(5);
 pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 
 impl<S: Store> Subject<S> {
-    /// Makes a subject of a store that goes by the system's clock, or by a clock of its server that
-    /// runs as fast, and is not swept.
+    /// Makes a subject from a store that is not swept and uses the system's clock, or a server's
+    /// clock that runs as fast.
     ///
     /// ```
     /// # use silverback::{MemoryStore as MyStore, store::conformance::Subject};
@@ -106,10 +106,10 @@ impl<S: Store> Subject<S> {
         self.with(|parts| parts.peer = Some(Arc::new(store)))
     }
 
-    /// Gives the clock that the store goes by, which has to be a [manual](Clock::manual) one.
+    /// Gives the store's clock, which has to be [manual](Clock::manual).
     ///
     /// [`store_conformance!`](crate::store_conformance) does this for its clock. The rules in real
-    /// time are skipped then, as others check the same to the second.
+    /// time are then skipped, since others check the same to the second.
     ///
     /// ```
     /// # use silverback::{Clock, MemoryStore as MyStore, store::conformance::{START, Subject}};
@@ -136,8 +136,8 @@ impl<S: Store> Subject<S> {
         self.with(|parts| parts.sweep = Some(Arc::new(move |store| Box::pin(sweep(store)))))
     }
 
-    /// Gives the function that silences the store's server: connections stay, and nothing is
-    /// answered. It lasts until you drop what `silence` returns.
+    /// Gives the function that silences the store's server: connections stay, but get no answers.
+    /// The silence lasts until the value that `silence` returns is dropped.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -156,8 +156,8 @@ impl<S: Store> Subject<S> {
         self.with(|parts| parts.silence = Some(guarded(silence)))
     }
 
-    /// Gives the function that cuts the store's server off: connections are closed, and no new one
-    /// is taken. It lasts until you drop what `cut` returns.
+    /// Gives the function that cuts the store's server off: connections are closed, and new ones
+    /// are refused. The cut lasts until the value that `cut` returns is dropped.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -176,12 +176,12 @@ impl<S: Store> Subject<S> {
         self.with(|parts| parts.cut = Some(guarded(cut)))
     }
 
-    /// Gives the function that makes a subject of its own for each rule that needs an outage: a
-    /// store behind a proxy that no other rule uses, with [`silence`](Self::silence) and
+    /// Gives the function that makes a separate subject for each rule that needs an outage: a store
+    /// behind a proxy that no other rule uses, with [`silence`](Self::silence) and
     /// [`cut`](Self::cut). These rules are then checked side by side.
     ///
     /// Without it they are checked one after the other, and each waits for the
-    /// [`deadline`](Self::deadline) once or more.
+    /// [`deadline`](Self::deadline) at least once.
     ///
     /// ```
     /// # use silverback::{MemoryStore, store::conformance::Subject};
@@ -202,8 +202,8 @@ impl<S: Store> Subject<S> {
         self.with(|parts| parts.outages = Some(Arc::new(move || Box::pin(make()))))
     }
 
-    /// Gives a function that puts something under a key that is not a record. Call it several times
-    /// to check each of them: other bytes, a value of another type, half a record.
+    /// Gives a function that puts something under a key that is not a record. Call it once for each
+    /// kind: other bytes, a value of another type, half a record.
     ///
     /// ```
     /// # use silverback::{MemoryStore, store::{RecordKey, conformance::Subject}};
@@ -230,8 +230,8 @@ impl<S: Store> Subject<S> {
         })
     }
 
-    /// Gives a count of the questions that the store has asked its server so far, such as by a
-    /// proxy between the two. Only the difference of two counts matters.
+    /// Gives a count of the questions that the store has asked its server so far, for example from
+    /// a proxy between the two. Only the difference of two counts matters.
     ///
     /// ```
     /// # use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
@@ -251,8 +251,8 @@ impl<S: Store> Subject<S> {
         self.with(|parts| parts.round_trips = Some(Arc::new(move |store| Box::pin(count(store)))))
     }
 
-    /// Gives a question to the server: how long it will keep what is under a key, as `PTTL` says in
-    /// Redis. `None` means forever, or that nothing is there.
+    /// Gives a function that asks the server how long it will keep the value under a key, like
+    /// `PTTL` in Redis. `None` means forever, or that nothing is there.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -281,8 +281,8 @@ impl<S: Store> Subject<S> {
         })
     }
 
-    /// Gives the function that closes the store and its peer after the last rule: pools need it. A
-    /// store that all tests share is closed by the end of the process.
+    /// Gives the function that closes the store and its peer after the last rule, as pools need. A
+    /// store that all tests share is only closed by the end of the process.
     ///
     /// ```
     /// # use silverback::{MemoryStore, store::{Sweep, conformance::Subject}};
@@ -300,8 +300,8 @@ impl<S: Store> Subject<S> {
         self.with(|parts| parts.close = Some(Arc::new(move |store| Box::pin(close(store)))))
     }
 
-    /// Sets when the store itself gives up on a server that does not answer. The default is five
-    /// seconds, which is how long a session waits for a store.
+    /// Sets after what time the store gives up on a server that does not answer. The default is
+    /// five seconds, which is how long a session waits for a store.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -337,8 +337,8 @@ impl<S: Store> Subject<S> {
         self.with(|parts| parts.scale = scale)
     }
 
-    /// Leaves out a rule that the store cannot keep, and says why. The rule is skipped for that
-    /// reason. Your users should find it in the store's documentation.
+    /// Leaves out a rule that the store cannot keep. The rule is skipped for this reason, which
+    /// your users should find in the store's documentation.
     ///
     /// ```
     /// # use silverback::{MemoryStore, store::conformance::{Rule, Subject}};
@@ -350,8 +350,8 @@ impl<S: Store> Subject<S> {
         self.with(|parts| parts.left_out.push((rule, Skip::new(reason))))
     }
 
-    /// Keeps something until the rule is checked: the guard of a temporary folder, a server's
-    /// process.
+    /// Keeps a value until the rule is checked, such as the guard of a temporary folder or a
+    /// server's process.
     ///
     /// ```
     /// # use silverback::{MemoryStore, store::conformance::Subject};
@@ -366,7 +366,7 @@ impl<S: Store> Subject<S> {
         self.with(|parts| parts.kept.push(Arc::new(guard)))
     }
 
-    /// Makes the subject of a rule that needs an outage, if that has its own.
+    /// Makes a separate subject if the rule needs an outage and the author gave a way to make one.
     pub(super) async fn of_outage(&self, rule: Rule) -> Option<Self> {
         let make = self.makes_outages().filter(|_| rule.needs_an_outage())?;
         Some(make().await)
@@ -376,7 +376,7 @@ impl<S: Store> Subject<S> {
         self.0.as_ref().ok()?.outages.as_ref()
     }
 
-    /// Is called when no more rules are checked on this.
+    /// Closes the store. Called when no more rules are checked on this subject.
     pub(super) async fn end(&self) {
         let Ok(parts) = &self.0 else {
             return;
@@ -411,7 +411,7 @@ where
 }
 
 impl<S: Store> Parts<S> {
-    /// Says why a rule cannot be checked with what was given.
+    /// Returns why a rule cannot be checked, if something is missing.
     pub(super) fn lacks(&self, rule: Rule) -> Option<Skip> {
         let left_out = self.left_out.iter().find(|(left, _)| *left == rule);
         if let Some((_, reason)) = left_out {
@@ -473,14 +473,14 @@ impl<S: Store> From<S> for Subject<S> {
     }
 }
 
-/// Every rule is skipped where there is a reason to.
+/// With an error, every rule is skipped for that reason.
 impl<S: Store> From<Result<S, Skip>> for Subject<S> {
     fn from(store: Result<S, Skip>) -> Self {
         store.map_or_else(|skip| Self(Err(skip)), Self::new)
     }
 }
 
-/// Every rule is skipped where there is a reason to.
+/// With an error, every rule is skipped for that reason.
 impl<S: Store> From<Result<Self, Skip>> for Subject<S> {
     fn from(subject: Result<Self, Skip>) -> Self {
         subject.unwrap_or_else(|skip| Self(Err(skip)))

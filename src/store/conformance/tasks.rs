@@ -1,4 +1,4 @@
-//! Tasks that use one record at the same time, on as many threads as the runtime has.
+//! Tasks that use one record at the same time, on all threads of the runtime.
 
 use std::sync::{
     Arc,
@@ -46,8 +46,8 @@ pub(super) async fn no_increment_is_lost<S: Store>(bench: &Bench<S>) -> Outcome 
         .map(drop)
 }
 
-/// An increment is refused once for each of another task at most; a store may refuse a few for
-/// reasons of its own.
+/// Each increment is refused at most once for each increment of another task. A store may refuse a
+/// few more for reasons of its own.
 pub(super) async fn increment<S: Store>(
     store: &S,
     key: &RecordKey,
@@ -61,7 +61,7 @@ pub(super) async fn increment<S: Store>(
         let bytes = record
             .data()
             .try_into()
-            .map_err(|_| "the counter is no number any more")?;
+            .map_err(|_| "the counter is no longer a number")?;
         let next = u64::from_le_bytes(bytes).wrapping_add(1).to_le_bytes();
         yield_now().await;
         match store
@@ -164,7 +164,7 @@ async fn read<S: Store>(store: &S, key: &RecordKey, last: u64) -> Outcome<u64> {
     Ok(number)
 }
 
-/// A record that tells its number, and has a length of its own.
+/// A record that begins with its number, and whose length depends on it.
 fn page(number: u64) -> Vec<u8> {
     let len = Numbers::from_seed(number).below(8_000);
     [number.to_le_bytes().to_vec(), sample(number, len)].concat()
@@ -173,7 +173,7 @@ fn page(number: u64) -> Vec<u8> {
 pub(super) async fn a_record_being_touched_is_never_swept<S: Store>(bench: &Bench<S>) -> Outcome {
     let (key, start) = (bench.key(), bench.now());
     let second = |number| Timestamp::from_secs(start.as_secs() + number);
-    // Without a clock, the record is live anyway, and it is the sweeping that may harm it.
+    // Without a clock, the record is live anyway, and only the sweeping may harm it.
     let life = if bench.has_clock() {
         2
     } else {
@@ -211,7 +211,7 @@ pub(super) async fn a_record_being_touched_is_never_swept<S: Store>(bench: &Benc
     all(sweeper).await.map(drop)
 }
 
-/// Tells others to stop, however this one ends.
+/// Stops the other tasks when it is dropped, however this one ends.
 struct Stop(Arc<AtomicBool>);
 
 impl Drop for Stop {
@@ -223,7 +223,7 @@ impl Drop for Stop {
 pub(super) async fn all<T: 'static>(mut tasks: JoinSet<Outcome<T>>) -> Outcome<Vec<T>> {
     let mut results = Vec::new();
     while let Some(joined) = tasks.join_next().await {
-        results.push(joined.map_err(|error| format!("a task came to no end: {error}"))??);
+        results.push(joined.map_err(|error| format!("a task did not end: {error}"))??);
     }
     Ok(results)
 }

@@ -1,13 +1,14 @@
-//! How often a store asks its server, where somebody counts it.
+//! The number of questions that a store asks its server, if somebody counts them.
 
 use std::sync::Arc;
 
 use super::bench::{Bench, Outcome, granted, require};
 use crate::store::{Read, Store};
 
-/// So many keys are asked for by one call.
+/// The number of keys in one call.
 const KEYS: u64 = 64;
-/// A cluster is asked once a node, and a first question may take others: who it is, which script.
+/// A cluster gets one question per node, and a first question may need others: who the server is,
+/// which script to run.
 const MOST: u64 = 16;
 
 pub(super) async fn load_many_asks_for_all_keys_at_once<S: Store>(bench: &Bench<S>) -> Outcome {

@@ -1,4 +1,4 @@
-//! What comes of a rule that was not broken.
+//! The outcome of a rule that was not broken.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use std::fmt;
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// The store keeps the rule, as far as can be seen.
+    /// The store keeps the rule, as far as the tests can see.
     Passed,
     /// The rule was not checked.
     Skipped(Skip),
 }
 
 impl Verdict {
-    /// Says whether the rule was checked and holds.
+    /// Returns whether the rule was checked and holds.
     ///
     /// ```
     /// use silverback::store::conformance::{Verdict, Violation};
@@ -54,10 +54,10 @@ impl From<()> for Verdict {
     }
 }
 
-/// Why a rule was not checked, in a sentence: "no redis-server here".
+/// Why a rule was not checked, such as "no redis-server here".
 ///
-/// An expression of [`store_conformance!`](crate::store_conformance) that finds no server makes
-/// one. Its tests then say so, and fail where the environment has `CI`.
+/// An expression of [`store_conformance!`](crate::store_conformance) that finds no server returns
+/// one. Its tests then print it, and fail if the environment has `CI`.
 ///
 /// ```
 /// use silverback::{MemoryStore, store::conformance::Skip};
@@ -75,7 +75,7 @@ impl From<()> for Verdict {
 pub struct Skip(String);
 
 impl Skip {
-    /// Makes a reason of a sentence.
+    /// Makes a reason from a sentence.
     ///
     /// ```
     /// use silverback::store::conformance::Skip;
@@ -96,14 +96,14 @@ impl fmt::Display for Skip {
     }
 }
 
-/// Prints what `Display` does.
+/// Prints the same as `Display`.
 impl fmt::Debug for Skip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-/// What a rule takes beside a store.
+/// What a rule needs besides a store.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Need {
     Clock,
@@ -111,7 +111,7 @@ pub(super) enum Need {
     Peer,
     Silence,
     Cut,
-    /// One of the two.
+    /// Either silence or a cut.
     Outage,
     Garbage,
     RoundTrips,
@@ -120,7 +120,7 @@ pub(super) enum Need {
 }
 
 impl Need {
-    /// What the author of a store can give, and how.
+    /// What the author of a store can provide, and by which method.
     pub(super) const GIVEN: [(Self, &'static str); 6] = [
         (Self::Peer, "peer"),
         (Self::Silence, "silence"),
@@ -141,7 +141,7 @@ impl Need {
             Self::Garbage => "nothing puts garbage under a key: `Subject::garbage`",
             Self::RoundTrips => "nothing counts round trips: `Subject::round_trips`",
             Self::TimeLeft => {
-                "nobody says how long the server keeps a record: `Subject::time_left`"
+                "nothing says how long the server keeps a record: `Subject::time_left`"
             }
             Self::NeverWaits => "the store does not say that it never waits",
         })

@@ -1,4 +1,4 @@
-//! That a version stands for one state of a record, in all of its lives.
+//! A version stands for one state of a record, in all of its lives.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -153,7 +153,7 @@ pub(super) async fn a_touch_returns_the_version_that_the_record_has<S: Store>(
     bench.holds(what, &key, b"updated", next, end).await
 }
 
-/// The versions of one key, each with the life it was of, and the ways in which a life ends.
+/// Checks the versions of one key over several lives, which end in different ways.
 pub(super) async fn no_version_of_a_key_comes_back<S: Store>(bench: &Bench<S>) -> Outcome {
     let (key, end) = (bench.key(), bench.alive());
     let mut seen = Vec::new();

@@ -1,4 +1,4 @@
-//! What a broken rule looks like.
+//! A broken rule.
 
 use std::{error, fmt};
 
@@ -45,7 +45,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Prints what `Display` does: a test that returns a violation shows it with this.
+/// Prints the same as `Display`: a test that returns a violation shows it this way.
 impl fmt::Debug for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -1,13 +1,13 @@
-//! When changes may not be made on the thread that asks for them.
+//! When changes must leave the calling thread.
 //!
-//! A write into pages that are in memory takes microseconds, but the kernel promises nothing. It
-//! makes writers wait while too much is to be written to the disk (`balance_dirty_pages`), and
-//! while a journal has no room. So each change is timed, and after a slow one all are made on other
+//! A write into pages in memory takes microseconds, but the kernel promises nothing. It makes
+//! writers wait while too much is to be written to the disk (`balance_dirty_pages`), and while a
+//! journal has no room. So each change is timed, and after a slow one all of them run on other
 //! threads for a while.
 //!
-//! On a busy machine a change also takes long because the thread had to leave the processor to
-//! another one. That is no reason to go elsewhere: the kernel counts for how long a thread has
-//! waited for a processor, and that time is taken off.
+//! On a busy machine a change also takes long because the thread lost its processor to another.
+//! That is no reason to leave the thread: the kernel counts how long a thread has waited for a
+//! processor, and that time is subtracted.
 
 use std::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
@@ -16,35 +16,35 @@ use std::{
 
 use super::fs::Fs;
 
-/// A change that takes longer is slow.
+/// A change that takes longer counts as slow.
 const SLOW: Duration = Duration::from_millis(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// So many quick changes one after the other, and the next slow one counts as the first.
+/// After this many quick changes in a row, the next slow one counts as the first.
 const QUICK: u32 = 64;
-/// How old the count may be from before a change. Asking costs a tenth of one.
+/// How old the count from before a change may be. Asking costs a tenth of a change.
 const LATELY: Duration = Duration::from_micros(500);
 
 /// Times are uptimes in nanoseconds.
 #[derive(Debug, Default)]
 pub(super) struct Brake {
     until: AtomicU64,
-    /// How long the last pause was; zero after many quick changes.
+    /// The length of the last pause. Zero after many quick changes.
     pause: AtomicU64,
     quick: AtomicU32,
 }
 
-/// When a change began.
+/// The start of a change.
 #[derive(Debug)]
 pub(super) struct Start {
     pub(super) at: Duration,
-    /// How long the thread had waited for a processor by then, if the system tells.
+    /// The total time that the thread had waited for a processor, if the system reports it.
     queued: Option<Duration>,
 }
 
-// Nothing else depends on what these tell, so they need no order.
+// No other memory depends on these values, so they need no ordering.
 impl Brake {
-    /// `None` while changes are to be made elsewhere.
+    /// Returns `None` while changes must run elsewhere.
     pub(super) fn start(&self, fs: &impl Fs) -> Option<Start> {
         let at = fs.uptime();
         if self.is_on(at) {
@@ -54,7 +54,7 @@ impl Brake {
         Some(Start { at, queued })
     }
 
-    /// Notes that a change is done.
+    /// Notes the end of a change.
     pub(super) fn finish(&self, start: &Start, fs: &impl Fs) {
         let now = fs.uptime();
         let took = now.saturating_sub(start.at);
@@ -79,7 +79,7 @@ impl Brake {
     }
 
     fn pull(&self, now: Duration) {
-        // Changes that are slow at the same time wait for the same thing, and count as one.
+        // Changes that are slow at the same time wait for the same thing, so they count as one.
         if self.is_on(now) {
             return;
         }

@@ -11,14 +11,14 @@ use super::{
 };
 use crate::store::{Cursor, Listed, Page, RecordKey, StoreError, browse::foreign_cursor};
 
-/// A slot's head, and the first byte of its data.
+/// The header of a slot, and the first byte of its data.
 const HEAD: usize = HEADER + 1;
 
 impl<F: Fs> Disk<F> {
-    /// Lists the records after the one whose key the cursor is.
+    /// Lists the records whose keys follow the cursor's.
     ///
-    /// Names come in their order, so each page lists those of its directory anew. Of each file the
-    /// heads of both slots are read, and nobody waits for a lock.
+    /// Pages are in the order of names, so each page lists the names of its directory again. It
+    /// reads the heads of both slots of each file, and takes no lock.
     pub(super) fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
         let after = after(from)?;
         let first = after.map_or(0, |key| u16::from(key.as_bytes()[0]));
@@ -55,8 +55,8 @@ impl<F: Fs> Disk<F> {
         Ok(keys)
     }
 
-    /// What the heads of a record's file say; `None` if it is gone, damaged or no record of this
-    /// format. What they say is not checked against the data.
+    /// Returns what the heads of a record's file say, or `None` if the file is gone, damaged or in
+    /// another format. The heads are not checked against the data.
     fn listed(&self, key: &RecordKey) -> Result<Option<Listed>, StoreError> {
         let shard = Shard::of(self, key);
         let file = match shard.open_file(Access::Read) {

@@ -1,11 +1,10 @@
-//! What is done on the thread that asks for it: all that needs no look at the disk.
+//! Operations on the calling thread: those that do not need the disk.
 //!
-//! A read is certain not to wait (`RESOLVE_CACHED`, `RWF_NOWAIT`). A write has no such promise from
-//! the kernel. It is made only into pages that were read from memory just before, and only while
-//! writes are quick.
+//! A read certainly does not wait (`RESOLVE_CACHED`, `RWF_NOWAIT`). For a write the kernel promises
+//! nothing. It goes only into pages that were read from memory just before, and only while writes
+//! are quick.
 //!
-//! `None` says that the same has to be done on a thread that may wait, and that nothing was
-//! changed.
+//! `None` means that nothing was changed, and that a thread that may wait has to do the same.
 
 use std::{io, time::Duration};
 
@@ -24,9 +23,8 @@ use crate::{
     store::{Record, RecordKey, StoreError, Version},
 };
 
-/// The longest file that is changed on the thread that asks, or kept open. Hashing more takes
-/// longer than the way to another thread, and a file that was removed takes room until it is
-/// closed.
+/// The longest file that is kept open, or changed on the calling thread. Hashing more takes longer
+/// than the hop to another thread, and a removed file takes up room until it is closed.
 const LONGEST: u64 = 64 << 10;
 
 type Changed = Result<Version, StoreError>;
@@ -34,7 +32,7 @@ type Changed = Result<Version, StoreError>;
 struct Change<'a> {
     key: &'a RecordKey,
     expected: Version,
-    /// Of the new data.
+    /// The length of the new data.
     len: usize,
 }
 
@@ -45,7 +43,7 @@ impl<F: Fs> Disk<F> {
         let uptime = self.fs.uptime();
         if let Some(open) = self.kept.take(key, uptime) {
             let stat = self.fs.stat(&open.file).ok()?;
-            // Without a link, the file is not the record's any more.
+            // Without a link, the file is no longer the record's.
             if stat.links > 0 {
                 return self.load_from(&shard, open, Access::Write, stat);
             }
@@ -117,14 +115,14 @@ impl<F: Fs> Disk<F> {
         Some(self.alive(slot).map(record_of))
     }
 
-    /// Times the change, and makes none while changes take long.
+    /// Times the change. Makes none while changes are slow.
     fn change_cached<D>(
         &self,
         change: &Change<'_>,
         view: impl FnOnce(&Locked<'_, F>) -> Result<View<D>, StoreError>,
         write: impl FnOnce(&Locked<'_, F>, &Slot<D>) -> io::Result<Version>,
     ) -> Option<Changed> {
-        // On a network file system, a lock is a question to a server.
+        // On a network file system, taking a lock asks a server.
         let settings = &self.settings;
         if !settings.inline_writes || settings.is_network || settings.durability > Durability::None
         {
@@ -167,7 +165,7 @@ impl<F: Fs> Disk<F> {
         }
         let changed = self.check_current(&current, change.expected);
         let changed = changed.and_then(|()| Ok(write(&locked, &current)?));
-        // With a lock that is still held, or after a failure, it is better closed.
+        // A file whose lock may still be held, or whose write failed, is better closed.
         let is_released = locked.release().is_ok();
         let is_sound = matches!(
             changed,
@@ -179,7 +177,7 @@ impl<F: Fs> Disk<F> {
         Some(changed)
     }
 
-    /// Opens the record's file, for writing too if that is wished for and can be; `Some(None)` if
+    /// Opens the record's file, for writing too if wished for and possible. Returns `Some(None)` if
     /// there is none.
     fn open_cached(
         &self,

@@ -1,4 +1,4 @@
-//! What the store does to records, one blocking function each.
+//! The store's operations on records, one blocking function each.
 
 use std::io;
 
@@ -15,11 +15,10 @@ use crate::{
     store::{Record, RecordKey, StoreError, Version},
 };
 
-/// How often a reader looks again at a record that is being written before it asks the writers to
-/// wait.
+/// How often a reader retries a record that is being written before it takes the lock.
 const LOOKS: usize = 4;
-/// How often it is tried again when another process made or removed the same record in the
-/// meantime.
+/// How often an operation is retried when another process creates or removes the same record
+/// meanwhile.
 const RACES: usize = 16;
 
 impl<F: Fs> Disk<F> {
@@ -59,7 +58,7 @@ impl<F: Fs> Disk<F> {
             };
         }
         Err(StoreError::unavailable(
-            "the record was made and removed all the time",
+            "the record was created and removed again and again",
         ))
     }
 
@@ -109,12 +108,11 @@ impl<F: Fs> Disk<F> {
                 locked.remove()?;
             }
             Ok(None) => {}
-            // What is there is not the store's, so no writer has it open.
+            // The file is not the store's, so no writer has it open.
             Err(StoreError::Corrupt(_)) => shard.remove()?,
             Err(error) => return Err(error),
         }
-        // Also if it was gone already: the process that removed it may have failed to make that
-        // last.
+        // Even if it was gone already: the process that removed it may have failed to sync that.
         match shard.sync(Durability::Full) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             synced => Ok(synced?),
@@ -148,10 +146,10 @@ impl<F: Fs> Disk<F> {
         }
     }
 
-    /// Reads a record until nobody writes to it in between.
+    /// Reads a record until no writer interferes.
     ///
-    /// With one slot valid and the other torn, a second look has to find the same: in the time of
-    /// the first, two writers may have come by, one of whom was done before it began.
+    /// If one slot is valid and the other torn, a second look must find the same. Two writers may
+    /// have passed during the first look, the earlier of them done before it began.
     fn look(&self, shard: &Shard<'_, F>) -> Result<Look, StoreError> {
         match shard.open_file(Access::Read)? {
             Some(file) => self.look_into(shard, &file),
@@ -175,8 +173,8 @@ impl<F: Fs> Disk<F> {
         Ok(Look::Unsettled)
     }
 
-    /// Says whether the record may be over; a damaged one may. If it is not, it is noted for how
-    /// long.
+    /// Returns whether the record may have expired, as a damaged one may. If it lives, notes for
+    /// how long.
     pub(super) fn look_over(&self, shard: &Shard<'_, F>) -> Result<bool, StoreError> {
         let Some(file) = shard.open_file(Access::Read)? else {
             return Ok(false);
@@ -191,7 +189,7 @@ impl<F: Fs> Disk<F> {
         Ok(alive.is_none())
     }
 
-    /// The final verdict on a record: no writer is at work meanwhile.
+    /// Decides about a record with its lock held, so that no writer interferes.
     fn settle(&self, shard: &Shard<'_, F>) -> Result<Option<Slot>, StoreError> {
         let locked = match Locked::acquire(shard, Access::Write) {
             Err(error) if is_read_only(&error) => Locked::acquire(shard, Access::Read)?,

@@ -16,16 +16,17 @@ use crate::{
 
 pub(super) const TEMPORARY: &str = ".tmp";
 const QUARANTINE: &str = "quarantine";
-/// The length of most files. They are read into a buffer on the stack, and what counts is copied.
+/// The length of most files. They are read into a buffer on the stack, and the current data is
+/// copied.
 const SMALL: usize = 2 * slot::SMALLEST;
-/// How many names somebody else may have taken before a new file's is found.
+/// How many names may be taken before creating a temporary file fails.
 const NAMES: usize = 4;
 
-/// A record's place, and the directory it is in, which is opened when it is needed.
+/// A record's place, with its directory, which is opened on demand.
 pub(super) struct Shard<'a, F: Fs> {
     pub(super) disk: &'a Disk<F>,
     pub(super) key: RecordKey,
-    /// `<shard>/<name>`, once it is needed.
+    /// `<shard>/<name>`, computed on demand.
     path: OnceCell<String>,
     dir: OnceCell<F::Dir>,
 }
@@ -62,7 +63,7 @@ impl<'a, F: Fs> Shard<'a, F> {
             make_dir(disk, shard_of(shard.path()))?;
         }
         Err(StoreError::unavailable(
-            "the record's directory was removed as soon as it was made",
+            "the record's directory was removed as soon as it was created",
         ))
     }
 
@@ -82,7 +83,7 @@ impl<'a, F: Fs> Shard<'a, F> {
         Ok(self.dir.get_or_init(|| dir))
     }
 
-    /// `None` if there is no such file.
+    /// Returns `None` if there is no such file.
     pub(super) fn open_file(&self, access: Access) -> Result<Option<F::File>, StoreError> {
         match self.disk.open(|fs| fs.open(self.path(), access)) {
             Ok(file) => Ok(Some(file)),
@@ -98,7 +99,7 @@ impl<'a, F: Fs> Shard<'a, F> {
         }
     }
 
-    /// What is under the record's name, if anything.
+    /// The status of the file under the record's name, if there is one.
     pub(super) fn stat_name(&self) -> io::Result<Option<Stat>> {
         match self
             .dir()
@@ -109,7 +110,7 @@ impl<'a, F: Fs> Shard<'a, F> {
         }
     }
 
-    /// Looks at a whole file.
+    /// Reads a whole file.
     pub(super) fn view(&self, file: &F::File, stat: Stat) -> Result<View, StoreError> {
         self.look(stat, |fs, buffer| {
             let mut done = 0;
@@ -123,12 +124,12 @@ impl<'a, F: Fs> Shard<'a, F> {
         })
     }
 
-    /// Looks at a whole file if it is in the page cache.
+    /// Reads a whole file if it is in the page cache.
     pub(super) fn view_cached(&self, file: &F::File, stat: Stat) -> Result<View, StoreError> {
         self.look(stat, |fs, buffer| fs.read_cached(file, buffer))
     }
 
-    /// As [`view_cached`](Self::view_cached), but for the data.
+    /// Like [`view_cached`](Self::view_cached), without the data.
     pub(super) fn outline_cached(
         &self,
         file: &F::File,
@@ -186,7 +187,7 @@ impl<'a, F: Fs> Shard<'a, F> {
         })
     }
 
-    /// Puts a file of one slot under the record's name, which must be free.
+    /// Puts a file with one filled slot under the record's name, which must be free.
     pub(super) fn put_new(&self, slot: &[u8], expires: Timestamp) -> io::Result<()> {
         let file = slot::file_of(slot::size_for(slot.len()), slot, &[]);
         let rename =
@@ -197,11 +198,11 @@ impl<'a, F: Fs> Shard<'a, F> {
         Ok(())
     }
 
-    /// Puts a new file in a record's place by `rename`, and has `undo` take it back if that cannot
-    /// be made to last.
+    /// Puts a new file in a record's place by `rename`. If the new name cannot be synced, `undo`
+    /// takes it back.
     ///
-    /// The new name is made to last if the store's level is at least `durability`. The file is
-    /// locked from before it has the name, so that nobody builds on what may be taken back.
+    /// The name is synced if the store's level is at least `durability`. The file is locked before
+    /// it gets the name, so that nobody builds on a state that may be taken back.
     pub(super) fn put(
         &self,
         bytes: &[u8],
@@ -241,8 +242,8 @@ impl<'a, F: Fs> Shard<'a, F> {
         Ok(())
     }
 
-    /// Spares sweeps to look into the file before that time. It is a hint: without it they do, and
-    /// what is in the file decides.
+    /// Saves sweeps from opening the file before that time. It is only a hint: without it they open
+    /// the file, and the file's content decides.
     pub(super) fn set_hint(&self, file: &F::File, expires: Timestamp) {
         let _ = self.disk.fs.set_hint(file, expires);
     }
@@ -254,7 +255,7 @@ impl<'a, F: Fs> Shard<'a, F> {
         }
     }
 
-    /// Makes a change of the directory last, if the store's level is at least `durability`.
+    /// Syncs a change of the directory, if the store's level is at least `durability`.
     pub(super) fn sync(&self, durability: Durability) -> io::Result<()> {
         if self.disk.settings.durability < durability {
             Ok(())
@@ -263,7 +264,7 @@ impl<'a, F: Fs> Shard<'a, F> {
         }
     }
 
-    /// Makes the directory itself last; another process may have made it just now.
+    /// Syncs the name of the directory itself, which another process may have just created.
     fn sync_name(&self) -> io::Result<()> {
         if self.disk.settings.durability < Durability::Full {
             Ok(())
@@ -280,7 +281,7 @@ impl<'a, F: Fs> Shard<'a, F> {
         }
     }
 
-    /// Moves a damaged record out of the way, so that somebody can look into it.
+    /// Moves a damaged record out of the way, for somebody to examine.
     pub(super) fn quarantine(&self) -> Result<(), StoreError> {
         make_dir(self.disk, QUARANTINE)?;
         let quarantine = self.disk.open(|fs| fs.open_dir(QUARANTINE))?;
@@ -305,8 +306,7 @@ impl<'a, F: Fs> Shard<'a, F> {
     }
 }
 
-/// `Ok` if the file is not there because nobody made it, and not because the store's directory is
-/// gone.
+/// Returns `Ok` if the file does not exist, and not because the store's directory is gone.
 pub(super) fn absent<F: Fs>(disk: &Disk<F>, error: io::Error) -> Result<(), StoreError> {
     if error.kind() != io::ErrorKind::NotFound {
         Err(error.into())
@@ -333,7 +333,7 @@ pub(super) fn fault_of(stat: Stat) -> Option<StoreError> {
         .map(|fault| StoreError::Corrupt(fault.into()))
 }
 
-/// `<shard>/<name>`, without the formatter: it is done for every load.
+/// Returns `<shard>/<name>`, without the formatter, since every load needs it.
 pub(super) fn path_of(key: &RecordKey) -> String {
     let digit = |digit: u8| {
         char::from(if digit < 10 {

@@ -1,5 +1,5 @@
-//! The file operations the store is made of, as a seam: the real ones are in `posix.rs`, and tests
-//! have some that fail.
+//! The file operations that the store needs, as a seam: the real ones are in `posix.rs`, and tests
+//! have failing ones.
 
 use std::{io, time::Duration};
 
@@ -7,12 +7,12 @@ use crate::clock::Timestamp;
 
 /// A directory of shards, each a directory of files.
 ///
-/// Names are plain: no operation follows a symbolic link or leaves the directory.
+/// Names are single components: no operation follows a symbolic link or leaves the directory.
 pub(super) trait Fs: Send + Sync + 'static {
     type Dir;
     type File;
 
-    /// Says whether the directory still is in the file system.
+    /// Returns whether the directory is still in the file system.
     fn is_alive(&self) -> io::Result<bool>;
     fn open_dir(&self, name: &str) -> io::Result<Self::Dir>;
     fn make_dir(&self, name: &str) -> io::Result<()>;
@@ -22,18 +22,18 @@ pub(super) trait Fs: Send + Sync + 'static {
     fn sync_dir(&self, dir: &Self::Dir) -> io::Result<()>;
     fn stat_at(&self, dir: &Self::Dir, name: &str) -> io::Result<Stat>;
     fn unlink(&self, dir: &Self::Dir, name: &str) -> io::Result<()>;
-    /// Renames over what is there.
+    /// Renames, replacing an existing file.
     fn rename(&self, from: (&Self::Dir, &str), to: (&Self::Dir, &str)) -> io::Result<()>;
     /// Renames, or fails with [`io::ErrorKind::AlreadyExists`].
     fn rename_new(&self, dir: &Self::Dir, from: &str, to: &str) -> io::Result<()>;
 
-    /// Makes a file that was not there, for reading and writing.
+    /// Creates a new file, for reading and writing.
     fn create(&self, dir: &Self::Dir, name: &str) -> io::Result<Self::File>;
     /// Opens `<shard>/<name>`.
     fn open(&self, path: &str, access: Access) -> io::Result<Self::File>;
     /// Opens `<shard>/<name>` if that needs no disk, or fails with [`io::ErrorKind::WouldBlock`].
     fn open_cached(&self, path: &str, access: Access) -> io::Result<Self::File>;
-    /// What is there but for the times: who asks for them makes the next write take longer.
+    /// The file's status without its times: asking for those makes the next write take longer.
     fn stat(&self, file: &Self::File) -> io::Result<Stat>;
     fn try_lock(&self, file: &Self::File) -> io::Result<bool>;
     fn unlock(&self, file: &Self::File) -> io::Result<()>;
@@ -42,16 +42,15 @@ pub(super) trait Fs: Send + Sync + 'static {
     fn read_cached(&self, file: &Self::File, buffer: &mut [u8]) -> io::Result<usize>;
     fn write_at(&self, file: &Self::File, bytes: &[u8], offset: u64) -> io::Result<usize>;
     fn sync_data(&self, file: &Self::File) -> io::Result<()>;
-    /// Notes beside the file that nobody need look into it before that time, if the file system
-    /// can.
+    /// Notes beside the file that it need not be opened before this time, if the file system can.
     fn set_hint(&self, file: &Self::File, hint: Timestamp) -> io::Result<()>;
 
-    /// The time on a clock that nobody sets; only differences mean something.
+    /// The time on a clock that nobody sets. Only differences have a meaning.
     fn uptime(&self) -> Duration;
-    /// How long this thread has waited for a processor so far, if the system tells, or had when
-    /// that was asked last, unless it was longer ago than that.
+    /// The total time that this thread has waited for a processor, if the system reports it. An
+    /// answer from up to `ago` before will do.
     fn queued(&self, uptime: Duration, ago: Duration) -> Option<Duration>;
-    /// Tells this process from those that it was forked from.
+    /// Distinguishes this process from those it was forked from.
     fn process(&self) -> u32;
 }
 
@@ -67,9 +66,9 @@ pub(super) struct Stat {
     pub(super) id: (u64, u64),
     pub(super) links: u64,
     pub(super) len: u64,
-    /// In seconds since 1970, or zero if that was not asked for.
+    /// In seconds since 1970. Zero if it was not asked for.
     pub(super) modified: u64,
-    /// When it is worth a look, if that was noted and asked for.
+    /// When the file is worth opening, if that was noted and asked for.
     pub(super) hint: Option<Timestamp>,
     /// Why it cannot be a file of this store.
     pub(super) fault: Option<&'static str>,

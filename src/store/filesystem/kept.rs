@@ -1,28 +1,29 @@
-//! Files of records that stay open, since opening and closing one costs more than reading it.
+//! Record files that stay open, since opening and closing one costs more than reading it.
 //!
-//! A request takes a file out to use it: `flock` does not tell apart those who lock one open file.
-//! A second one who comes meanwhile opens the file himself.
+//! A request takes a file out to use it: `flock` does not separate users of one open file. A second
+//! request that comes meanwhile opens the file itself.
 //!
-//! A kept file says nothing about the record's name. Its user looks at its links, of which it has
-//! none once it was removed or replaced.
+//! A kept file proves nothing about the record's name. Its user checks its links: it has none once
+//! it was removed or replaced.
 
 use std::time::Duration;
 
 use crate::{lock::Monitor, store::RecordKey};
 
-/// Files that share a lock; of these the one that was used longest ago makes room.
+/// The number of files behind one mutex. When a set is full, its least recently used file is
+/// closed.
 const WAYS: usize = 16;
 
-/// For how long a file is used before it is opened by its name again.
+/// How long a file is used before it is opened by its name again.
 ///
-/// A file that was moved has its link still, and so has one whose directory was moved. The store
-/// does neither to a record, but people do.
+/// A file that was moved still has its link, and so has one whose directory was moved. The store
+/// moves neither, but people do.
 const LONGEST: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Kept<T> {
     sets: Box<[Monitor<Vec<Entry<T>>>]>,
-    /// How many files a set has at most.
+    /// The most files in a set.
     ways: usize,
 }
 
@@ -32,13 +33,14 @@ struct Entry<T> {
     open: Open<T>,
 }
 
-/// An open file, and what was the case when it was opened.
+/// An open file, and the circumstances of its opening.
 #[derive(Debug)]
 pub(super) struct Open<T> {
     pub(super) file: T,
-    /// The uptime.
+    /// The uptime when it was opened.
     pub(super) since: Duration,
-    /// A child process shares the file with its parent, and so their locks are one.
+    /// The process that opened it. A child process shares the file with its parent, and so their
+    /// locks are one.
     pub(super) process: u32,
 }
 
@@ -49,7 +51,7 @@ impl<T> Open<T> {
 }
 
 impl<T> Kept<T> {
-    /// Keeps so many files at most.
+    /// Makes a store of at most `limit` files.
     pub(super) fn new(limit: usize) -> Self {
         let count = limit.div_ceil(WAYS);
         Self {
@@ -68,8 +70,8 @@ impl<T> Kept<T> {
         open.is_fresh(uptime).then_some(open)
     }
 
-    /// Puts a file in, or back. The one that makes room is closed, and so is another one of the
-    /// record.
+    /// Puts a file in, or back. Closes another file of the record, or the least recently used one
+    /// of a full set.
     pub(super) fn put(&self, key: &RecordKey, open: Open<T>) {
         let Some(set) = self.set(key) else {
             return;
@@ -89,13 +91,13 @@ impl<T> Kept<T> {
         drop(self.remove(key));
     }
 
-    /// Closes the files that have been open for too long: one that was removed takes room on the
-    /// disk until then.
+    /// Closes the files that have been open for too long. Until then, a removed file takes up room
+    /// on the disk.
     pub(super) fn close_old(&self, uptime: Duration) {
         self.close(|open| !open.is_fresh(uptime));
     }
 
-    /// Closes all files; `false` if there was none.
+    /// Closes all files. Returns `false` if there was none.
     pub(super) fn close_all(&self) -> bool {
         self.close(|_| true) > 0
     }
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_taken_by_one() {
+    fn a_file_is_taken_only_once() {
         let kept = Kept::new(8);
         kept.put(&key(1), open("one"));
         assert!(kept.take(&key(2), NOW).is_none());
@@ -162,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn never_more_than_the_limit_are_kept() {
+    fn no_more_than_the_limit_are_kept() {
         for limit in [0, 1, 5, 8, 9, 64, 100, 256] {
             let kept = Kept::new(limit);
             assert_eq!(kept.keeps_any(), limit > 0);
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_one_used_longest_ago_makes_room() {
+    fn the_least_recently_used_file_is_closed() {
         let kept = Kept::new(3);
         (1..=3).for_each(|number| kept.put(&key(number), open(number)));
         let used = kept.take(&key(1), NOW).unwrap();
@@ -207,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn all_are_closed_or_one() {
+    fn all_files_can_be_closed_or_one() {
         let kept = Kept::new(100);
         assert!(!kept.close_all());
         (1..=3).for_each(|number| kept.put(&key(number), open(number)));

@@ -1,4 +1,4 @@
-//! A record that this thread alone may change.
+//! A record that only this thread may change.
 
 use std::{
     io,
@@ -20,8 +20,8 @@ use crate::{
 
 /// A record's file, locked against every other writer on this machine until this is dropped.
 ///
-/// The lock is on the file's open description: threads of one process exclude each other too, and
-/// the kernel releases it when a process dies.
+/// The lock belongs to the open file description, so it also excludes threads of the same process,
+/// and the kernel releases it when the process dies.
 pub(super) struct Locked<'a, F: Fs> {
     shard: &'a Shard<'a, F>,
     file: Handle<'a, F::File>,
@@ -46,13 +46,13 @@ impl<T> Deref for Handle<'_, T> {
     }
 }
 
-/// How often the lock may turn out to be one on a file that was replaced.
+/// How often the lock may turn out to be on a file that was replaced.
 const RACES: usize = 16;
 const FIRST_PAUSE: Duration = Duration::from_micros(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 
 impl<'a, F: Fs> Locked<'a, F> {
-    /// Waits for the lock; `None` if there is no record, then or by then.
+    /// Waits for the lock. Returns `None` if there is no record, before or after the wait.
     pub(super) fn acquire(
         shard: &'a Shard<'a, F>,
         access: Access,
@@ -75,7 +75,7 @@ impl<'a, F: Fs> Locked<'a, F> {
         ))
     }
 
-    /// Takes the lock if it is free; `None` if it is not, or there is no such file.
+    /// Takes the lock if it is free. Returns `None` if it is not, or if there is no such file.
     pub(super) fn try_acquire(shard: &'a Shard<'a, F>) -> Result<Option<Self>, StoreError> {
         let Some(file) = shard.open_file(Access::Write)? else {
             return Ok(None);
@@ -86,8 +86,8 @@ impl<'a, F: Fs> Locked<'a, F> {
         Self::of(shard, Handle::Own(file))
     }
 
-    /// Takes the lock of a file that stays open; `None` if it is not free, or the file is not the
-    /// record's any more.
+    /// Takes the lock of a kept file. Returns `None` if it is not free, or if the file is no longer
+    /// the record's.
     pub(super) fn try_kept(
         shard: &'a Shard<'a, F>,
         file: &'a F::File,
@@ -98,8 +98,8 @@ impl<'a, F: Fs> Locked<'a, F> {
         Self::of(shard, Handle::Kept(file))
     }
 
-    /// `None` if the locked file was removed, or outgrown, before it was locked: it has lost its
-    /// name then.
+    /// Returns `None` if the file was removed or outgrown before it was locked: it has no name
+    /// then.
     fn of(shard: &'a Shard<'a, F>, file: Handle<'a, F::File>) -> Result<Option<Self>, StoreError> {
         let fs = &shard.disk.fs;
         let stat = fs.stat(&file).inspect_err(|_| drop(fs.unlock(&file)))?;
@@ -124,18 +124,18 @@ impl<'a, F: Fs> Locked<'a, F> {
         self.shard.view_cached(&self.file, self.stat)
     }
 
-    /// As [`view_cached`](Self::view_cached), but for the data. A state of the version `seen` is
-    /// not checked again.
+    /// Like [`view_cached`](Self::view_cached), without the data. A state with the version `seen`
+    /// is not checked again.
     pub(super) fn outline_cached(&self, seen: Version) -> Result<View<Range<usize>>, StoreError> {
         self.shard.outline_cached(&self.file, self.stat, seen)
     }
 
-    /// Reads the record; a damaged one is put in quarantine.
+    /// Reads the record. A damaged one is quarantined.
     pub(super) fn current(&self) -> Result<Slot, StoreError> {
         match self.shard.view(&self.file, self.stat)? {
             View::Whole(slot) | View::Doubtful(slot) => Ok(slot),
             View::Newer => Err(newer()),
-            // Under the name may be the next one already.
+            // The next record may be under the name already.
             View::Damaged if !self.has_name()? => Err(StoreError::Corrupt(
                 "no part of it is valid; it was put in quarantine meanwhile".into(),
             )),
@@ -153,7 +153,7 @@ impl<'a, F: Fs> Locked<'a, F> {
         }
     }
 
-    /// Writes the state that follows `current`, into the other slot or a larger file.
+    /// Writes the state after `current`, into the other slot or into a larger file.
     pub(super) fn write(
         &self,
         current: &Slot,
@@ -170,11 +170,11 @@ impl<'a, F: Fs> Locked<'a, F> {
         Ok(version)
     }
 
-    /// As [`write`](Self::write), of data for which the other slot has room.
+    /// Like [`write`](Self::write), for data that fits into the other slot.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::FileTooLarge`] if it has not.
+    /// [`io::ErrorKind::FileTooLarge`] if it does not fit.
     pub(super) fn write_in_place<D>(
         &self,
         current: &Slot<D>,
@@ -197,7 +197,7 @@ impl<'a, F: Fs> Locked<'a, F> {
         expires: Timestamp,
         data: &[u8],
     ) -> io::Result<Vec<u8>> {
-        // The process that created the file may have been cut off before its name was made to last.
+        // The process that created the file may have been cut off before it synced the name.
         if current.is_alone {
             self.shard.sync(Durability::Data)?;
         }
@@ -213,7 +213,7 @@ impl<'a, F: Fs> Locked<'a, F> {
         expires: Timestamp,
     ) -> io::Result<()> {
         self.overwrite(&self.file, current.half.other().offset(current.size), next)?;
-        // A later end is found out when the earlier one has come.
+        // A sweep discovers a later end when the earlier one has passed.
         if expires < current.expires {
             self.shard.set_hint(&self.file, expires);
         }
@@ -229,7 +229,7 @@ impl<'a, F: Fs> Locked<'a, F> {
         }
     }
 
-    /// Unlocks the file, and says whether that is certain.
+    /// Unlocks the file. An error means that it may still be locked.
     pub(super) fn release(mut self) -> io::Result<()> {
         self.is_locked = false;
         self.shard.disk.fs.unlock(&self.file)
@@ -242,10 +242,10 @@ impl<'a, F: Fs> Locked<'a, F> {
             .inspect_err(|_| self.revoke(file, offset))
     }
 
-    /// Puts a larger file with the current state in this one's place, and writes the next one
+    /// Puts a larger file with the current state in this one's place, and writes the next state
     /// there.
     ///
-    /// Its last name lost, this file is dead for all who wait for it.
+    /// This file then has no name, so everyone who waits for its lock gives it up.
     fn grow(&self, current: &Slot, next: &[u8], expires: Timestamp) -> io::Result<()> {
         let slot_size = slot::size_for(next.len());
         let old = slot::encode(
@@ -274,12 +274,12 @@ impl<'a, F: Fs> Locked<'a, F> {
         grown
     }
 
-    /// Makes a slot count for nothing: what was reported as an error must not be found later.
+    /// Invalidates a slot: a write that was reported as failed must not be found later.
     fn revoke(&self, file: &F::File, offset: u64) {
         let _ = self.shard.write_all(file, &[0; slot::MAGIC_LEN], offset);
     }
 
-    /// Says whether the record's name leads to this file.
+    /// Returns whether the record's name leads to this file.
     fn has_name(&self) -> io::Result<bool> {
         Ok(self
             .shard
@@ -288,7 +288,7 @@ impl<'a, F: Fs> Locked<'a, F> {
     }
 }
 
-/// Closing the file would do, if it were certain that no child process holds a copy of it.
+/// Closing the file would be enough if no child process could hold a copy of it.
 impl<F: Fs> Drop for Locked<'_, F> {
     fn drop(&mut self) {
         if self.is_locked {
@@ -302,7 +302,7 @@ fn wait(started: Instant, timeout: Duration, pause: &mut Duration) -> io::Result
     if left.is_zero() {
         return Err(io::Error::new(
             io::ErrorKind::TimedOut,
-            format!("somebody else had the record's lock for {timeout:?}"),
+            format!("another writer held the record's lock for {timeout:?}"),
         ));
     }
     thread::sleep(left.min(*pause));

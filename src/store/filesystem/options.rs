@@ -1,4 +1,4 @@
-//! How a store is opened.
+//! Settings, and opening a store.
 
 use std::{io, path::Path, time::Duration};
 
@@ -17,8 +17,8 @@ pub struct FilesystemOptions {
 }
 
 impl FilesystemStore {
-    /// Opens a store in this folder, with the default settings. A missing folder is made; its
-    /// parent has to exist.
+    /// Opens a store in this folder, with the default settings. Creates the folder if it is
+    /// missing; its parent has to exist.
     ///
     /// ```
     /// use silverback::{FilesystemStore, Keys, SessionConfig};
@@ -34,13 +34,13 @@ impl FilesystemStore {
     ///
     /// # Errors
     ///
-    /// If the folder cannot be opened or made. If it is a symbolic link, belongs to another user or
-    /// can be written to by other users. If it is on a network file system.
+    /// If the folder cannot be opened or created. If it is a symbolic link, belongs to another
+    /// user, or other users can write to it. If it is on a network file system.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         Self::options().open(path)
     }
 
-    /// Starts with the default settings of a store, to change some before it is opened.
+    /// Returns the default settings of a store, for you to change before it is opened.
     ///
     /// ```
     /// use silverback::{FilesystemStore, store::Durability};
@@ -103,8 +103,8 @@ impl FilesystemOptions {
     /// Bounds how long a change waits for another change of the same session. The default is 5
     /// seconds.
     ///
-    /// A change takes microseconds, so only a stopped process or a stuck disk makes it wait that
-    /// long.
+    /// A change takes microseconds, so only a stopped process or a stuck disk makes another wait
+    /// that long.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -116,12 +116,12 @@ impl FilesystemOptions {
         self
     }
 
-    /// Allows a folder on a file system of another machine, or of a process (FUSE). By default that
+    /// Allows a folder on a file system of another machine, or of a process (FUSE). By default this
     /// is an error.
     ///
-    /// Locks there may not reach other machines, and one machine may see late or in part what
-    /// another writes. Allow it if one machine alone uses the folder, or if you know that the file
-    /// system does better.
+    /// Locks there may not reach other machines, and one machine may see another's writes late or
+    /// in part. Allow it if only one machine uses the folder, or if you know that the file system
+    /// does better.
     ///
     /// ```
     /// # use silverback::FilesystemStore;
@@ -132,15 +132,15 @@ impl FilesystemOptions {
         self
     }
 
-    /// Bounds how many files of sessions stay open: 128 unless set. With 0, each is opened anew.
+    /// Bounds how many session files stay open. The default is 128. With 0, a file is opened for
+    /// each use.
     ///
-    /// A session that is used again within a second then costs half as much. Files of more than
-    /// 64 KiB do not stay open. If the process runs out of descriptors in this store, it closes the
-    /// files and goes on.
+    /// Using a session again within a second then costs half as much. Files of more than 64 KiB do
+    /// not stay open. If the store runs out of file descriptors, it closes the files and continues.
     ///
-    /// A session that is removed or replaced by another process is neither shown nor written. A
-    /// file that you move by hand may be used for another second. You cannot remount the file
-    /// system read-only while files are open.
+    /// A session that another process removes or replaces is neither loaded nor written. A file
+    /// that you move by hand may be used for another second. You cannot remount the file system
+    /// read-only while files are open.
     ///
     /// ```
     /// use silverback::FilesystemStore;
@@ -157,19 +157,18 @@ impl FilesystemOptions {
         self
     }
 
-    /// Allows changes on the thread that asks for them: allowed unless set to `false`.
+    /// Allows changes on the calling thread. The default is `true`.
     ///
     /// This is about updates without a sync ([`Durability::None`]) of sessions that are in memory
-    /// and whose files have room. Such a change takes about 6 µs on that thread. The way to another
-    /// thread takes several times as long. With `false` the store takes that way, and then never
-    /// waits for the disk on the thread that asks.
+    /// and whose files have room. Such a change takes about 6 µs on the calling thread. The hop to
+    /// another thread takes several times as long. With `false` the store always hops, and never
+    /// waits for the disk on the calling thread.
     ///
-    /// Linux does not promise that such a write never waits. It may while memory is full of what
-    /// other programs have written, or while the file system's journal has no room. So the store
-    /// times each change. After one of more than 1 ms it makes all of them on other threads for
-    /// 100 ms, and for twice as long each time up to 10 s if the next slow one comes within 64
-    /// changes. Time for which the thread waited for a processor is not counted.
-    /// `docs/performance.md` has a measurement.
+    /// Linux does not promise that such a write never waits. It may wait while memory is full of
+    /// other programs' writes, or while the file system's journal has no room. So the store times
+    /// each change. After one of more than 1 ms it runs all of them on other threads for 100 ms. If
+    /// the next slow one comes within 64 changes, the pause doubles, up to 10 s. Time spent waiting
+    /// for a processor does not count. `docs/performance.md` has a measurement.
     ///
     /// ```
     /// use silverback::FilesystemStore;
@@ -186,7 +185,7 @@ impl FilesystemOptions {
         self
     }
 
-    /// Tells the time by another clock, for tests: the one that the layer has.
+    /// Uses another clock. For tests: give it the layer's.
     ///
     /// ```
     /// # use silverback::{Clock, FilesystemStore, Timestamp};
@@ -198,7 +197,7 @@ impl FilesystemOptions {
         self
     }
 
-    /// Opens a store in this folder, which is made if it is missing.
+    /// Opens a store in this folder. Creates the folder if it is missing.
     ///
     /// ```
     /// # use silverback::FilesystemStore;

@@ -1,5 +1,5 @@
-//! What every operation is done with: the directory, its settings, the files that stay open, and
-//! where its sweep is.
+//! The basis of every operation: the directory, its settings, the files that stay open, and the
+//! position of the sweep.
 
 use std::{io, sync::Mutex};
 
@@ -19,7 +19,7 @@ pub(super) struct Disk<F: Fs> {
 
 impl<F: Fs> Disk<F> {
     pub(super) fn new(fs: F, settings: Settings) -> Self {
-        // On a network file system, links do not tell whether a file was removed.
+        // On a network file system, links do not reveal whether a file was removed.
         let kept = Kept::new(if settings.is_network {
             0
         } else {
@@ -34,7 +34,7 @@ impl<F: Fs> Disk<F> {
         }
     }
 
-    /// Opens something. If too many files are open, it closes those that are kept and tries again.
+    /// Opens a file or directory. If too many are open, closes the kept files and tries again.
     pub(super) fn open<T>(&self, open: impl Fn(&F) -> io::Result<T>) -> io::Result<T> {
         match open(&self.fs) {
             Err(error) if are_too_many(&error) && self.kept.close_all() => open(&self.fs),
@@ -50,11 +50,11 @@ fn are_too_many(error: &io::Error) -> bool {
     )
 }
 
-/// Where a sweep in steps is.
+/// The position of a sweep in steps.
 #[derive(Debug, Default)]
 pub(super) struct Cursor {
     /// The shard to list next.
     pub(super) shard: u16,
-    /// What is left of the one before.
+    /// The names left of the shard before.
     pub(super) names: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! What can be chosen about a store.
+//! The settings of a store.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use crate::clock::Clock;
 
 /// What a saved session survives.
 ///
-/// At every level it survives that the process crashes or is killed. The levels differ in what can
-/// lose it.
+/// At every level it survives a crash of the process, or a kill. The levels differ in what can lose
+/// it.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Durability {
@@ -15,14 +15,14 @@ pub enum Durability {
     /// sessions, or damage them. The default, and the fastest.
     #[default]
     None,
-    /// A power failure or a failing disk soon after the session was made may lose the session, or
-    /// bring a deleted one back.
+    /// A power failure or a failing disk soon after the session was created may lose the session,
+    /// or bring a deleted one back.
     ///
-    /// Changes of a session that exists are kept, with one `fdatasync` for each change, and one of
-    /// the folder for the first.
+    /// Changes of an existing session are kept, at the cost of one `fdatasync` for each change, and
+    /// one of the folder for the first.
     Data,
-    /// Only the loss of the disk loses it. What was reported as done is kept, with one `fdatasync`
-    /// and up to two more of folders.
+    /// Only the loss of the disk loses it. Every operation that succeeded is kept, at the cost of
+    /// one `fdatasync` and up to two more of folders.
     Full,
 }
 
@@ -31,11 +31,11 @@ pub(super) struct Settings {
     pub(super) durability: Durability,
     pub(super) max_record_bytes: usize,
     pub(super) lock_timeout: Duration,
-    /// A file that is open may keep a link there although its name has gone.
+    /// An open file may keep a link there although its name is gone.
     pub(super) is_network: bool,
-    /// How many files of records stay open.
+    /// The number of record files that stay open.
     pub(super) kept_files: usize,
-    /// Whether a write may be done on the thread that asks for it.
+    /// Whether a write may run on the calling thread.
     pub(super) inline_writes: bool,
     pub(super) clock: Clock,
 }

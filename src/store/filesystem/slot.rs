@@ -1,5 +1,5 @@
-//! What is in a record's file: two slots of equal size, of which the valid one with the higher
-//! sequence counts.
+//! The bytes of a record's file: two slots of equal size. The valid one with the higher sequence
+//! counts.
 //!
 //! ```text
 //!  0   8  magic: "slvrbk", the format's version, and that version inverted
@@ -12,12 +12,12 @@
 //! 96   -  data
 //! ```
 //!
-//! Numbers are little-endian. The magic stays where it is in every format to come: a record of a
-//! newer one is refused and left alone.
+//! Numbers are little-endian. The magic keeps its place in every later format, so that a record of
+//! a later format is refused and left alone.
 //!
-//! SHA-256 because the crate has it: hashing a usual record is little beside the system calls, and
-//! it leaves nothing to chance where 32 bits of CRC would, at the end of millions of torn reads. It
-//! guards against accidents, not against forgers.
+//! SHA-256 because the crate has it. Hashing a usual record costs little beside the system calls.
+//! Over millions of torn reads, the 32 bits of a CRC would miss some. The checksum guards against
+//! accidents, not against forgers.
 
 use std::ops::Range;
 
@@ -28,21 +28,21 @@ use crate::{
 };
 
 pub(super) const HEADER: usize = 96;
-/// Two of them fill a block of the usual file system. Every slot is a multiple of it, so that no
-/// sector of a disk has parts of both slots and a torn write spares the other one.
+/// Two of them fill a block of the usual file system. Every slot size is a multiple of this, so no
+/// disk sector has parts of both slots, and a torn write spares the other slot.
 pub(super) const SMALLEST: usize = 2_048;
 pub(super) const MAGIC_LEN: usize = 8;
 
 const FORMAT: u8 = 2;
 const CHECKED: usize = 24;
 
-/// One state of a record; `D` is its data, or where they are in the file.
+/// One state of a record. `D` is its data, or the data's place in the file.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Slot<D = Bytes> {
     pub(super) half: Half,
-    /// Whether the other slot was never written, or was taken back.
+    /// Whether the other slot was never written, or was revoked.
     pub(super) is_alone: bool,
-    /// The size of a slot of its file.
+    /// The size of each slot in its file.
     pub(super) size: usize,
     pub(super) sequence: u64,
     pub(super) version: Version,
@@ -64,7 +64,7 @@ impl<D> Slot<D> {
     }
 }
 
-/// Where in its file a slot is.
+/// Which half of its file a slot is in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Half {
     First,
@@ -91,17 +91,17 @@ impl Half {
     }
 }
 
-/// What a look at a file says.
+/// The result of reading a file.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum View<D = Bytes> {
     /// The current state.
     Whole(Slot<D>),
-    /// The current state, if nobody is writing: the other slot is torn, by a crash or by a writer
+    /// The current state, if nobody is writing. The other slot is torn, by a crash or by a writer
     /// at work.
     Doubtful(Slot<D>),
     /// No slot is valid.
     Damaged,
-    /// A slot is in a format of the future.
+    /// A slot is in a later format.
     Newer,
 }
 
@@ -117,9 +117,9 @@ impl<D> View<D> {
 }
 
 impl View<Range<usize>> {
-    /// Looks at a whole file. The slots must have been read in order.
+    /// Interprets a whole file. The slots must have been read in order.
     ///
-    /// A state of the version `seen` is not checked again: who knows that has seen it whole, and
+    /// A state with the version `seen` is not checked again: the caller has seen it whole, and
     /// nobody writes to the slot that counts.
     pub(super) fn of(key: &RecordKey, file: &[u8], seen: Option<Version>) -> Self {
         let (first, second) = file.split_at(file.len() / 2);
@@ -150,7 +150,7 @@ impl View<Range<usize>> {
 
     /// The older slot need not be valid: a write to it starts with its header.
     fn of_claims(newer: Claim<'_>, older: Claim<'_>, seen: Option<Version>) -> Self {
-        // A touch that was cut off leaves two of one version, of which one is torn.
+        // A touch that was cut off leaves two slots of one version, one of them torn.
         let seen = seen.filter(|_| newer.slot.version != older.slot.version);
         match newer.checked(seen) {
             Some(slot) => Self::Whole(slot),
@@ -166,7 +166,7 @@ enum Content<'a> {
     Claim(Claim<'a>),
 }
 
-/// A slot whose checksum nobody has looked at.
+/// A slot whose checksum has not been checked yet.
 struct Claim<'a> {
     slot: Slot<Range<usize>>,
     checksum: [u8; 16],
@@ -188,7 +188,7 @@ impl<'a> Content<'a> {
     }
 }
 
-/// What is in a slot before the data, and the data's first byte if that is there.
+/// The header of a slot, and the first byte of its data if there is one.
 pub(super) struct Head {
     checksum: [u8; 16],
     pub(super) sequence: u64,
@@ -199,7 +199,7 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Reads what begins a slot of the key; `None` if something else does.
+    /// Parses the header of a slot of this key. Returns `None` for anything else.
     pub(super) fn of(key: &RecordKey, bytes: &[u8]) -> Option<Self> {
         let mut rest = bytes.strip_prefix(&magic(FORMAT))?;
         let checksum = take(&mut rest)?;
@@ -249,7 +249,7 @@ impl<'a> Claim<'a> {
     }
 }
 
-/// Makes a slot's bytes, without what fills it up.
+/// Makes a slot's bytes, without the padding.
 pub(super) fn encode(
     key: &RecordKey,
     sequence: u64,
@@ -275,7 +275,8 @@ pub(super) fn encode(
     checked
 }
 
-/// The slot size for records of this many bytes, a quarter of it spare: growing costs a new file.
+/// The slot size for a record of this many bytes. A quarter of it is spare, since growing costs a
+/// new file.
 pub(super) fn size_for(encoded: usize) -> usize {
     encoded
         .saturating_add(encoded / 4)
@@ -283,12 +284,12 @@ pub(super) fn size_for(encoded: usize) -> usize {
         .max(SMALLEST)
 }
 
-/// Says whether it is two slots long.
+/// Returns whether a file of this length has two slots.
 pub(super) const fn is_file_len(len: u64) -> bool {
     len > 0 && len.is_multiple_of(2 * SMALLEST as u64)
 }
 
-/// Makes a whole file of two slots; all of it is written at once, so that later writes need no room
+/// Makes a whole file of two slots. All of it is written at once, so that later writes need no room
 /// on the disk.
 pub(super) fn file_of(slot_size: usize, first: &[u8], second: &[u8]) -> Vec<u8> {
     let mut file = first.to_vec();

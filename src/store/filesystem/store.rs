@@ -1,4 +1,4 @@
-//! The store itself: what needs the disk is done on the runtime's threads for blocking work.
+//! The store itself. Work that needs the disk runs on the runtime's threads for blocking work.
 
 use std::{fmt, os::fd::OwnedFd, sync::Arc};
 
@@ -18,7 +18,7 @@ use crate::{
 ///
 /// Clones share the folder. Saved sessions survive a crash of the process;
 /// [`Durability`](crate::store::Durability) is about power failures. The store takes sessions of up
-/// to 1 MiB; [`options`](Self::options) changes this and other limits. Expired sessions are not
+/// to 1 MiB; [`options`](Self::options) changes that and other limits. Expired sessions are not
 /// loaded, but their files stay until they are [swept](Sweep).
 ///
 /// ```
@@ -38,14 +38,14 @@ use crate::{
 ///
 /// # Files
 ///
-/// The folder and everything in it belong to its owner alone. File names are hashes: a listing or a
-/// backup of them is not a list of valid cookies. The contents are not encrypted.
+/// The folder and everything in it belong to its owner alone. File names are hashes, so a listing
+/// or a backup contains no valid cookies. The contents are not encrypted.
 ///
-/// A damaged record is an error once. It is moved to `quarantine/` in the folder, where nothing
-/// removes it. A record in a later format is an error and stays.
+/// A damaged record is an error once. It is moved to `quarantine/` in the folder, and stays there.
+/// A record in a later format is an error each time, and stays.
 ///
-/// A file's time of last access is when its session ends, as last noted. A sweep goes by it, and
-/// finds damage in a file of the right length only once that time has come.
+/// A file's access time is the end of its session, as last noted. A sweep relies on it, so it finds
+/// damage in a file of the right length only after that time.
 ///
 /// The folder is opened once. If it is moved, the store moves with it. If it is removed, every
 /// operation fails. The files of the sessions used last [stay
@@ -53,20 +53,19 @@ use crate::{
 ///
 /// # Waiting
 ///
-/// On Linux, a load never waits for the disk on the thread that asks: if the session is not in
+/// On Linux, a load never waits for the disk on the calling thread: if the session is not in
 /// memory, another thread reads it. [Synced](crate::store::Durability) changes, new sessions and
-/// removed ones are always left to other threads. A change without a sync is made on the thread
-/// that asks if the session is in memory and its file has room. That takes microseconds, and the
-/// kernel may still make it wait; [`FilesystemOptions::inline_writes`] says what happens then, and
-/// turns it off.
+/// removals always run on other threads. A change without a sync runs on the calling thread if the
+/// session is in memory and its file has room. It takes microseconds, but the kernel may still make
+/// it wait. [`FilesystemOptions::inline_writes`] says what happens then, and turns it off.
 ///
 /// [`FilesystemOptions::inline_writes`]: crate::store::FilesystemOptions::inline_writes
 ///
 /// # Systems
 ///
 /// Any Unix with a local file system. Network file systems are
-/// [refused](crate::store::FilesystemOptions::allow_network_filesystem) where they are recognized,
-/// which is on Linux.
+/// [refused](crate::store::FilesystemOptions::allow_network_filesystem) where the store recognizes
+/// them, which is on Linux.
 #[derive(Clone)]
 pub struct FilesystemStore {
     disk: Arc<Disk<Posix>>,
@@ -187,8 +186,8 @@ impl Store for FilesystemStore {
     }
 }
 
-/// A page reads the heads of as many files as it lists, and the names in their directory. Damaged
-/// files are left out, and so are those of a later format.
+/// A page reads the heads of as many files as it lists, and the names in their directory. It leaves
+/// out damaged files and those of a later format.
 impl Browse for FilesystemStore {
     async fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
         let from = from.clone();

@@ -1,4 +1,4 @@
-//! Removing what is over: expired records, and files a crash left behind.
+//! Removing expired records, and files that a crash left behind.
 
 use std::{io, mem, sync::PoisonError, time::Duration};
 
@@ -15,11 +15,12 @@ use crate::{
 };
 
 pub(super) const SHARDS: u16 = 256;
-/// A file without a record's name is somebody's work in progress, but not for longer than this.
+/// A file that is not named like a record is a writer's work in progress, but not for longer than
+/// this.
 const STRAY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 impl<F: Fs> Disk<F> {
-    /// Looks at so many files at most, from where the last step ended.
+    /// Examines at most `limit` files, from where the last step ended.
     pub(super) fn sweep_some(&self, limit: usize) -> Swept {
         let mut cursor =
             mem::take(&mut *self.cursor.lock().unwrap_or_else(PoisonError::into_inner));
@@ -53,7 +54,7 @@ impl<F: Fs> Disk<F> {
         swept
     }
 
-    /// The next name, and the directory it is in if that is open.
+    /// Returns the next name. Sets `dir` to its directory if that was opened.
     fn next_name(
         &self,
         cursor: &mut Cursor,
@@ -107,8 +108,8 @@ impl<F: Fs> Disk<F> {
         }
     }
 
-    /// Says whether it is noted beside the file that its time has not come: most sweeps look into
-    /// few files.
+    /// Returns whether the hint beside the file says that its time has not come, so that most
+    /// sweeps open few files.
     fn is_hinted(&self, dir: &F::Dir, name: &str, now: Timestamp) -> io::Result<bool> {
         match self.fs.stat_at(dir, name) {
             Ok(stat) => {
@@ -120,7 +121,7 @@ impl<F: Fs> Disk<F> {
         }
     }
 
-    /// Looks first without the lock: most records are alive, and their visitors should not have to
+    /// Looks without the lock first: most records are alive, and their visitors should not have to
     /// wait.
     fn sweep_record(&self, key: &RecordKey) -> Result<bool, StoreError> {
         let shard = Shard::of(self, key);
@@ -150,7 +151,7 @@ impl<F: Fs> Disk<F> {
         if age < STRAY_AFTER {
             return Ok(false);
         }
-        // A writer has it locked.
+        // A writer keeps its file locked.
         let Some(file) = shard.open_file(Access::Write)? else {
             return Ok(false);
         };

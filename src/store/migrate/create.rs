@@ -1,4 +1,4 @@
-//! New records: which store they are made in, and that they are made once.
+//! New records: the store that they are created in, and that they are created once.
 
 use super::{
     pair::{Pair, Place, ROUNDS, later, of_from, unsettled},
@@ -6,23 +6,23 @@ use super::{
 };
 use crate::store::{Bytes, Expiry, Read, RecordKey, Store, StoreError, Version};
 
-/// Where new records are made.
+/// Where new records are created.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Makes {
+pub(super) enum NewRecords {
     InFrom,
     InTo,
 }
 
 impl<From: Store, To: Store> Pair<From, To> {
-    /// Makes a new record.
+    /// Creates a new record.
     pub(super) async fn create(
         &self,
-        makes: Makes,
+        new_records: NewRecords,
         key: &RecordKey,
         data: Bytes,
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
-        if let Some(version) = self.claim(makes, key, &data, expiry).await? {
+        if let Some(version) = self.claim(new_records, key, &data, expiry).await? {
             return Ok(version);
         }
         for _ in 0..ROUNDS {
@@ -34,26 +34,27 @@ impl<From: Store, To: Store> Pair<From, To> {
         Err(unsettled())
     }
 
-    /// Makes sure that a new record cannot be made in `from`. `Some` if it is made there.
+    /// Ensures that no other new record can be created in `from`. Returns the version if the record
+    /// itself is created there.
     async fn claim(
         &self,
-        makes: Makes,
+        new_records: NewRecords,
         key: &RecordKey,
         data: &Bytes,
         expiry: Expiry,
     ) -> Result<Option<Version>, StoreError> {
         let Self { from, to, .. } = self;
         for _ in 0..ROUNDS {
-            let made = match makes {
-                Makes::InFrom => {
-                    // The mark may be over before its record, which was touched.
+            let made = match new_records {
+                NewRecords::InFrom => {
+                    // The mark may end before its record, whose end a touch has moved.
                     let there = to.load(key, Read::Current).await?;
                     if there.is_some_and(|record| Form::of(record.data()) == Form::Plain) {
                         return Err(StoreError::Exists);
                     }
                     from.create(key, data.clone(), expiry).await.map(Some)
                 }
-                Makes::InTo => {
+                NewRecords::InTo => {
                     let mark = from.create(key, wire::moved(None), later(expiry));
                     mark.await.map(|_| None)
                 }
@@ -72,7 +73,7 @@ impl<From: Store, To: Store> Pair<From, To> {
         Err(unsettled())
     }
 
-    /// Says whether there was room to make in `to` for a record that has its mark in `from`.
+    /// Returns whether there is now room in `to` for a record that has its mark in `from`.
     async fn make_room(&self, key: &RecordKey) -> Result<bool, StoreError> {
         if !matches!(self.find(key, Read::Current).await?, Place::Nowhere) {
             return Ok(false);

@@ -1,4 +1,4 @@
-//! Ends of records, each in the store that it is in.
+//! Deletes, each in the store that has the record.
 
 use super::pair::{Found, Pair, Place, ROUNDS, found, meant, of_from, unless_overtaken, unsettled};
 use crate::store::{Read, RecordKey, Store, StoreError, Version};
@@ -18,7 +18,7 @@ impl<From: Store, To: Store> Pair<From, To> {
         Err(unsettled())
     }
 
-    /// Deletes once; `None` if it takes another look.
+    /// Deletes once. Returns `None` if the stores have to be read again.
     async fn delete_once(
         &self,
         key: &RecordKey,
@@ -32,7 +32,7 @@ impl<From: Store, To: Store> Pair<From, To> {
             }
             here => here?,
         };
-        // Nobody has been told a version of what is wrapped in `to`.
+        // No caller has a version of a wrapped record in `to`.
         match found(None, here)? {
             Found::Placed(Place::From(record)) => {
                 let version = record.version();

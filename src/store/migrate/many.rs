@@ -1,5 +1,5 @@
-//! The steps for many records at once: each store is asked twice at most, unless a record moves
-//! just then.
+//! Operations on many records at once. Each store is asked at most twice, unless a record is in the
+//! middle of its move.
 
 use super::pair::{Found, Pair, Place, found, meant, of_from};
 use super::wire::Form;
@@ -8,18 +8,18 @@ use crate::{
     store::{Read, Record, RecordKey, Store, StoreError, Version},
 };
 
-/// What is known of one of many.
+/// The state of one record among many.
 enum Known<T> {
     Done(Result<T, StoreError>),
-    /// To be asked of this store next.
+    /// To be asked of `from` next.
     From,
     To,
-    /// It moves, or was changed meanwhile: it takes steps of its own.
+    /// It is moving or was changed meanwhile, so it needs steps of its own.
     Alone,
 }
 
 impl<From: Store, To: Store> Pair<From, To> {
-    /// As [`find`](Self::find), for each key.
+    /// Like [`find`](Self::find), for each key.
     pub(super) async fn find_many(
         &self,
         keys: &[RecordKey],
@@ -41,7 +41,7 @@ impl<From: Store, To: Store> Pair<From, To> {
         known.collect()
     }
 
-    /// What `from` has of the records that are not settled in `to`.
+    /// Loads the records that are not settled in `to` from `from`.
     async fn in_from(
         &self,
         keys: &[RecordKey],
@@ -66,7 +66,7 @@ impl<From: Store, To: Store> Pair<From, To> {
         here.collect()
     }
 
-    /// Asks `to` again for what has been moved since it was asked.
+    /// Asks `to` again for records that have moved since it was asked.
     async fn look_again(&self, keys: &[RecordKey], known: &mut [Known<Place>]) {
         let moved = keys.iter().zip(&*known);
         let moved = moved.filter(|(_, known)| matches!(known, Known::To));
@@ -87,7 +87,7 @@ impl<From: Store, To: Store> Pair<From, To> {
         }
     }
 
-    /// As [`delete`](Self::delete), for each record.
+    /// Like [`delete`](Self::delete), for each record.
     pub(super) async fn delete_many(
         &self,
         records: &[(RecordKey, Option<Version>)],
@@ -103,7 +103,7 @@ impl<From: Store, To: Store> Pair<From, To> {
             .collect()
     }
 
-    /// Deletes each record that is not just moved. The others are `None`.
+    /// Deletes each record that is not moving. The others are `None`.
     async fn delete_unmoved(
         &self,
         records: &[(RecordKey, Option<Version>)],
@@ -151,7 +151,7 @@ impl<From: Store, To: Store> Pair<From, To> {
     }
 }
 
-/// What follows of what both stores have answered.
+/// Interprets the answers of both stores.
 fn of_both(
     there: Result<Option<Record>, StoreError>,
     here: Result<Option<Record>, StoreError>,
@@ -182,7 +182,7 @@ fn unless_changed(deleted: Result<(), StoreError>) -> Option<Result<(), StoreErr
     }
 }
 
-/// The next of as many answers as there were questions.
+/// The next answer. There should be as many as questions.
 fn answer<T>(next: Option<Result<T, StoreError>>) -> Result<T, StoreError> {
     next.unwrap_or_else(|| Err(StoreError::unavailable("the store left an answer out")))
 }

@@ -1,4 +1,4 @@
-//! What a step of a migration has done.
+//! The result of a step of a migration.
 
 use crate::store::StoreError;
 
@@ -7,7 +7,7 @@ use crate::store::StoreError;
 pub struct Migrated {
     pub(super) examined: u64,
     pub(super) moved: u64,
-    /// Others were faster, and nobody has moved them.
+    /// Other processes changed these first, so they still have to be moved.
     pub(super) left: u64,
     pub(super) failed: u64,
     error: Option<StoreError>,
@@ -16,8 +16,8 @@ pub struct Migrated {
 }
 
 impl Migrated {
-    /// Makes the result of a step that looked at so many records and moved so many, for a move from
-    /// what is not a [`Store`](crate::store::Store).
+    /// Makes the result of a step that looked at `examined` records and moved `moved` of them, for
+    /// a move from something other than a [`Store`](crate::store::Store).
     ///
     /// ```
     /// use silverback::store::Migrated;
@@ -34,7 +34,7 @@ impl Migrated {
         }
     }
 
-    /// Makes the result of a step that could not move a record, or look at any.
+    /// Makes the result of a step that could not move a record, or examine any.
     ///
     /// ```
     /// use silverback::store::{Migrated, StoreError};
@@ -51,7 +51,7 @@ impl Migrated {
         }
     }
 
-    /// Marks the step as the last one of a migration, and says whether that is
+    /// Marks the step as the last one of a migration, and sets whether that is
     /// [complete](Self::is_complete).
     ///
     /// ```
@@ -84,7 +84,7 @@ impl Migrated {
         self.examined
     }
 
-    /// Returns how many records the step moved, or ended the move of.
+    /// Returns how many records the step moved, or finished moving.
     ///
     /// ```
     /// # use silverback::{MemoryStore, store::MigratingStore};
@@ -99,7 +99,7 @@ impl Migrated {
         self.moved
     }
 
-    /// Returns how many records could not be moved. They are where they were, and in use. The
+    /// Returns how many records could not be moved. They stay where they were, and in use. The
     /// [migration](super::Migration) tries them again in its next round.
     ///
     /// ```
@@ -130,7 +130,8 @@ impl Migrated {
         self.error.as_ref()
     }
 
-    /// Says whether the migration has ended: a whole round had nothing to do, or could do nothing.
+    /// Returns whether the migration has ended: a whole round found nothing to do, or could do
+    /// nothing.
     ///
     /// ```
     /// # use silverback::{MemoryStore, store::MigratingStore};
@@ -146,8 +147,8 @@ impl Migrated {
         self.finished
     }
 
-    /// Says whether the migration has ended with every record in the new store, and as it would be
-    /// without a move.
+    /// Returns whether the migration has ended with every record in the new store, as if it had
+    /// always been there.
     ///
     /// ```
     /// # use silverback::{MemoryStore, store::MigratingStore};
@@ -169,7 +170,7 @@ impl Migrated {
         self.complete
     }
 
-    /// Adds what came after this.
+    /// Adds the result of the next step.
     ///
     /// ```
     /// # use silverback::{MemoryStore, store::{Migrated, MigratingStore}};

@@ -1,41 +1,41 @@
 //! Moving records from one store to another while sessions are in use.
 //!
-//! A record is in `from` as it always was, then in `to` as it always was. In between its bytes are
-//! wrapped (`wire`), and each step is one compare and swap:
+//! A record is plain in `from`, and in the end plain in `to`. In between its bytes are wrapped
+//! (`wire`), and each step is one compare and swap:
 //!
 //! | Step | `from` | `to` | The record is |
 //! |---|---|---|---|
-//! | before | plain | nothing, or a copy of no use | what `from` has |
+//! | before | plain | nothing, or a useless copy | what `from` has |
 //! | 1. `from`: update at the version that was read | **moving**, with the data | the same | what the moving record has |
 //! | 2. `to`: create | moving | **copy** of that version of the moving record | the same |
 //! | 3. `from`: update at the moving record's version | **moved**, with the copy's version | copy | the copy |
 //! | 4. `to`: update at the copy's version | moved | **plain** | what `to` has |
-//! | a save instead of 1 to 3: `to`: create | plain | a **copy** of what is saved | what `from` has |
+//! | a save instead of 1 to 3: `to`: create | plain | a **copy** of the saved data | what `from` has |
 //! | and `from`: update at the version that was read | **moved**, with the copy's version | copy | the copy |
 //! | a new record: `from`: create, `to`: create | **moved**, without a version | **plain** | what `to` has |
 //! | an end before step 1 | **nothing** | nothing | over |
 //! | an end after step 3 | moved | **nothing** | over |
 //!
-//! - **Any operation that meets a moving record goes the rest of the way**, to the copy, so nobody
-//!   waits for a process that was killed. The next write of that makes it plain.
-//! - **What is in `from` decides which copy counts**: the one that the moved mark names. A copy is
-//!   made of one version of a record in `from`, and no version comes back. So a copy that arrives
-//!   late, when the session has ended, counts for nothing.
-//! - **A copy is removed only once the record that it was made of is no longer there**: its mark may
-//!   be under way. A save that finds one in its way saves in `from`. Step 1 replaces the record, so
-//!   a move can remove it.
-//! - **A save moves its record if its process has found that in `from`** (`seen`). Only so is
-//!   it two round trips: to ask first would be a third.
-//! - **A moved mark stays**, for ten minutes longer than its record. So a record that has left `from`
-//!   is never created there again, and `from` alone says whether a key may still be in it.
-//! - **Versions of `from` are handed out with their first bit turned**, since two stores that count
-//!   may both have a version 5 of a key, and those of copies with their second.
-//! - **A touch in `from` or of a copy is an update**, because a touch may keep the version: step 1
-//!   would not notice that the end has moved, and take it back, and the copy would outlive its mark.
-//! - **A record that `to` refuses is taken back**, by an update of the moving record.
+//! - **Any operation that meets a moving record completes its move** to the copy, so nobody waits
+//!   for a process that was killed. The next write to the copy makes it plain.
+//! - **`from` decides which copy counts**: the one that the moved mark names. A copy is made of one
+//!   version of a record in `from`, and no version comes back. So a copy that arrives late, after
+//!   the session has ended, does not count.
+//! - **A copy is removed only after the record it was made of is gone**, since its mark may be
+//!   under way. A save that finds a copy in its way saves in `from`. Step 1 replaces the record, so
+//!   a move can remove the copy.
+//! - **A save moves its record if its process found the record in `from`** (`seen`). Asking first
+//!   would make three round trips out of two.
+//! - **A moved mark stays** for ten minutes longer than its record. So a record that has left
+//!   `from` is never created there again, and `from` alone says whether a key may still be in it.
+//! - **Versions from `from` are handed out with their first bit flipped**, those of copies with
+//!   their second, since two stores that count may both have a version 5 of a key.
+//! - **A touch in `from` or of a copy is an update**, because a touch may keep the version. Step 1
+//!   would then overlook the new end and restore the old one, and the copy would outlive its mark.
+//! - **A record that `to` refuses is moved back**, by an update of the moving record.
 //!
 //! Rosters, marks and ends are records like any other. Each of them is in one place at a time for
-//! every process, so neither their order nor a second write matters.
+//! every process, so neither the order of their moves nor a repeated write matters.
 
 mod create;
 mod delete;
@@ -51,7 +51,7 @@ mod wire;
 use std::{fmt, sync::atomic::AtomicU8};
 
 use self::{
-    create::Makes,
+    create::NewRecords,
     pair::{Pair, Place, of_copy, of_from},
     seen::Seen,
     wire::Form,
@@ -63,12 +63,12 @@ use super::{
 };
 use crate::clock::Clock;
 
-/// Two stores as one, while sessions move from the first to the second. Everybody stays logged in,
-/// and you change the configuration step by step:
+/// Presents two stores as one while sessions move from the first to the second. Everybody stays
+/// logged in, and you change the configuration step by step:
 ///
-/// 1. On every server, put [`MigratingStore::prepared`] in the place of the old store. Nothing
-///    moves, but each server now knows what a moved record looks like.
-/// 2. On every server, replace that by [`MigratingStore::new`]. New sessions are made in the new
+/// 1. On every server, replace the old store by [`MigratingStore::prepared`]. Nothing moves yet,
+///    but each server now recognizes a moved record.
+/// 2. On every server, replace that by [`MigratingStore::new`]. New sessions are created in the new
 ///    store, and others move there when they are saved. For the rest, run a
 ///    [`migration`](Self::migration), or `silverback migrate`, until it is complete.
 /// 3. On every server, configure the new store alone.
@@ -87,14 +87,14 @@ use crate::clock::Clock;
 /// # }
 /// ```
 ///
-/// It holds whatever a [`Store`] promises, if every process that uses one of the two stores uses
-/// both through this type: with any number of processes, if any of them is killed at any point, and
-/// if answers are lost.
+/// It keeps every promise of a [`Store`] if every process that uses one of the two stores uses both
+/// through this type. This holds for any number of processes, if any of them is killed at any
+/// point, and if answers are lost.
 ///
 /// # What it costs
 ///
-/// Round trips, one after the other. A record in the new store is *settled* as soon as its move is
-/// over, and a new one at once:
+/// Sequential round trips. A record in the new store is *settled* as soon as its move is over, and
+/// a new record at once:
 ///
 /// | Operation | In the new store | In the old store, or just moved by a save |
 /// |---|---|---|
@@ -104,29 +104,30 @@ use crate::clock::Clock;
 /// | `touch` | 1 | 2 |
 /// | `delete`, `delete_many` | 2 | 2 |
 ///
-/// Four things take a few more: an operation that meets a record just while it moves, a refusal, a
-/// load of a session that was moved and has ended since, and a new record under a key that had one.
+/// Four things take a few more: an operation that meets a record in the middle of its move, a
+/// refusal, a load of a session that ended after its move, and a new record under a key that had
+/// one before.
 ///
-/// A load moves nothing, since that would take two more. A save moves a record that its process has
-/// loaded lately: each store of a move remembers 4,096 of them, in 32 KiB. It leaves others where
-/// they are.
+/// A load moves nothing, since that would take two more round trips. A save moves a record that its
+/// process has recently loaded: each migrating store remembers 4,096 of them, in 32 KiB. It leaves
+/// other records where they are.
 ///
 /// A move changes the version of a record but not its data. A save that overlaps it conflicts, and
 /// is applied again as after any conflict. Both stores have to be reachable.
 pub struct MigratingStore<From, To> {
     pair: Pair<From, To>,
-    makes: Makes,
+    new_records: NewRecords,
     seen: Seen,
     /// Which of the stores has been swept while the other has not.
     swept: AtomicU8,
 }
 
 impl<From: Store, To: Store> MigratingStore<From, To> {
-    /// Moves records from one store to the other: makes new ones in `to`, and moves others there
-    /// when they are saved. A [`migration`](Self::migration) moves the rest.
+    /// Moves records from one store to the other. New records are created in `to`, and others move
+    /// there when they are saved. A [`migration`](Self::migration) moves the rest.
     ///
-    /// Where several servers use `from`, each of them has to have a [prepared](Self::prepared)
-    /// store before the first has this one.
+    /// Where several servers use `from`, all of them need a [prepared](Self::prepared) store before
+    /// the first one gets this.
     ///
     /// ```
     /// use silverback::{MemoryStore, store::MigratingStore};
@@ -141,16 +142,17 @@ impl<From: Store, To: Store> MigratingStore<From, To> {
                 to,
                 clock: Clock::system(),
             },
-            makes: Makes::InTo,
+            new_records: NewRecords::InTo,
             seen: Seen::new(),
             swept: AtomicU8::new(0),
         }
     }
 
-    /// Prepares a move: makes new records in `from`, and finds those that others have moved.
+    /// Prepares a move: creates new records in `from`, and finds those that other servers have
+    /// moved.
     ///
-    /// Servers with this store work beside servers with `from` alone and beside servers with
-    /// [`new`](Self::new). Those two must not meet.
+    /// Servers with this store work beside servers with `from` alone, and beside servers with
+    /// [`new`](Self::new). Those two must not run at the same time.
     ///
     /// ```
     /// use silverback::{MemoryStore, store::MigratingStore};
@@ -160,12 +162,12 @@ impl<From: Store, To: Store> MigratingStore<From, To> {
     #[must_use]
     pub fn prepared(from: From, to: To) -> Self {
         Self {
-            makes: Makes::InFrom,
+            new_records: NewRecords::InFrom,
             ..Self::new(from, to)
         }
     }
 
-    /// Tells the time by another clock, for tests: the one that the stores have.
+    /// Uses another clock. For tests: give it the stores'.
     ///
     /// ```
     /// use silverback::{Clock, MemoryStore, Timestamp, store::MigratingStore};
@@ -180,8 +182,8 @@ impl<From: Store, To: Store> MigratingStore<From, To> {
         Self { pair, ..self }
     }
 
-    /// Begins to move all records, a few at each [`step`](Migration::step). It begins anew where
-    /// another has ended or was interrupted, and any number may run at once, in any processes.
+    /// Begins to move all records, a few at each [`step`](Migration::step). Always starts from the
+    /// beginning, also after an interruption. Any number may run at once, in any processes.
     ///
     /// ```
     /// use silverback::{MemoryStore, store::MigratingStore};
@@ -209,14 +211,14 @@ impl<From: Store, To: Store> MigratingStore<From, To> {
         match Form::of(data) {
             Form::Plain => Ok(()),
             _ => Err(StoreError::refused(
-                "this is no record, but one that is moved",
+                "this is not a record, but one that is being moved",
             )),
         }
     }
 
-    /// The record of a place as it is handed out.
+    /// The record of a place, as callers see it.
     fn handed_out(&self, key: &RecordKey, place: Place) -> Option<Record> {
-        if self.makes == Makes::InTo {
+        if self.new_records == NewRecords::InTo {
             self.seen.note(key, matches!(place, Place::From(_)));
         }
         let (record, version): (Record, fn(Version) -> Version) = match place {
@@ -254,7 +256,7 @@ impl<From: Store, To: Store> Store for MigratingStore<From, To> {
         expiry: Expiry,
     ) -> Result<Version, StoreError> {
         self.check(&data)?;
-        self.pair.create(self.makes, key, data, expiry).await
+        self.pair.create(self.new_records, key, data, expiry).await
     }
 
     async fn update(
@@ -317,7 +319,7 @@ impl<From: Store, To: Store> Store for MigratingStore<From, To> {
     }
 }
 
-/// Lists the records of both stores. One that moves meanwhile may be listed twice.
+/// Lists the records of both stores. A record that moves meanwhile may be listed twice.
 impl<From: Browse, To: Browse> Browse for MigratingStore<From, To> {
     async fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
         self.pair.browse(from, limit).await
@@ -340,7 +342,7 @@ impl<From: fmt::Debug, To: fmt::Debug> fmt::Debug for MigratingStore<From, To> {
         f.debug_struct("MigratingStore")
             .field("from", &self.pair.from)
             .field("to", &self.pair.to)
-            .field("makes", &self.makes)
+            .field("new_records", &self.new_records)
             .finish_non_exhaustive()
     }
 }

@@ -15,12 +15,12 @@ pub(super) struct Pair<From, To> {
     pub(super) clock: Clock,
 }
 
-/// Where a record is. A version is as its store made it.
+/// Where a record is. Its version is the one its own store made.
 #[derive(Debug)]
 pub(super) enum Place {
     Nowhere,
     From(Record),
-    /// In `to`, as a copy that counts, and whose next write makes a record of it.
+    /// In `to`, as the copy that counts. Its next write makes it a plain record.
     Copy(Record),
     To(Record),
 }
@@ -32,34 +32,34 @@ pub(super) struct Moving {
     pub(super) expires: Timestamp,
 }
 
-/// How a move has ended that was begun.
+/// The outcome of completing a move.
 pub(super) enum Carried {
-    /// The copy of this version counts.
+    /// The copy with this version counts.
     Copied(Version),
-    /// Somebody else has ended it, or removed what was in its way: it takes another look.
+    /// Another process has completed the move, or a useless copy was in the way: the stores have to
+    /// be read again.
     Overtaken,
-    /// `to` does not take the record, which is in `from` as before.
+    /// `to` does not accept the record, which is in `from` as before.
     TakenBack(StoreError),
 }
 
-/// What follows from what is found in both stores.
+/// The meaning of what both stores hold.
 pub(super) enum Found {
     Placed(Place),
     /// A move has begun.
     Moving(Moving),
-    /// The record has been moved since `to` was asked, to a copy of this version, or is over.
+    /// The record has ended or has moved since `to` was asked, to a copy with this version.
     Moved(Option<Version>),
 }
 
-/// For so much longer than its record a mark in `from` is kept: clocks differ, and writes are late.
+/// A mark in `from` outlives its record by this much, since clocks differ and writes are late.
 const MARGIN: Duration = Duration::from_secs(600);
 
-/// So often at most an operation looks again because another has changed what it saw.
+/// How often an operation reads the stores again because another process interferes.
 pub(super) const ROUNDS: u32 = 16;
 
 impl<From: Store, To: Store> Pair<From, To> {
-    /// Says where a record is. A move that has begun is ended first, so the place is of use to one
-    /// who writes.
+    /// Finds a record. Completes a move that has begun, so that the place can be written.
     pub(super) async fn find(&self, key: &RecordKey, read: Read) -> Result<Place, StoreError> {
         let mut read = read;
         for _ in 0..ROUNDS {
@@ -71,7 +71,7 @@ impl<From: Store, To: Store> Pair<From, To> {
         Err(unsettled())
     }
 
-    /// Looks once; `None` if something was changed and it takes another look.
+    /// Looks once. Returns `None` if something changed and the stores have to be read again.
     async fn look(&self, key: &RecordKey, read: Read) -> Result<Option<Place>, StoreError> {
         let there = self.to.load(key, read).await?;
         let there = match there {
@@ -83,7 +83,7 @@ impl<From: Store, To: Store> Pair<From, To> {
         let here = self.from.load(key, Read::Current).await?;
         let is_moved = here.clone();
         match found(there, here)? {
-            // From now on only what is in `to` counts.
+            // From now on only `to` counts.
             Found::Moved(_) => {
                 let there = self.to.load(key, Read::Current).await?;
                 match found(there, is_moved)? {
@@ -109,14 +109,15 @@ impl<From: Store, To: Store> Pair<From, To> {
         }
     }
 
-    /// Makes a record of a copy that counts, unless somebody else has, or has removed it.
+    /// Makes a plain record of a copy that counts, unless another process has done so or removed
+    /// it.
     pub(super) async fn settle(&self, key: &RecordKey, copy: Record) -> Result<(), StoreError> {
         let (version, expiry) = (copy.version(), self.expiry(copy.expires()));
         let settled = self.to.update(key, version, copy.into_data(), expiry).await;
         unless_overtaken(settled).map(drop)
     }
 
-    /// Begins the move of a record; `None` if it has changed.
+    /// Begins the move of a record. Returns `None` if the record has changed.
     pub(super) async fn begin(
         &self,
         key: &RecordKey,
@@ -135,7 +136,7 @@ impl<From: Store, To: Store> Pair<From, To> {
         }))
     }
 
-    /// Ends a move that has begun.
+    /// Completes a move that has begun.
     pub(super) async fn carry(
         &self,
         key: &RecordKey,
@@ -162,8 +163,8 @@ impl<From: Store, To: Store> Pair<From, To> {
         })
     }
 
-    /// Finds the copy that somebody else has made; `None` if there was something else, which is
-    /// removed if it is of no use to anybody.
+    /// Finds another process's copy. Returns `None` if there is something else in its place, which
+    /// is removed if it is useless.
     async fn copy_of(
         &self,
         key: &RecordKey,
@@ -173,13 +174,13 @@ impl<From: Store, To: Store> Pair<From, To> {
             return Ok(None);
         };
         match Form::of(there.data()) {
-            // As after a backup of `from` was restored.
+            // For example after a backup of `from` was restored.
             Form::Plain => return Ok(Some(there.version())),
             Form::Copy { of, .. } if of == moving.version => return Ok(Some(there.version())),
             Form::Moving(_) => return Err(other_way()),
             Form::Copy { .. } | Form::Moved(_) => {}
         }
-        // A copy of another version is of no use once this one is seen to be the current one.
+        // A copy of another version is useless once this version is known to be current.
         let here = self.from.load(key, Read::Current).await?;
         if here.is_some_and(|record| record.version() == moving.version) {
             self.remove(key, there.version()).await?;
@@ -187,12 +188,12 @@ impl<From: Store, To: Store> Pair<From, To> {
         Ok(None)
     }
 
-    /// Removes from `to` what nobody has a use for.
+    /// Removes useless data from `to`.
     pub(super) async fn remove(&self, key: &RecordKey, version: Version) -> Result<(), StoreError> {
         unless_overtaken(self.to.delete(key, Some(version)).await).map(drop)
     }
 
-    /// What to tell whose version was refused.
+    /// The error for a caller whose version was refused.
     pub(super) async fn refusal(&self, key: &RecordKey) -> StoreError {
         match self.find(key, Read::Current).await {
             Ok(Place::Nowhere) => StoreError::Gone,
@@ -225,7 +226,7 @@ impl<From: Store, To: Store> Pair<From, To> {
     }
 }
 
-/// The end of the mark of a record that ends then. One that is over leaves none.
+/// The end of the mark for a record with this end. A record that is already over leaves no mark.
 pub(super) fn later(expiry: Expiry) -> Expiry {
     if expiry.after.is_zero() {
         return expiry;
@@ -236,8 +237,8 @@ pub(super) fn later(expiry: Expiry) -> Expiry {
     }
 }
 
-/// Says what follows from what is in both stores, `to` having been asked first. A copy that counts
-/// did so when `to` was asked, or began to before `from` was: only a write under its version ends it.
+/// Interprets what both stores hold, if `to` was asked first. A copy that counts already did so
+/// when `to` was asked, or began to before `from` was asked: only a write at its version ends that.
 pub(super) fn found(there: Option<Record>, here: Option<Record>) -> Result<Found, StoreError> {
     let copy = match there {
         None => None,
@@ -245,7 +246,7 @@ pub(super) fn found(there: Option<Record>, here: Option<Record>) -> Result<Found
             Form::Plain => return Ok(Found::Placed(Place::To(record))),
             Form::Copy { data, .. } => Some((record, data)),
             Form::Moving(_) => return Err(other_way()),
-            // Of an earlier move the other way.
+            // A mark from an earlier move in the other direction.
             Form::Moved(_) => None,
         },
     };
@@ -270,7 +271,7 @@ pub(super) fn found(there: Option<Record>, here: Option<Record>) -> Result<Found
     })
 }
 
-/// What a write at a version has done; `None` if another came before it.
+/// The outcome of a write at a version. `None` if another write came first.
 pub(super) fn unless_overtaken<T>(written: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
     match written {
         Ok(done) => Ok(Some(done)),
@@ -279,14 +280,14 @@ pub(super) fn unless_overtaken<T>(written: Result<T, StoreError>) -> Result<Opti
     }
 }
 
-/// A version of `from` as it is handed out, and back: two stores that count may both have a
-/// version 5 of a key.
+/// Converts a version of `from` to the one handed out, and back: two stores that count may both
+/// have a version 5 of a key.
 pub(super) fn of_from(version: Version) -> Version {
     turned(version, 127)
 }
 
-/// The same for the version of a copy. A touch, which may keep the version, must not find it: the
-/// mark in `from` names the copy, and would be over before it.
+/// The same for the version of a copy. A touch, which may keep the version, must not match it: the
+/// mark in `from` names the copy and would end first.
 pub(super) fn of_copy(version: Version) -> Version {
     turned(version, 126)
 }
@@ -296,7 +297,7 @@ fn turned(version: Version, bit: u32) -> Version {
     Version::from_bytes(turned.to_be_bytes())
 }
 
-/// The version that is meant in `to`, where `from` names a copy of that one.
+/// The version to expect in `to` if `from` names this copy.
 pub(super) fn meant(expected: Option<Version>, copy: Option<Version>) -> Option<Version> {
     match copy {
         Some(copy) if expected == Some(of_copy(copy)) => Some(copy),
@@ -305,7 +306,7 @@ pub(super) fn meant(expected: Option<Version>, copy: Option<Version>) -> Option<
 }
 
 pub(super) fn unsettled() -> StoreError {
-    StoreError::unavailable("the record is changed all the time while it is moved")
+    StoreError::unavailable("the record kept changing while it was moved")
 }
 
 fn other_way() -> StoreError {

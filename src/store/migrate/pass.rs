@@ -12,10 +12,11 @@ use crate::{
     store::{Browse, Cursor, Read, Record, RecordKey, Store, StoreError},
 };
 
-/// A move of all records, of [`MigratingStore::migration`](super::MigratingStore::migration).
+/// A move of all records. [`MigratingStore::migration`](super::MigratingStore::migration) begins
+/// one.
 ///
-/// It goes through the old store and then through the new one, again and again, until there is
-/// nothing left to do.
+/// It goes through the old store and then through the new one, and repeats until nothing is left to
+/// do.
 ///
 /// ```
 /// use silverback::{MemoryStore, store::MigratingStore};
@@ -37,10 +38,10 @@ use crate::{
 #[must_use]
 pub struct Migration<'a, From, To> {
     pair: &'a Pair<From, To>,
-    /// The store that is gone through now.
+    /// The store that the next step goes through.
     stage: Stage,
     cursor: Cursor,
-    /// What was done and failed since `from` was begun.
+    /// The results since the present round began with `from`.
     round: Migrated,
 }
 
@@ -59,7 +60,7 @@ impl<From, To> fmt::Debug for Migration<'_, From, To> {
     }
 }
 
-/// So many records are moved at the same time.
+/// The number of records moved at the same time.
 const AT_ONCE: usize = 32;
 
 impl<'a, From: Browse, To: Browse> Migration<'a, From, To> {
@@ -72,12 +73,14 @@ impl<'a, From: Browse, To: Browse> Migration<'a, From, To> {
         }
     }
 
-    /// Looks at up to `limit` records, and moves those that are not moved. A limit of 0 counts as
+    /// Examines up to `limit` records, and moves those that have not moved. The next step continues
+    /// where this one ended. A limit of 0 counts as 1.
+    /// 1. The next step continues where this one ended.
     /// 1. The next step continues where this one ended.
     ///
-    /// It never fails: [`Migrated`] counts the errors. If a store could not be asked at all, the
-    /// step has looked at nothing. Wait a moment then; the next step tries again. If a step is
-    /// dropped, the next one does the same again.
+    /// It never fails: [`Migrated`] counts the errors. If a store did not answer, the step has
+    /// examined nothing. Wait a moment then; the next step tries again. If a step is dropped, the
+    /// next one repeats it.
     ///
     /// ```
     /// # use silverback::{MemoryStore, store::MigratingStore};
@@ -145,7 +148,7 @@ impl<From: Browse, To: Browse> Pair<From, To> {
         Ok(page.next)
     }
 
-    /// Settles what is left of moves on a page of `to`, and returns where the next one begins.
+    /// Settles unfinished moves on a page of `to`, and returns where the next one begins.
     async fn settle_page(
         &self,
         cursor: &Cursor,
@@ -168,8 +171,8 @@ impl<From: Browse, To: Browse> Pair<From, To> {
         Ok(page.next)
     }
 
-    /// Says whether it has moved the record: `false` if another was faster, and it takes another
-    /// round.
+    /// Returns whether the record is moved. `false` if another process interfered and it takes
+    /// another round.
     async fn move_one(&self, key: RecordKey, record: Record) -> Result<bool, StoreError> {
         let moving = match Form::of(record.data()) {
             Form::Plain => {
@@ -201,7 +204,7 @@ impl<From: Browse, To: Browse> Pair<From, To> {
         Ok(true)
     }
 
-    /// A record that is too large for `to` is left alone.
+    /// Checks that `to` accepts the record. A record that is too large stays in `from`.
     fn check_size(&self, record: &Record) -> Result<(), StoreError> {
         let (size, limit) = (record.data().len(), self.to.limits().record_bytes);
         let limit = limit.saturating_sub(wire::OVERHEAD);
@@ -211,12 +214,13 @@ impl<From: Browse, To: Browse> Pair<From, To> {
         Ok(())
     }
 
-    /// Settles a copy, or removes what counts for nothing.
+    /// Settles a copy, or removes a useless one.
     async fn settle_one(&self, key: RecordKey, record: Record) -> Result<bool, StoreError> {
         match self.find(&key, Read::Current).await? {
             Place::To(_) => {}
             Place::Copy(copy) => self.settle(&key, copy).await?,
-            // A save may be about to name the copy: what it would replace has to move first.
+            // A save may be about to name the copy, so the record it would replace has to move
+            // first.
             Place::From(here) => return self.move_one(key, here).await,
             Place::Nowhere => self.remove(&key, record.version()).await?,
         }
@@ -224,7 +228,7 @@ impl<From: Browse, To: Browse> Pair<From, To> {
     }
 }
 
-/// Loads what was listed, and counts it.
+/// Loads the listed records and counts them.
 async fn load<S: Store>(
     store: &S,
     keys: &[RecordKey],

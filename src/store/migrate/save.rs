@@ -1,4 +1,4 @@
-//! Saves and touches: a save may move its record.
+//! Saves and touches. A save may move its record.
 
 use super::{
     pair::{Pair, Place, later, of_copy, of_from, unless_overtaken},
@@ -10,11 +10,11 @@ use crate::{
 };
 
 impl<From: Store, To: Store> Pair<From, To> {
-    /// Saves a record of `from` as a copy in `to`, and lets `from` name that. `None` if something
-    /// is in its way.
+    /// Saves over a record of `from` by a copy in `to`, which `from` then names. Returns `None` if
+    /// something prevents that.
     ///
-    /// Only the mark says whether it is saved. What is in the way may be the copy of a save whose
-    /// mark is still to come, so this one leaves it there.
+    /// Only the mark decides whether the copy counts. A copy that is in the way may be that of
+    /// another save, whose mark is still to come, so this save leaves it there.
     pub(super) async fn save_over(
         &self,
         key: &RecordKey,
@@ -36,13 +36,13 @@ impl<From: Store, To: Store> Pair<From, To> {
             return Ok(Some(of_copy(copy)));
         }
         match self.find(key, Read::Current).await? {
-            // A store that asks twice may have been answered about the second time.
+            // If the store's client repeats writes, the answer may be about the second attempt.
             Place::Copy(found) if found.version() == copy => Ok(Some(of_copy(copy))),
             _ => self.remove(key, copy).await.map(|()| None),
         }
     }
 
-    /// Saves a record where it is: where `to` has a record in its place, as that, or as its copy.
+    /// Saves a record where it is: in `to` as a record or over its copy, otherwise in `from`.
     pub(super) async fn save_in_place(
         &self,
         key: &RecordKey,
@@ -68,7 +68,7 @@ impl<From: Store, To: Store> Pair<From, To> {
         let here = self
             .from
             .update(key, of_from(expected), data.clone(), expiry);
-        // No version is one of both.
+        // No version is valid in both.
         let (copy, here) = join::unless(copy, here, Result::is_ok).await;
         if let Some(version) = unless_overtaken(copy)? {
             return Ok(Some(version));
@@ -77,7 +77,8 @@ impl<From: Store, To: Store> Pair<From, To> {
         Ok(here.map(of_from))
     }
 
-    /// Moves the end of a record where it is. One in `from` and a copy are updated.
+    /// Moves the end of a record where it is. A record in `from` and a copy are updated instead of
+    /// touched.
     pub(super) async fn touch(
         &self,
         key: &RecordKey,

@@ -1,14 +1,14 @@
-//! What a process remembers of where records are.
+//! A process's memory of where records are.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::store::RecordKey;
 
-/// Which records a process has last found in `from`, as far as it remembers. A save of one of them
-/// begins with the move. A record that is forgotten is saved where it is.
+/// The records that this process last found in `from`, as far as it remembers. Saving one of them
+/// begins with its move. A record that is forgotten is saved where it is.
 pub(super) struct Seen(Box<[AtomicU64]>);
 
-/// More records than a process has in use between their load and their save; 32 KiB.
+/// More records than a process has in use between their load and their save. They take 32 KiB.
 const SLOTS: usize = 4_096;
 
 impl Seen {
@@ -33,7 +33,7 @@ impl Seen {
         }
     }
 
-    /// The slot of a key, and what it has if it has that. Keys are hashes.
+    /// The slot of a key, and the slot's content if it holds that key. Keys are hashes.
     fn slot(&self, key: &RecordKey) -> Option<(&AtomicU64, u64)> {
         let (first, rest) = key.as_bytes().split_first_chunk()?;
         let index = usize::from(u16::from_be_bytes(*rest.first_chunk()?)) % SLOTS;

@@ -1,4 +1,4 @@
-//! What both stores are asked for the sake of operators: lists of records, and sweeps.
+//! Listing and sweeping both stores, for operators.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -7,14 +7,14 @@ use crate::store::{
     Browse, Cursor, Page, RecordKind, StoreError, Sweep, Swept, browse::foreign_cursor,
 };
 
-/// Which store a cursor is of, or a sweep has finished.
+/// The store that a cursor belongs to, or that a sweep has finished.
 const FROM: u8 = 1;
 const TO: u8 = 2;
 
 impl<From: Browse, To: Browse> Pair<From, To> {
     /// Lists the records of `from`, then those of `to`.
     pub(super) async fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
-        // A record goes from the first to the second: it is in one of them when that is listed.
+        // A record moves from the first to the second, so at least one of them lists it.
         let (store, cursor) = from.as_bytes().split_first().unwrap_or((&FROM, &[]));
         let cursor = Cursor::new(cursor.to_vec());
         let mut page = match *store {
@@ -34,7 +34,7 @@ impl<From: Browse, To: Browse> Pair<From, To> {
 }
 
 impl<From: Sweep, To: Sweep> Pair<From, To> {
-    /// Sweeps both stores a little. `finished` says which of them is done while the other is not.
+    /// Sweeps both stores a little. `finished` holds which of them is done while the other is not.
     pub(super) async fn sweep_some(&self, finished: &AtomicU8, limit: usize) -> Swept {
         let before = finished.load(Ordering::Relaxed);
         let from = match before & FROM {

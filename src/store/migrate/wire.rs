@@ -6,10 +6,10 @@
 //! moved:  0xc0 | [version of the copy (16)] | TAIL         in `from`
 //! ```
 //!
-//! The first byte of the data keeps its lower bits, and what follows it its place: a store that
-//! makes room still sees what the record is for. Data that begins with a byte above 30, which this
-//! crate writes none of, follows whole. Data as such never ends like this and begins so: sessions
-//! and all else that this crate keeps begin with less.
+//! The first byte of the data keeps its lower bits, and the rest of the data its place, so a store
+//! that evicts still recognizes the record's kind. Data that begins with a byte above 30, which
+//! this crate never writes, follows whole. Plain data cannot be mistaken for wrapped data, since
+//! everything this crate stores begins with a lower byte.
 
 use crate::store::{
     Bytes, Version,
@@ -19,20 +19,21 @@ use crate::store::{
 const TAIL: &[u8; 8] = b"\xf2slvmov\x01";
 const VERSION_LEN: usize = 16;
 
-/// The most bytes that a record takes beside its data while it is moved.
+/// The most bytes that wrapping adds to a record's data.
 pub(super) const OVERHEAD: usize = 1 + VERSION_LEN + TAIL.len();
 
-/// What the bytes of a record are.
+/// The form of a record's bytes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Form {
-    /// What the session has written.
+    /// The session's own data.
     Plain,
     /// A record whose move has begun, with its data.
     Moving(Bytes),
-    /// A copy of a moving record, or what a save has instead of a plain one: that has this version.
+    /// A copy of a moving record, or the saved data that replaces a plain one. `of` is the version
+    /// of the replaced record.
     Copy { data: Bytes, of: Version },
-    /// A record that is in the other store, and the version of the copy that counts. Without one
-    /// the record was made there.
+    /// A record that is in the other store, and the version of the copy that counts. Without a
+    /// version the record was created there.
     Moved(Option<Version>),
 }
 
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_makes_room_sees_what_a_moving_record_is_for() {
+    fn a_store_that_evicts_recognizes_a_moving_records_kind() {
         for (first, kind) in [
             (1, RecordKind::Session),
             (9, RecordKind::Mark),
@@ -124,7 +125,7 @@ mod tests {
             let data = [first, 0, 0, 0, 1, 2, 3];
             for wrapped in [moving(&data), copy(&data, Version::from_u64(1))] {
                 assert_eq!(RecordKind::of(&wrapped), Some(kind));
-                assert_eq!(wrapped[1..6], data[1..6], "the time that it tells");
+                assert_eq!(wrapped[1..6], data[1..6], "its time");
             }
         }
         assert_eq!(RecordKind::of(&moved(None)), Some(RecordKind::Moved));

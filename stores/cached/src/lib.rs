@@ -1,5 +1,5 @@
 //! A cache in front of any store of [silverback](https://docs.rs/silverback) sessions. Pages that
-//! only read a session get it from this process, for a time that you choose.
+//! only read a session get it from this process's memory. You choose how stale it may be.
 //!
 //! ```
 //! use std::time::Duration;
@@ -16,7 +16,7 @@
 //! ```
 //!
 //! **It needs [`recent_reads`](silverback::SessionConfig::recent_reads).** Without that setting
-//! every read of a session asks the store, and the cache does nothing.
+//! every read of a session asks the store, and the cache has no effect.
 //!
 //! # What may be old, and for how long
 //!
@@ -27,19 +27,19 @@
 //!
 //! | A request | Sees |
 //! |---|---|
-//! | GET or HEAD, on the server that wrote the session last | that write |
+//! | GET or HEAD, on the server that last wrote the session | that write |
 //! | GET or HEAD, on another server | the store's state of at most the staleness ago |
 //! | of any other method; a list of logins, a logout, a save | the store's current state |
-//! | whose session is not in the cache | the store's current state: "there is none" is never cached |
+//! | whose session is not in the cache | the store's current state: the absence of a session is never cached |
 //!
 //! So no change is lost: a save after an old read conflicts in the store, and its changes are
-//! applied to the newer session. A session that has ended anywhere is over for every write at once,
-//! and for pages on every server when the staleness has passed.
+//! applied to the newer session. A session that ends on any server is over at once for every write,
+//! and for pages once the staleness has passed.
 //!
 //! # What it costs
 //!
-//! At most [`max_bytes`](CachedStore::max_bytes) of memory, 32 MiB by default. Sessions that were
-//! not used lately make room. The cache holds sessions as the store does:
+//! At most [`max_bytes`](CachedStore::max_bytes) of memory, 32 MiB by default. The least recently
+//! used sessions are evicted. The cache holds sessions as the store does:
 //! [encrypted](silverback::SessionConfig::encrypt_records) ones stay encrypted.
 
 use std::{
@@ -58,15 +58,15 @@ use silverback::{
 };
 use tokio::time::Instant;
 
-/// A store with a cache in front; see the [crate's docs](crate).
+/// A store behind a cache. See the [crate's docs](crate).
 ///
-/// Clones of an `Arc` share the cache. Two that you make separately are two servers to each other.
+/// Clones of an `Arc` share the cache. Two caches that you make separately behave like two servers.
 pub struct CachedStore<S> {
     store: S,
     staleness: Duration,
     clock: Clock,
     records: Cache<RecordKey, Kept, Bytewise>,
-    /// How many writes of this process began or ended, of the keys that share a counter.
+    /// Counts the begun and ended writes of this process, for the keys that share a counter.
     writes: [AtomicU64; COUNTERS],
 }
 
@@ -74,16 +74,16 @@ const COUNTERS: usize = 64;
 
 const MAX_BYTES: u64 = 32 << 20;
 
-/// What an entry takes beside its data: the key, the record, and the cache's own.
+/// The size of an entry besides its data: the key, the record, and the cache's overhead.
 const OVERHEAD: u64 = 160;
 
-/// For how many bytes of the cache there is likely to be one session.
+/// The expected size of an entry, to estimate how many there will be.
 const LIKELY_SIZE: u64 = 512;
 
 #[derive(Clone)]
 struct Kept {
     record: Record,
-    /// From before the store was asked.
+    /// A time from before the store was asked.
     read: Instant,
 }
 
@@ -98,7 +98,7 @@ impl Weighter<RecordKey, Kept> for Bytewise {
 
 impl<S: Store> CachedStore<S> {
     /// Puts a cache in front of `store`, whose records are at most `staleness` old. With a
-    /// staleness of zero it keeps nothing.
+    /// staleness of zero it caches nothing.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -133,8 +133,8 @@ impl<S: Store> CachedStore<S> {
         }
     }
 
-    /// Sets the clock that decides which records have expired, for tests. Their age in the cache
-    /// goes by tokio's clock.
+    /// Sets the clock that decides which records have expired, for tests. Their age in the cache is
+    /// measured by tokio's clock.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -183,7 +183,7 @@ impl<S: Store> CachedStore<S> {
         (kept.read.elapsed() < self.staleness && !is_over).then_some(kept.record)
     }
 
-    /// Notes when the store is asked, to be told from writes that come meanwhile.
+    /// Notes the time of a question and the writes so far, to detect writes that come meanwhile.
     fn ask(&self, key: &RecordKey) -> Asked {
         Asked {
             writes: self.writes_of(key).load(Ordering::SeqCst),
@@ -191,7 +191,7 @@ impl<S: Store> CachedStore<S> {
         }
     }
 
-    /// Keeps what the store has answered, unless this process has written it since it was asked.
+    /// Caches the store's answer, unless this process has written the record since the question.
     fn keep(&self, key: &RecordKey, asked: &Asked, loaded: &Result<Option<Record>, StoreError>) {
         let Ok(Some(record)) = loaded else {
             self.records.remove(key);
@@ -206,13 +206,13 @@ impl<S: Store> CachedStore<S> {
             read: asked.at,
         };
         self.records.insert(*key, kept);
-        // A write counts first and removes then: one of the two sees the other.
+        // A write counts first and removes then, so one of the two sees the other.
         if !is_current() {
             self.records.remove(key);
         }
     }
 
-    /// Forgets the record of a write, now and when the write is over, also if it is dropped before.
+    /// Forgets the record that is written, now and when the write ends, also if it is dropped.
     fn write(&self, key: &RecordKey) -> Write<'_, S> {
         self.forget(key);
         Write {
@@ -359,7 +359,7 @@ impl<S: Browse> Browse for CachedStore<S> {
     }
 }
 
-/// Sweeps the store. What has expired is not read from the cache either.
+/// Sweeps the store. The cache does not return expired records either.
 impl<S: Sweep> Sweep for CachedStore<S> {
     async fn sweep_some(&self, limit: usize) -> Swept {
         self.store.sweep_some(limit).await

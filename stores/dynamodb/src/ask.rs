@@ -1,8 +1,8 @@
-//! A question to DynamoDB, within the time of a call.
+//! A question to DynamoDB, within the time limit of a call.
 //!
-//! The AWS client would send a question again whose answer was lost, and then report a conflict
-//! with what the first one did. So [`client`] takes that from it, and a question is repeated here
-//! alone: when DynamoDB says that it has not begun with it.
+//! The AWS client would repeat a question whose answer was lost, and then report a conflict with
+//! its own first attempt. So [`client`] turns that off. Only this file repeats questions: those
+//! that DynamoDB has not begun to answer.
 
 use std::{error::Error, time::Duration};
 
@@ -17,13 +17,13 @@ use tokio::time::{self, Instant};
 
 use crate::failure::Failure;
 
-/// Makes a client that repeats nothing of its own accord, and is the same otherwise.
+/// Makes a client that repeats nothing on its own, and is the same otherwise.
 pub(crate) fn client(theirs: &Client) -> Client {
     let config = theirs.config().to_builder();
     Client::from_conf(config.retry_config(RetryConfig::disabled()).build())
 }
 
-/// Until when a call may ask.
+/// The end of the time that a call may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {
     given: Duration,
@@ -33,13 +33,13 @@ pub(crate) struct Deadline {
 impl Deadline {
     pub(crate) fn after(given: Duration) -> Self {
         let now = Instant::now();
-        // Longer than anybody waits, and no overflow.
+        // Longer than anybody waits, without an overflow.
         let end = now.checked_add(given).unwrap_or(now + YEAR);
         Self { given, end }
     }
 
-    /// Asks until DynamoDB has begun with it. An answer without a request's ID is none of
-    /// DynamoDB's: a proxy's `{}` would be a record that is not there.
+    /// Asks until DynamoDB begins to answer. An answer without a request ID is not DynamoDB's: a
+    /// proxy's `{}` would otherwise count as a missing record.
     pub(crate) async fn ask<T, E, F>(self, send: impl Fn() -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
@@ -64,7 +64,7 @@ impl Deadline {
         }
     }
 
-    /// Waits a moment. Returns `false` if there is no time left for that.
+    /// Waits a moment. Returns `false` if no time is left for that.
     pub(crate) async fn pause(self, pauses: &mut Pauses) -> bool {
         let until = Instant::now() + pauses.next(Version::random().ok());
         let is_in_time = until < self.end;
@@ -77,7 +77,7 @@ impl Deadline {
 
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
-/// Pauses that get longer, and are random, so that those who met do not meet again.
+/// Random pauses that get longer, so that conflicting calls do not meet again.
 #[derive(Debug, Default)]
 pub(crate) struct Pauses(u32);
 
@@ -85,7 +85,7 @@ impl Pauses {
     const FIRST: Duration = Duration::from_millis(20);
     const LONGEST: Duration = Duration::from_millis(640);
 
-    /// A version is as random as any other bytes. Without one the pause is the longest.
+    /// Uses the random bytes of a version. Without them the pause is the longest.
     fn next(&mut self, random: Option<Version>) -> Duration {
         let longest = Self::LONGEST.min(Self::FIRST * (1 << self.0.min(16)));
         self.0 += 1;

@@ -1,7 +1,7 @@
-//! Many records by few questions.
+//! Many records in few questions.
 //!
-//! DynamoDB answers a part of a batch when the whole would be too much, and says what is left.
-//! That is asked for again.
+//! If a whole batch would be too much, DynamoDB answers a part of it and names the rest, which is
+//! asked for again.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -18,14 +18,14 @@ use crate::{
     item::{self, Item},
 };
 
-/// DynamoDB's limits of a batch.
+/// DynamoDB's limits for a batch.
 const GETS: usize = 100;
 const DELETIONS: usize = 25;
 
-/// What became of a key's part of a batch.
+/// The outcome for each key of a batch.
 pub(crate) type Outcomes<T> = HashMap<RecordKey, Result<T, Failure>>;
 
-/// Loads what is under these keys; those without an item have no outcome, or `None`.
+/// Loads the items under these keys. Keys without an item have no outcome, or `None`.
 pub(crate) async fn get(
     client: &Client,
     table: &str,
@@ -80,7 +80,7 @@ async fn get_some(
     Ok(found)
 }
 
-/// Deletes what is under these keys, whatever that is.
+/// Deletes whatever is under these keys.
 pub(crate) async fn delete(
     client: &Client,
     table: &str,
@@ -126,7 +126,7 @@ async fn delete_some(
     Ok(())
 }
 
-/// Waits a moment if nothing has become of a batch.
+/// Waits a moment if a batch made no progress.
 async fn go_on(
     left: usize,
     asked: usize,
@@ -136,10 +136,10 @@ async fn go_on(
     if left < asked || deadline.pause(pauses).await {
         return Ok(());
     }
-    Err(Failure::Busy("DynamoDB puts the batch off".to_owned()))
+    Err(Failure::Busy("DynamoDB keeps putting the batch off".to_owned()))
 }
 
-/// DynamoDB refuses a batch that has a key twice.
+/// DynamoDB refuses a batch with a repeated key.
 fn chunks(keys: impl IntoIterator<Item = RecordKey>, most: usize) -> Vec<Vec<RecordKey>> {
     let keys: Vec<_> = BTreeSet::from_iter(keys).into_iter().collect();
     keys.chunks(most).map(<[_]>::to_vec).collect()

@@ -8,8 +8,7 @@ use crate::{
     item::{self, ID, Item},
 };
 
-/// Pages are in no order that means anything. Each costs the reading of what is on it, of up to 1
-/// MB.
+/// Pages are in no meaningful order. Each costs the reading of its items, up to 1 MB.
 impl Browse for DynamoDbStore {
     async fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
         let after = after(from)?;
@@ -27,7 +26,8 @@ impl Browse for DynamoDbStore {
     }
 }
 
-/// What a cursor begins with; after it comes the ID of a page's last item, whoever put it there.
+/// The beginning of a cursor. The ID of the page's last item follows, even if another program wrote
+/// that item.
 const CURSOR: &str = "after ";
 
 fn cursor(id: &str) -> Cursor {
@@ -45,7 +45,7 @@ fn after(cursor: &Cursor) -> Result<Option<Item>, StoreError> {
     Ok(Some(Item::from([(ID.to_owned(), id)])))
 }
 
-/// `None` if another program put the item there.
+/// Returns `None` for another program's item.
 fn listed(item: Item) -> Option<Listed> {
     let key = item::key(&item)?;
     let record = item::read(item).ok()?;

@@ -1,7 +1,7 @@
-//! Under which condition a write happens, as DynamoDB checks it.
+//! Conditions of writes, which DynamoDB checks.
 //!
-//! A record whose end has passed counts as deleted long before DynamoDB removes it, so each
-//! condition has the time.
+//! An expired record counts as deleted long before DynamoDB removes it, so each condition contains
+//! the time.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use silverback::{Timestamp, store::Version};
 
 use crate::item;
 
-/// An expression and its values: all that it names and no others, or DynamoDB refuses it.
+/// An expression and its values. DynamoDB refuses missing values and unused ones.
 #[derive(Clone, Debug)]
 pub(crate) struct Condition {
     pub(crate) expression: &'static str,
@@ -18,7 +18,8 @@ pub(crate) struct Condition {
 }
 
 impl Condition {
-    /// No record is there. What is over gives way, and so does what is no record.
+    /// No record exists. An expired record may be replaced, and so may an item that is not a
+    /// record.
     pub(crate) fn absent(now: Timestamp) -> Self {
         Self {
             expression: "NOT (attribute_type(version, :binary) AND size(version) = :length \
@@ -31,7 +32,7 @@ impl Condition {
         }
     }
 
-    /// A record is there, and has this version. Half a record is none.
+    /// A record exists and has this version. Half a record does not count.
     pub(crate) fn at(expected: Version, now: Timestamp) -> Self {
         Self {
             expression: "version = :expected AND expires > :now AND attribute_exists(content)",
@@ -42,7 +43,7 @@ impl Condition {
         }
     }
 
-    /// The record has this version, or there is none.
+    /// The record has this version, or does not exist.
     pub(crate) fn at_or_absent(expected: Version, now: Timestamp) -> Self {
         Self {
             expression: "attribute_not_exists(id) OR version = :expected OR expires <= :now",
@@ -53,7 +54,7 @@ impl Condition {
         }
     }
 
-    /// Adds a value that the write itself names.
+    /// Adds a value that the write itself uses.
     pub(crate) fn with(mut self, name: &str, value: AttributeValue) -> Self {
         self.values.insert(name.to_owned(), value);
         self

@@ -1,4 +1,4 @@
-//! What an answer means that is no success.
+//! The meaning of DynamoDB's errors.
 
 use std::error::Error;
 
@@ -11,19 +11,19 @@ use silverback::store::StoreError;
 /// Why a question has no result.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Failure {
-    /// The item is not as the write's condition wants it. Nothing was changed.
+    /// The item does not satisfy the write's condition. Nothing was changed.
     Condition,
-    /// There were too many questions, or another write was in the way. Nothing was changed, and
-    /// soon it will be.
+    /// Too many questions, or another write in the way. Nothing was changed, and a later attempt
+    /// may succeed.
     Busy(String),
-    /// The table is there already, or it is being changed.
+    /// The table already exists, or is being changed.
     InUse,
-    /// Nobody knows how far it went.
+    /// The operation may or may not have happened.
     Unavailable(String),
     Refused(String),
 }
 
-/// What DynamoDB answers to a question that it has not even begun with.
+/// DynamoDB's answers to questions that it has not begun with.
 const BUSY: [&str; 6] = [
     "ProvisionedThroughputExceededException",
     "ReplicatedWriteConflictException",
@@ -58,7 +58,7 @@ impl Failure {
     }
 }
 
-/// The error and what it comes from, in a line.
+/// The error and its causes, in one line.
 fn with_causes(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| (*error).source());
     let causes: Vec<_> = causes.map(ToString::to_string).collect();

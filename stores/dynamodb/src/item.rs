@@ -10,26 +10,25 @@ use silverback::{
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-// The attributes. None of them is a reserved word, so expressions name them as they are.
+// The attributes. No name is a reserved word, so expressions can use them directly.
 /// The partition key: the 64 hexadecimal digits of a record's key, as a string.
 pub(crate) const ID: &str = "id";
 /// The record's version: 16 bytes.
 pub(crate) const VERSION: &str = "version";
-/// The record's end by the session's clock, in seconds since 1970: what DynamoDB's time to live
-/// goes by.
+/// The record's end by the session's clock, in seconds since 1970. DynamoDB's time to live uses it.
 pub(crate) const EXPIRES: &str = "expires";
 /// The session's bytes.
 pub(crate) const CONTENT: &str = "content";
 
-/// DynamoDB's limit of an item, in which the names of the attributes count.
+/// DynamoDB's limit for an item, including the names of the attributes.
 const ITEM: usize = 400 << 10;
 /// A number takes up to 21 bytes.
 const NUMBER: usize = 21;
-/// The most that is left for a session's bytes.
+/// The room that is left for a session's bytes.
 pub(crate) const ROOM: usize =
     ITEM - (ID.len() + 64 + VERSION.len() + 16 + EXPIRES.len() + NUMBER + CONTENT.len());
 
-/// The item that has the key and nothing else, as reads and deletions name it.
+/// An item with only the key, as reads and deletes need it.
 pub(crate) fn named(key: &RecordKey) -> Item {
     HashMap::from([(ID.to_owned(), AttributeValue::S(key.to_string()))])
 }
@@ -51,14 +50,14 @@ pub(crate) fn time(time: Timestamp) -> AttributeValue {
     AttributeValue::N(time.as_secs().to_string())
 }
 
-/// Makes a record of an item. Another program's, or what is left of a record, is `Corrupt`.
+/// Makes a record from an item. Another program's item, or a part of a record, is `Corrupt`.
 pub(crate) fn read(mut item: Item) -> Result<Record, StoreError> {
     let head = version_of(&item).zip(expires(&item));
     match (head, item.remove(CONTENT)) {
         (Some((version, expires)), Some(AttributeValue::B(content))) => {
             Ok(Record::new(content.into_inner(), version, expires))
         }
-        _ => Err(StoreError::Corrupt("the item is no record".into())),
+        _ => Err(StoreError::Corrupt("the item is not a record".into())),
     }
 }
 
@@ -72,12 +71,12 @@ fn expires(item: &Item) -> Option<Timestamp> {
     seconds.ok().map(Timestamp::from_secs)
 }
 
-/// The text under which the item is, whoever put it there.
+/// The ID of the item, whoever wrote it.
 pub(crate) fn id(item: &Item) -> Option<&str> {
     item.get(ID)?.as_s().ok().map(String::as_str)
 }
 
-/// `None` if the item is not one of this store.
+/// Returns `None` if the item is not one of this store.
 pub(crate) fn key(item: &Item) -> Option<RecordKey> {
     id(item)?.parse().ok()
 }

@@ -41,12 +41,11 @@ pub struct DynamoDbStore {
 }
 
 impl DynamoDbStore {
-    /// Makes a store in this table, whose name may also be its ARN. It asks DynamoDB nothing yet.
+    /// Makes a store in this table, given by its name or ARN. It does not contact DynamoDB yet.
     ///
-    /// The client's credentials, region, endpoint and connections are used as they are, and its
-    /// retries are not: a write that the client repeats after a lost answer would be refused
-    /// because of what it did the first time. The session layer asks once more, and recognises its
-    /// own write.
+    /// The client's credentials, region, endpoint and connections are used as they are, but its
+    /// retries are turned off: a write repeated after a lost answer would be refused because of its
+    /// own first attempt. The session layer asks once more, and recognises its own write.
     ///
     /// ```no_run
     /// # fn f(client: aws_sdk_dynamodb::Client) {
@@ -66,7 +65,7 @@ impl DynamoDbStore {
         }
     }
 
-    /// Bounds how long a call may take, with all that it asks DynamoDB. After that it is
+    /// Bounds how long a call may take, with all its questions to DynamoDB. After that it is
     /// [`StoreError::Unavailable`]. The default is 2 seconds, which leaves room in a request's
     /// budget of 5 seconds for a second attempt.
     ///
@@ -82,8 +81,8 @@ impl DynamoDbStore {
         Self { timeout, ..self }
     }
 
-    /// Bounds the bytes of a record. The default and the maximum are 409,476: DynamoDB's limit of
-    /// an item, 400 KiB, less what else stands in it.
+    /// Bounds the bytes of a record. The default and the maximum are 409,476: DynamoDB's limit for
+    /// an item, 400 KiB, less the other attributes.
     ///
     /// ```no_run
     /// # fn f(client: aws_sdk_dynamodb::Client) {
@@ -100,8 +99,8 @@ impl DynamoDbStore {
         }
     }
 
-    /// Uses another clock, for tests. By this clock the store tells which records are over:
-    /// DynamoDB lets no one ask for its own. The default is the system's.
+    /// Uses another clock, for tests. The store decides by this clock which records have expired,
+    /// since DynamoDB does not reveal its own. The default is the system's.
     ///
     /// ```no_run
     /// # fn f(client: aws_sdk_dynamodb::Client) {
@@ -120,8 +119,8 @@ impl DynamoDbStore {
         Deadline::after(self.timeout)
     }
 
-    /// The end as it is written. DynamoDB never removes an item whose time passed more than five
-    /// years ago, so one that is over already is over now.
+    /// The end as it is stored. DynamoDB never removes an item whose time passed more than five
+    /// years ago, so an earlier end becomes the present time.
     fn end(&self, expiry: Expiry, now: Timestamp) -> Result<Timestamp, StoreError> {
         Ok(expiry.checked_at(now)?.max(now))
     }
@@ -206,7 +205,7 @@ impl DynamoDbStore {
         deadline.ask(send).await.map(drop)
     }
 
-    /// Deletes a record that is to have a version, and no other.
+    /// Deletes a record with an expected version, and no other.
     async fn delete_alone(
         &self,
         (key, expected): &(RecordKey, Option<Version>),
@@ -218,7 +217,7 @@ impl DynamoDbStore {
         }
     }
 
-    /// Says why a write at a version did not happen: its condition tells no reason.
+    /// Finds out why a write at a version was refused, as the failed condition does not tell.
     async fn reason(&self, failure: Failure, key: &RecordKey, deadline: Deadline) -> StoreError {
         if failure != Failure::Condition {
             return failure.into();
@@ -319,7 +318,8 @@ impl Store for DynamoDbStore {
         records: &[(RecordKey, Option<Version>)],
     ) -> Vec<Result<(), StoreError>> {
         let deadline = self.deadline();
-        // A batch has no conditions, so what has one is asked alone, and all at the same time.
+        // A batch has no conditions, so each record with an expected version takes its own
+        // question, all of them at the same time.
         let alone = records
             .iter()
             .map(|record| self.delete_alone(record, deadline));

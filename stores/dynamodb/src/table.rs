@@ -1,4 +1,4 @@
-//! The table: how it is made, and what removes from it what is over.
+//! The table: creating it, and having DynamoDB remove expired items.
 
 use std::time::Duration;
 
@@ -15,19 +15,19 @@ use crate::{
     item::{EXPIRES, ID},
 };
 
-/// How often a table is looked at that is being made.
+/// How often a table that is being created is checked.
 const PAUSE: Duration = Duration::from_millis(500);
-/// It takes DynamoDB some seconds.
+/// Creation takes DynamoDB some seconds.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 impl DynamoDbStore {
-    /// Makes the table if it is missing, billed by request, and has DynamoDB remove what is over
+    /// Creates the table if it is missing, billed by request, and has DynamoDB remove expired items
     /// from it. Any number of servers may do this at once, each time they start.
     ///
-    /// It takes the rights `dynamodb:CreateTable`, `DescribeTable`, `DescribeTimeToLive` and
-    /// `UpdateTimeToLive`, which a server that serves does not need otherwise: make the table
-    /// with the rest of your infrastructure if you have it described somewhere. The [crate's
-    /// documentation](crate) says how.
+    /// This needs the rights `dynamodb:CreateTable`, `DescribeTable`, `DescribeTimeToLive` and
+    /// `UpdateTimeToLive`, which a server does not need otherwise. If you describe your
+    /// infrastructure somewhere, create the table there. The [crate's documentation](crate) says
+    /// how.
     ///
     /// ```no_run
     /// # async fn f(client: aws_sdk_dynamodb::Client) -> Result<(), silverback::store::StoreError> {
@@ -40,9 +40,9 @@ impl DynamoDbStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Refused`] if these credentials may not do that, or if the table has another
-    /// attribute for its time to live. [`StoreError::Unavailable`] if DynamoDB does not answer, or
-    /// the table is not ready after three minutes.
+    /// [`StoreError::Refused`] if these credentials may not do that, or if the table's time to live
+    /// uses another attribute. [`StoreError::Unavailable`] if DynamoDB does not answer, or the
+    /// table is not ready after three minutes.
     pub async fn create_table(&self) -> Result<(), StoreError> {
         let made = time::timeout(PATIENCE, async {
             self.create_what_is_missing().await?;
@@ -55,9 +55,9 @@ impl DynamoDbStore {
         })
     }
 
-    /// Says whether DynamoDB removes from the table what is over: whether the table's time to live
-    /// is on, and goes by the attribute `expires`. Without it, expired sessions are not loaded, and
-    /// take room for ever.
+    /// Returns whether DynamoDB removes expired items from the table: whether its time to live is
+    /// on and uses the attribute `expires`. Without it, expired sessions are not loaded, but take
+    /// up room forever.
     ///
     /// ```no_run
     /// # async fn f(client: aws_sdk_dynamodb::Client) -> Result<(), silverback::store::StoreError> {
@@ -137,7 +137,7 @@ impl DynamoDbStore {
         };
         match self.deadline().ask(send).await {
             Ok(_) => Ok(()),
-            // Another server has been faster.
+            // Another server was faster.
             Err(_) if self.removes_expired().await? => Ok(()),
             Err(failure) => Err(failure.into()),
         }

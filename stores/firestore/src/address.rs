@@ -1,4 +1,4 @@
-//! Where the documents are.
+//! The address of the documents.
 
 use silverback::store::StoreError;
 
@@ -6,17 +6,17 @@ use silverback::store::StoreError;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Address(String);
 
-/// Firestore's name for the database of a project that has no other.
+/// Firestore's name for a project's default database.
 const DATABASE: &str = "(default)";
 
 impl Address {
-    /// Reads `firestore://PROJECT/DATABASE`, of which the database may be missing.
+    /// Parses `firestore://PROJECT/DATABASE`, with an optional database.
     pub(crate) fn parse(url: &str) -> Result<Self, StoreError> {
         let not_one = || StoreError::refused("the address is not firestore://PROJECT/DATABASE");
         let rest = url.strip_prefix("firestore://").ok_or_else(not_one)?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (project, database) = rest.split_once('/').unwrap_or((rest, DATABASE));
-        // A project of a domain has its name and a colon before its own.
+        // A project of a domain has the domain and a colon before its own name.
         let is_project = is_made_of(project, b"-.:");
         if !is_project || (database != DATABASE && !is_made_of(database, b"-")) {
             return Err(not_one());
@@ -30,17 +30,18 @@ impl Address {
     }
 }
 
-/// Whether it is a name of lower-case letters, digits and, but first, these.
+/// Returns whether the name consists of lower-case letters, digits and, except at the beginning,
+/// the given characters.
 fn is_made_of(name: &str, more: &[u8]) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let mut bytes = name.bytes();
     bytes.next().is_some_and(is_plain) && bytes.all(|byte| is_plain(byte) || more.contains(&byte))
 }
 
-/// Checks a collection's name: Firestore takes more, but not all of it in every place.
+/// Checks a collection's name. Firestore allows more, but not everywhere.
 pub(crate) fn check_collection(name: &str) -> Result<(), StoreError> {
     let is_one = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    // Firestore keeps names that begin so for itself.
+    // Firestore reserves names that begin like this.
     let is_reserved = name.starts_with("__");
     if matches!(name.len(), 1..=100) && name.bytes().all(is_one) && !is_reserved {
         return Ok(());

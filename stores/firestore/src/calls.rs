@@ -1,4 +1,4 @@
-//! Compare and swap by the times at which documents were last changed.
+//! Compare and swap by the update times of documents.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use crate::{
     fault::{Fault, Kind},
 };
 
-/// Makes a record where there is none. What has expired or is no record gives way.
+/// Creates a record. Replaces an expired record, or a document that is not a record.
 pub(crate) async fn create(
     collection: &Collection,
     key: &RecordKey,
@@ -36,7 +36,7 @@ pub(crate) async fn create(
     }
 }
 
-/// Writes over a record, if it has the expected version and is not over.
+/// Replaces a record that has the expected version and has not expired.
 pub(crate) async fn replace<'a>(
     collection: &Collection,
     key: &RecordKey,
@@ -45,7 +45,7 @@ pub(crate) async fn replace<'a>(
 ) -> Result<Moment, StoreError> {
     let mut attempt = 0;
     loop {
-        // Firestore compares no ends, so a record that is over must not be written at all.
+        // Firestore does not compare ends, so an expired record must not be written.
         let now = collection.clock.now().second();
         let state = State::of(expected).filter(|state| state.expires > now);
         let mut refusal = None;
@@ -65,20 +65,20 @@ pub(crate) async fn replace<'a>(
     }
 }
 
-/// Whether a write was refused for the state that it expects, as far as can be told.
+/// Returns whether a write was refused because of the document's state, as far as can be told.
 fn is_about_the_state(fault: &Fault) -> bool {
     matches!(fault.kind, Kind::OtherState | Kind::Invalid)
 }
 
-/// What a refusal means although the document is in the expected state: it is again, or by
-/// Firestore's clock it is not over yet. Otherwise the reason was another one.
+/// Interprets a refusal although the document is in the expected state: it is again, or has not
+/// expired by Firestore's clock. Otherwise there was another reason.
 fn if_it_is_so(refusal: Option<Fault>) -> Result<(), Fault> {
     refusal
         .filter(|fault| fault.kind == Kind::Invalid)
         .map_or(Ok(()), Err)
 }
 
-/// What is left to do of a deletion.
+/// A deletion that is not done yet.
 struct Deletion {
     place: usize,
     key: RecordKey,
@@ -86,11 +86,11 @@ struct Deletion {
     refusal: Option<Fault>,
 }
 
-/// What became of them, by their places.
+/// The outcomes of deletions, by their places.
 type Outcomes = Vec<(usize, Result<(), StoreError>)>;
 
-/// Deletes records: in one round trip those that are as expected or may be anything, and in one
-/// more it is found out why others were refused.
+/// Deletes records. One round trip deletes those that are as expected or may be anything, and one
+/// more finds out why others were refused.
 pub(crate) async fn delete(
     collection: &Collection,
     records: &[(RecordKey, Option<Version>)],
@@ -110,7 +110,7 @@ pub(crate) async fn delete(
             pause(attempt).await?;
         }
         attempt += 1;
-        // A document can be in a question once.
+        // A document may be in a question only once.
         let mut keys = HashSet::new();
         let is_first = |deletion: &Deletion| keys.insert(deletion.key);
         let (due, mut later): (Vec<_>, Vec<_>) = left.into_iter().partition(is_first);
@@ -122,7 +122,7 @@ pub(crate) async fn delete(
     Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
 }
 
-/// Deletes what can be deleted, and returns what is in another state than expected.
+/// Deletes the documents that are as expected, and returns the other deletions.
 async fn write(
     collection: &Collection,
     deletions: Vec<Deletion>,
@@ -161,7 +161,7 @@ async fn write(
     Ok(refused)
 }
 
-/// Looks at what was refused: what is not there counts as deleted.
+/// Reads the refused documents. A missing one counts as deleted.
 async fn look(
     collection: &Collection,
     refused: Vec<Deletion>,

@@ -8,15 +8,15 @@ use std::{
 use silverback::Timestamp;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// A time in microseconds since 1970. Firestore has no finer ones.
+/// A time in microseconds since 1970, the finest that Firestore has.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Moment(i64);
 
-/// The last second that Firestore, and RFC 3339, can say.
+/// The last second that Firestore and RFC 3339 can express.
 pub(crate) const LATEST: u64 = 253_402_300_799;
 
 impl Moment {
-    /// `None` beyond the year 9999.
+    /// Returns `None` beyond the year 9999.
     pub(crate) fn from_micros(micros: u64) -> Option<Self> {
         let is_sayable = micros / 1_000_000 <= LATEST;
         is_sayable.then_some(Self(micros.cast_signed()))
@@ -50,7 +50,7 @@ impl Moment {
         text.unwrap_or_default()
     }
 
-    /// The second that it is in.
+    /// The second that contains this moment.
     pub(crate) fn second(self) -> Timestamp {
         Timestamp::from_secs(self.to_micros() / 1_000_000)
     }
@@ -63,13 +63,13 @@ impl From<Timestamp> for Moment {
     }
 }
 
-/// How far Firestore's clock is ahead of the system's, in microseconds, as its answers tell.
+/// How far Firestore's clock is ahead of the system's, in microseconds, according to its answers.
 #[derive(Debug, Default)]
 pub(crate) struct ServerClock(AtomicI64);
 
 impl ServerClock {
-    /// Learns from an answer what time it was there, at some time between `asked` and `answered`
-    /// here.
+    /// Learns from an answer that Firestore's clock showed `there` between `asked` and `answered`
+    /// by the system's clock.
     pub(crate) fn hear(&self, there: Moment, asked: Moment, answered: Moment) {
         let (least, most) = (there.0 - answered.0, there.0 - asked.0);
         // Otherwise the system's clock was set back in between.
@@ -79,7 +79,7 @@ impl ServerClock {
         }
     }
 
-    /// What time it is there when it is `here` by the system's clock.
+    /// Firestore's time when the system's clock shows `here`.
     pub(crate) fn at(&self, here: Moment) -> Moment {
         Moment(here.0.saturating_add(self.0.load(Ordering::Relaxed)))
     }
@@ -128,19 +128,19 @@ mod tests {
     #[test]
     fn the_clock_is_between_question_and_answer() {
         let (clock, at) = (ServerClock::default(), |micros| Moment(micros));
-        assert_eq!(clock.at(at(1_000)), at(1_000), "nothing was heard");
+        assert_eq!(clock.at(at(1_000)), at(1_000), "nothing is known");
         clock.hear(at(1_050), at(1_000), at(1_100));
         assert_eq!(clock.at(at(2_000)), at(2_000), "it may be the same");
         // 900 to 1,000 ahead.
         clock.hear(at(2_900), at(1_900), at(2_000));
         assert_eq!(clock.at(at(3_000)), at(3_900));
-        // An answer that was under way for long tells less.
+        // An answer that was under way for long reveals less.
         clock.hear(at(4_000), at(3_000), at(9_000));
         assert_eq!(clock.at(at(9_000)), at(9_900));
         // 950 to 970 ahead.
         clock.hear(at(10_960), at(9_990), at(10_010));
         assert_eq!(clock.at(at(11_000)), at(11_950));
-        // The system's clock was set, first meanwhile and then for good.
+        // The system's clock was set: first between question and answer, then for good.
         clock.hear(at(12_000), at(11_000), at(5_000));
         assert_eq!(clock.at(at(5_000)), at(5_950));
         clock.hear(at(12_100), at(5_000), at(5_010));

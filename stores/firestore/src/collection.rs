@@ -1,4 +1,4 @@
-//! What is asked about the documents of a collection, and what the answers mean.
+//! Questions about the documents of a collection, and the meaning of the answers.
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
     link::Link,
 };
 
-/// The documents of one collection. Clones share the way there and the clock.
+/// The documents of one collection. Clones share the connection and the clock.
 #[derive(Clone)]
 pub(crate) struct Collection {
     link: Arc<Link>,
@@ -54,7 +54,7 @@ struct Mask {
     field_paths: &'static [&'static str],
 }
 
-/// How the document has to be.
+/// The required state of the document.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 enum Current {
@@ -87,7 +87,7 @@ struct Each {
     status: Vec<Status>,
 }
 
-/// One of the answers to a question about several documents. An error may come after others.
+/// One answer to a question about several documents. An error may follow other answers.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Looked {
@@ -128,17 +128,17 @@ impl Collection {
         format!("{}/{}/{id}", self.database, self.name)
     }
 
-    /// Makes a document.
+    /// Creates a document.
     pub(crate) fn create<'a>(&self, key: &RecordKey, fields: &'a Fields) -> Write<'a> {
         self.write(key, fields, Current::Exists(false))
     }
 
-    /// Replaces a document that is in this state.
+    /// Replaces a document in this state.
     pub(crate) fn update<'a>(&self, key: &RecordKey, fields: &'a Fields, at: Moment) -> Write<'a> {
         self.write(key, fields, Current::at(at))
     }
 
-    /// Moves the end of a document that is in this state.
+    /// Moves the end of a document in this state.
     pub(crate) fn touch<'a>(&self, key: &RecordKey, fields: &'a Fields, at: Moment) -> Write<'a> {
         Write {
             update_mask: Some(Mask {
@@ -167,7 +167,7 @@ impl Collection {
         }
     }
 
-    /// Looks at the documents under these keys, all at once.
+    /// Reads the documents under these keys, all at once.
     pub(crate) async fn look(
         &self,
         keys: &[RecordKey],
@@ -198,13 +198,13 @@ impl Collection {
         }
     }
 
-    /// Looks at one.
+    /// Reads one document.
     pub(crate) async fn look_at(&self, key: &RecordKey) -> Result<Found, Fault> {
         let mut found = self.look(std::slice::from_ref(key)).await?;
         found.remove(key).ok_or_else(Fault::nonsense)
     }
 
-    /// Writes a document, and returns when it was last changed then.
+    /// Writes a document, and returns its new update time.
     pub(crate) async fn commit(&self, write: &Write<'_>) -> Result<Moment, Fault> {
         let question = Writes {
             writes: std::slice::from_ref(write),
@@ -226,7 +226,7 @@ impl Collection {
         Err(Fault::nonsense())
     }
 
-    /// Deletes documents, those with a state only in that one. Each is deleted or not by itself.
+    /// Deletes documents, each on its own. A document with a state is deleted only in that state.
     /// No two may be the same.
     pub(crate) async fn delete_each(
         &self,
@@ -258,7 +258,8 @@ impl Collection {
     }
 }
 
-/// The name of a document, what was found, and when. `None` if the answer is about none.
+/// The name of a document, its content, and when it was read. `None` if the answer is about no
+/// document.
 fn looked(answer: Looked) -> Result<Option<(String, Found, Moment)>, Fault> {
     if let Some(error) = answer.error {
         return Err(error.into());
@@ -275,11 +276,11 @@ fn looked(answer: Looked) -> Result<Option<(String, Found, Moment)>, Fault> {
     })
 }
 
-/// The most of the last pauses, in milliseconds.
+/// The upper bound of a pause, in milliseconds.
 const LONGEST: u32 = 64;
 
-/// Waits for others' writes to be over. The pauses are random, so that two who met do not meet
-/// again, and get longer.
+/// Waits for other writes to end. The pauses are random, so that two writers do not meet again, and
+/// get longer.
 pub(crate) async fn pause(attempt: u32) -> Result<(), Fault> {
     let random = Version::random().map_err(Fault::refused)?;
     let [part, ..] = *random.as_bytes();

@@ -15,7 +15,7 @@ pub(crate) fn plain() -> Client<HttpConnector, Full<Bytes>> {
 #[cfg(feature = "tls")]
 pub(crate) type Https = hyper_rustls::HttpsConnector<HttpConnector>;
 
-/// A client that trusts whom the system trusts.
+/// A client that trusts the system's certificates.
 #[cfg(feature = "tls")]
 pub(crate) fn secure() -> std::io::Result<Client<Https, Full<Bytes>>> {
     let provider = rustls::crypto::ring::default_provider();
@@ -27,8 +27,8 @@ pub(crate) fn secure() -> std::io::Result<Client<Https, Full<Bytes>>> {
     Ok(with(connector))
 }
 
-/// One that repeats no request: where a connection turns out to be closed, hyper-util sends on
-/// another what it has not begun to send, and nothing else.
+/// Makes a client that repeats no request. If a connection turns out to be closed, hyper-util uses
+/// another one only for requests that it has not begun to send.
 fn with<C>(connector: C) -> Client<C, Full<Bytes>>
 where
     C: hyper_util::client::legacy::connect::Connect + Clone,

@@ -1,4 +1,4 @@
-//! What a document holds of a record.
+//! A record as a document.
 
 use base64_simd::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -9,14 +9,14 @@ use silverback::{
 
 use crate::clock::Moment;
 
-/// A document as Firestore answers it.
+/// A document in Firestore's answers.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Document {
     pub(crate) name: String,
     #[serde(default)]
     fields: Fields,
-    /// When it was last changed: no two states of a document have the same.
+    /// The time of the last change. No two states of a document have the same.
     update_time: String,
 }
 
@@ -27,10 +27,10 @@ pub(crate) struct Fields {
     /// The session's bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<Value>,
-    /// The first of them, for lists.
+    /// The first byte, for lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     head: Option<Value>,
-    /// How many they are, for lists.
+    /// The number of bytes, for lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<Value>,
     /// The end by the session's clock, in seconds since 1970.
@@ -44,16 +44,16 @@ pub(crate) struct Fields {
     nonce: Option<Value>,
 }
 
-/// What a record is read from.
+/// The fields that a record is read from.
 pub(crate) const OF_RECORD: [&str; 3] = ["data", "end", "expires"];
-/// What a list is made of.
+/// The fields of a list's entry.
 pub(crate) const OF_LIST: [&str; 3] = ["end", "head", "size"];
-/// What a touch changes.
+/// The fields that a touch changes.
 pub(crate) const OF_TOUCH: [&str; 2] = ["end", "expires"];
-/// What the policy and the sweep go by.
+/// The field that the policy and the sweep use.
 pub(crate) const EXPIRES: &str = "expires";
 
-/// A field's value. Those of other types have none of these.
+/// A field's value. Values of other types have none of these.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Value {
@@ -100,7 +100,7 @@ impl Value {
     }
 }
 
-/// When a record ends, by either clock.
+/// A record's end by either clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ends {
     pub(crate) session: Timestamp,
@@ -108,7 +108,7 @@ pub(crate) struct Ends {
 }
 
 impl Ends {
-    /// The state of a document with these ends that was last changed then.
+    /// The state of a document with these ends and this update time.
     pub(crate) const fn state(self, updated: Moment) -> State {
         State {
             updated,
@@ -147,8 +147,8 @@ impl Fields {
     }
 }
 
-/// What a version says: which state of the document it is, and when it is over by Firestore's
-/// clock. So nobody has to look before they write over it.
+/// The content of a version: the state of the document, and its end by Firestore's clock. So a
+/// write needs no read before it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct State {
     pub(crate) updated: Moment,
@@ -161,7 +161,7 @@ impl State {
         Version::from_bytes((u128::from(end) << 64 | u128::from(update)).to_be_bytes())
     }
 
-    /// `None` if no document can be in that state.
+    /// Returns `None` if no document can be in that state.
     pub(crate) fn of(version: Version) -> Option<Self> {
         let both = u128::from_be_bytes(*version.as_bytes());
         Some(Self {
@@ -171,47 +171,47 @@ impl State {
     }
 }
 
-/// What was found under a key.
+/// What is under a key.
 #[derive(Debug)]
 pub(crate) enum Found {
     Nothing,
     /// A record that has expired, last changed at this time.
     Over(Moment),
-    /// Something else than a record, last changed at this time.
+    /// Something other than a record, last changed at this time.
     Garbage(Moment),
     Record(Record),
 }
 
 impl Found {
-    /// Says what a load of it returns.
+    /// Returns the result of a load.
     pub(crate) fn to_record(&self) -> Result<Option<Record>, StoreError> {
         match self {
             Self::Nothing | Self::Over(_) => Ok(None),
             Self::Record(record) => Ok(Some(record.clone())),
             Self::Garbage(_) => Err(StoreError::Corrupt(
-                "the document under the key is no record".into(),
+                "the document under the key is not a record".into(),
             )),
         }
     }
 }
 
 impl Document {
-    /// The last part of its name.
+    /// The last part of the name.
     pub(crate) fn id(&self) -> &str {
         self.name.rsplit('/').next().unwrap_or_default()
     }
 
-    /// The key, if it has the name of a record.
+    /// The key, if the document is named like a record.
     pub(crate) fn key(&self) -> Option<RecordKey> {
         self.id().parse().ok()
     }
 
-    /// `None` if it is no document.
+    /// Returns `None` if the update time is invalid.
     pub(crate) fn updated(&self) -> Option<Moment> {
         Moment::parse(&self.update_time)
     }
 
-    /// Says what it is at this time of Firestore's.
+    /// Interprets the document at this time by Firestore's clock.
     pub(crate) fn found(&self, now: Moment) -> Option<Found> {
         let updated = self.updated()?;
         Some(match self.record(updated) {
@@ -228,7 +228,7 @@ impl Document {
         Some((Record::new(data, version, self.fields.end()?), expires))
     }
 
-    /// `None` if it is no record of this store.
+    /// Returns `None` if this is not a record of this store.
     pub(crate) fn listed(&self) -> Option<Listed> {
         let key = self.key()?;
         let head = self.fields.head.as_ref()?.to_bytes()?;
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_lacks_a_field_is_no_record() {
+    fn a_document_without_a_field_is_not_a_record() {
         let (data, end) = (r#"{"bytesValue":"AQ=="}"#, r#"{"integerValue":"9"}"#);
         let expires = r#"{"timestampValue":"9999-01-01T00:00:00Z"}"#;
         let all = |data: &str, end: &str, expires: &str| {
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_says_state_and_end() {
+    fn a_version_contains_state_and_end() {
         let state = State {
             updated: Moment::parse(UPDATED).unwrap(),
             expires: Timestamp::from_secs(1_800_000_000),

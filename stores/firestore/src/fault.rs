@@ -1,4 +1,4 @@
-//! Why a question has no answer, or not the one that was hoped for.
+//! Why a question has no answer, or an error.
 
 use std::{error, sync::Arc};
 
@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use silverback::store::StoreError;
 
-/// A failure, as the same one may be that of several records.
+/// A failure. It can be cloned, since one may concern several records.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
     pub(crate) kind: Kind,
@@ -15,16 +15,16 @@ pub(crate) struct Fault {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
-    /// There is a document already.
+    /// The document already exists.
     Exists,
-    /// The document is not as the write expects it.
+    /// The document is not in the state that the write expects.
     OtherState,
-    /// The question means nothing, such as a state later than the document's: that of a database
-    /// before an older one was restored in its place.
+    /// The question makes no sense, for example because of a state later than the document's: that
+    /// of a database before an older backup was restored.
     Invalid,
     /// Other writes were in the way. This one was not done.
     Contention,
-    /// The server was not reached, or nobody knows what it did.
+    /// The server was not reached, or what it did is unknown.
     Unavailable,
     Refused,
 }
@@ -46,17 +46,17 @@ impl Fault {
         Self::new(Kind::Refused, cause)
     }
 
-    /// What is not an answer to the question.
+    /// An answer that does not fit the question.
     pub(crate) fn nonsense() -> Self {
         Self::unavailable("Firestore answers otherwise than its documentation says")
     }
 
-    /// Reads an answer other than a success.
+    /// Interprets an answer other than a success.
     pub(crate) fn of_answer(status: StatusCode, body: &[u8]) -> Self {
         if let Ok(refusal) = serde_json::from_slice::<Refusal>(body) {
             return refusal.into_status().into();
         }
-        // Something between here and there has answered, such as a proxy.
+        // Something in between has answered, such as a proxy.
         let cause = format!("the answer is HTTP {status}");
         let may_pass = status == StatusCode::REQUEST_TIMEOUT
             || status == StatusCode::TOO_MANY_REQUESTS
@@ -69,11 +69,11 @@ impl Fault {
     }
 }
 
-/// The body of an error. Methods that answer with a list answer with a list here too.
+/// The body of an error. Methods that answer with a list put the error in a list too.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Refusal {
-    // First: serde would read the list as an object whose fields have no names.
+    // First, since serde would read the list as an object with unnamed fields.
     Listed([Failure; 1]),
     Plain(Failure),
 }
@@ -91,20 +91,20 @@ impl Refusal {
     }
 }
 
-/// Says what became of something, in the terms of
+/// The outcome of an operation, as a
 /// [`google.rpc.Status`](https://cloud.google.com/apis/design/errors).
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Status {
-    /// The code of HTTP in the body of an error, that of gRPC elsewhere.
+    /// HTTP's code in the body of an error, gRPC's code elsewhere.
     code: u16,
-    /// The name of gRPC's code. It is missing outside the body of an error.
+    /// The name of gRPC's code. Missing outside the body of an error.
     status: Option<String>,
     message: String,
 }
 
 impl Status {
-    /// What became of one write among several.
+    /// The outcome of one write among several.
     pub(crate) fn into_result(self) -> Result<(), Fault> {
         match (self.code, &self.status) {
             (0, None) => Ok(()),
@@ -137,11 +137,11 @@ impl From<Status> for Fault {
         let name = status.name();
         let kind = match name {
             "ALREADY_EXISTS" => Kind::Exists,
-            // A document that is to be in a state, and is not there, may be either.
+            // A missing document that should be in a certain state gives either.
             "FAILED_PRECONDITION" | "NOT_FOUND" => Kind::OtherState,
             "INVALID_ARGUMENT" => Kind::Invalid,
             "ABORTED" => Kind::Contention,
-            // After these nobody knows whether it was done; an exhausted quota may be over soon.
+            // The operation may have happened after these. An exhausted quota may be over soon.
             "CANCELLED" | "DEADLINE_EXCEEDED" | "INTERNAL" | "RESOURCE_EXHAUSTED"
             | "UNAVAILABLE" | "UNKNOWN" | "DATA_LOSS" => Kind::Unavailable,
             _ => Kind::Refused,
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_tells_what_went_wrong() {
+    fn an_answer_says_what_went_wrong() {
         for (code, name, expected) in [
             (409, "ALREADY_EXISTS", Kind::Exists),
             (409, "ABORTED", Kind::Contention),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_has_answered_is_told_by_its_status() {
+    fn a_foreign_answer_is_judged_by_its_status() {
         for (status, expected) in [
             (301, Kind::Refused),
             (404, Kind::Refused),
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_among_several_has_a_status_of_its_own() {
+    fn a_write_among_several_has_its_own_status() {
         let result = |text: &str| serde_json::from_str::<Status>(text).unwrap().into_result();
         result("{}").unwrap();
         result(r#"{"code":0}"#).unwrap();

@@ -1,4 +1,4 @@
-//! The way to Firestore: one question, one answer, and nothing is asked twice.
+//! The connection to Firestore: one question, one answer, and nothing is asked twice.
 
 use std::{fmt, future::poll_fn, pin::Pin, sync::Arc};
 
@@ -22,7 +22,7 @@ type Token = dyn Fn() -> Waiting<String> + Send + Sync;
 pub(crate) struct Link {
     client: Box<Client>,
     token: Box<Token>,
-    /// What an address begins with: the endpoint, the version and the database's documents.
+    /// The beginning of a URL: the endpoint, the version and the database's documents.
     base: String,
 }
 

@@ -51,21 +51,21 @@ const COLLECTION: &str = "silverback_sessions";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What Firestore takes of a document, less its name, the other fields, and what it counts for each.
+/// Firestore's limit for a document, less its name, the other fields, and the overhead of each.
 const ROOM: usize = (1 << 20) - (1 << 10);
 
-/// How many documents one question is about. Firestore takes no more writes than this.
+/// The most documents in one question. Firestore accepts no more writes than this.
 pub(crate) const AT_ONCE: usize = 500;
 
 impl FirestoreStore {
-    /// Connects to Google's service: `firestore://PROJECT/DATABASE`. Without a database it is
+    /// Connects to Google's service: `firestore://PROJECT/DATABASE`. The default database is
     /// `(default)`.
     ///
-    /// `token` gives the access token for each request, and keeps it as long as it is valid. The
-    /// example [`cloud_run`] asks Google's metadata server. The account needs the role *Cloud
-    /// Datastore User*. One document is read, to see that all this works.
+    /// `token` returns the access token for each request. It should keep the token while that is
+    /// valid: the example [`cloud_run`] asks Google's metadata server. The account needs the role
+    /// *Cloud Datastore User*. To check all this, the store reads one document.
     ///
-    /// The certificates that it trusts are the system's.
+    /// It trusts the system's certificates.
     ///
     /// ```no_run
     /// # use silverback::store::StoreError;
@@ -81,9 +81,9 @@ impl FirestoreStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Refused`] if this is no such address, or Firestore refuses the token or has no
-    /// such database. [`StoreError::Unavailable`] if it does not answer within 10 seconds, or there
-    /// is no token.
+    /// [`StoreError::Refused`] if the address is invalid, or Firestore refuses the token or has no
+    /// such database. [`StoreError::Unavailable`] if it does not answer within 10 seconds, or
+    /// `token` fails.
     ///
     /// [`cloud_run`]: https://docs.rs/crate/silverback-firestore/latest/source/examples/cloud_run.rs
     #[cfg(feature = "tls")]
@@ -97,8 +97,8 @@ impl FirestoreStore {
         Self::connect_with(client, GOOGLE, url, token).await
     }
 
-    /// Connects to Google's emulator on this machine, without TLS. A project and a database are
-    /// there as soon as they are used.
+    /// Connects to Google's emulator on this machine, without TLS. A project and a database exist
+    /// as soon as they are used.
     ///
     /// ```no_run
     /// # use silverback::store::StoreError;
@@ -111,16 +111,16 @@ impl FirestoreStore {
     ///
     /// # Errors
     ///
-    /// As those of [`connect_with`](Self::connect_with).
+    /// Those of [`connect_with`](Self::connect_with).
     pub async fn connect_emulator(host: &str, url: &str) -> Result<Self, StoreError> {
-        // What the emulator takes for an account that may do everything.
+        // The emulator's name for an account with all rights.
         let owner = || std::future::ready(Ok("owner".to_owned()));
         Self::connect_with(connect::plain(), &format!("http://{host}"), url, owner).await
     }
 
     /// Connects through your own HTTP client: for another TLS, a proxy, or an endpoint other than
-    /// `https://firestore.googleapis.com`. The client must not repeat requests: of a write that was
-    /// done twice, the second is refused because of the first.
+    /// `https://firestore.googleapis.com`. The client must not repeat requests: the second attempt
+    /// of a write would be refused because of the first.
     ///
     /// ```no_run
     /// # use silverback::store::StoreError;
@@ -139,9 +139,9 @@ impl FirestoreStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Refused`] if this is no such address, or Firestore refuses the token or has no
-    /// such database. [`StoreError::Unavailable`] if it does not answer within 10 seconds, or there
-    /// is no token.
+    /// [`StoreError::Refused`] if the address is invalid, or Firestore refuses the token or has no
+    /// such database. [`StoreError::Unavailable`] if it does not answer within 10 seconds, or
+    /// `token` fails.
     pub async fn connect_with<S, B, T, F>(
         client: S,
         endpoint: &str,
@@ -166,7 +166,7 @@ impl FirestoreStore {
             timeout: CONNECT_TIMEOUT,
             record_bytes: ROOM,
         };
-        // Tells what time it is there, too.
+        // This also learns the time there.
         store
             .load(&RecordKey::from_bytes([0; 32]), Read::Current)
             .await?;
@@ -217,8 +217,8 @@ impl FirestoreStore {
         self
     }
 
-    /// Bounds the bytes of a record. The default and the maximum are 1,047,552: Firestore takes
-    /// documents of 1 MiB, of which 1 KiB is kept for the name and the other fields.
+    /// Bounds the bytes of a record. The default and the maximum are 1,047,552: Firestore accepts
+    /// documents of 1 MiB, of which 1 KiB is reserved for the name and the other fields.
     ///
     /// ```no_run
     /// # use silverback::store::StoreError;
@@ -250,7 +250,7 @@ impl FirestoreStore {
         }
     }
 
-    /// Ends a call that takes longer than the store waits for Firestore.
+    /// Ends a call that takes longer than the store's timeout.
     pub(crate) async fn in_time<T, E: From<Fault>>(
         &self,
         call: impl Future<Output = Result<T, E>>,
@@ -264,8 +264,8 @@ impl FirestoreStore {
     }
 }
 
-/// The end by Firestore's clock, when it is `now` there. It is rounded up to a second. What is over
-/// is over at once, whatever the time is.
+/// The end by Firestore's clock, when it shows `now`. Rounded up to a second. A record that is over
+/// already gets an end in 1970, whatever the time is.
 fn server_end(expiry: Expiry, now: Moment) -> Timestamp {
     if expiry.after.is_zero() {
         return Timestamp::default();
@@ -382,7 +382,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_end_is_told_by_the_clock_of_firestore() {
+    fn an_end_is_set_by_firestores_clock() {
         let now = Moment::from_micros(1_000_000_001).unwrap();
         let end = |after| {
             let expiry = Expiry {

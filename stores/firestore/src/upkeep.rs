@@ -1,4 +1,4 @@
-//! What operators and background tasks do.
+//! Listing and sweeping, for operators and background tasks.
 
 use serde_json::{Map, Value, json};
 use silverback::{
@@ -14,7 +14,7 @@ use crate::{
     store::AT_ONCE,
 };
 
-/// Pages are in the order of keys. The sessions' bytes are not read. Documents that are no records
+/// Pages are in the order of keys. The sessions' bytes are not read. Documents that are not records
 /// are left out.
 impl Browse for FirestoreStore {
     async fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
@@ -36,7 +36,7 @@ impl Browse for FirestoreStore {
     }
 }
 
-/// What a cursor of this store begins with, before the last document's ID.
+/// The beginning of this store's cursors, before the last document's ID.
 const CURSOR: &str = "firestore:";
 
 fn cursor_after(id: &str) -> Cursor {
@@ -54,8 +54,8 @@ fn last_seen(cursor: &Cursor) -> Result<Option<&str>, StoreError> {
     id.map(Some).ok_or_else(foreign)
 }
 
-/// The index on `expires` leads to the records that are over, so a sweep looks at no others. A
-/// database with a policy removes them by itself.
+/// The index on `expires` leads to the expired records, so a sweep reads no others. A database with
+/// a policy removes them itself.
 impl Sweep for FirestoreStore {
     async fn sweep_some(&self, limit: usize) -> Swept {
         let limit = limit.clamp(1, AT_ONCE);
@@ -82,7 +82,7 @@ impl FirestoreStore {
         let documents = self.collection.query(query).await?;
         let is_last = documents.len() < limit;
         let due = documents.iter().filter_map(|document| {
-            // What was written over meanwhile stays.
+            // A document that was written meanwhile stays.
             Some((document.key()?, Some(document.updated()?)))
         });
         let due: Vec<_> = due.collect();
@@ -96,12 +96,12 @@ impl FirestoreStore {
                 });
             }
         }
-        // Documents of others would be found again and again.
+        // Foreign documents would be found again in each step.
         let is_over = swept.failed() == 0 && (is_last || swept.removed() == 0);
         Ok(if is_over { swept.finished() } else { swept })
     }
 
-    /// A query for these fields of so many documents.
+    /// A query for these fields of at most `limit` documents.
     fn select(&self, fields: &[&str], limit: usize) -> Map<String, Value> {
         let path = |field: &&str| json!({ "fieldPath": field });
         let fields: Vec<_> = fields.iter().map(path).collect();
@@ -116,7 +116,7 @@ impl FirestoreStore {
     }
 }
 
-/// A filter for what is over by then.
+/// A filter for records that have expired at `now`.
 fn over(now: Timestamp) -> Value {
     let now = Moment::from(now).to_text();
     json!({ "fieldFilter": {
@@ -126,7 +126,7 @@ fn over(now: Timestamp) -> Value {
     } })
 }
 
-/// Whether another sweeper or a session was there meanwhile.
+/// Returns whether another sweeper or a session used the document meanwhile.
 fn is_in_use(fault: &Fault) -> bool {
     matches!(fault.kind, Kind::OtherState | Kind::Contention)
 }
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_says_what_was_seen_last() {
+    fn a_cursor_contains_the_last_document() {
         assert_eq!(last_seen(&Cursor::default()).unwrap(), None);
         let cursor = cursor_after("ab12");
         assert_eq!(last_seen(&cursor).unwrap(), Some("ab12"));

@@ -1,16 +1,16 @@
-//! Where the server is.
+//! The address of the server.
 
 use silverback::store::StoreError;
 
-/// The host and the port, as the system looks them up.
+/// The host and the port, for the system to look up.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Address(String);
 
-/// memcached's own.
+/// memcached's default port.
 const PORT: &str = "11211";
 
 impl Address {
-    /// Reads `memcached://HOST:PORT`, of which the port may be missing.
+    /// Parses `memcached://HOST:PORT`, with an optional port.
     pub(crate) fn parse(url: &str) -> Result<Self, StoreError> {
         let Some(rest) = url.strip_prefix("memcached://") else {
             return Err(StoreError::refused(

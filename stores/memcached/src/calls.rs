@@ -1,7 +1,7 @@
-//! What a call asks, on one connection, and what the answers mean.
+//! Calls on one connection, and the meaning of the answers.
 //!
-//! A token says which state of a record was looked at. It is never kept longer than the connection
-//! that it came from: a server that was started anew counts from 1 again, and ends the connection.
+//! A token identifies the state of a record that was read. It is never used on another connection
+//! than it came from: a restarted server counts from 1 again, and a restart ends the connection.
 
 use silverback::store::{Expiry, Record, StoreError, Version};
 
@@ -12,10 +12,10 @@ use crate::{
     record,
 };
 
-/// What became of a call: the inner error is about the record, the outer one about the connection.
+/// The outcome of a call. The inner error is about the record, the outer one about the connection.
 pub(crate) type Called<T> = Result<Result<T, StoreError>, Lost>;
 
-/// A value as the server is to keep it.
+/// A value for the server to store.
 #[derive(Debug)]
 pub(crate) struct Value {
     pub(crate) bytes: Vec<u8>,
@@ -48,7 +48,7 @@ async fn look(connection: &Shared, name: &str) -> Called<Option<Found>> {
     Ok(found(answer))
 }
 
-/// Returns the record that has the expected version.
+/// Returns the record if it has the expected version.
 async fn expect(connection: &Shared, name: &str, expected: Version) -> Called<Found> {
     let found = match look(connection, name).await? {
         Ok(found) => found,
@@ -72,21 +72,21 @@ pub(crate) async fn create(connection: Shared, name: String, value: &Value) -> C
         }
         let answer = connection.ask_one(|asked| asked.get(&name)).await?;
         let Answer::Value { token, data } = answer else {
-            // It has ended meanwhile.
+            // The record has ended meanwhile.
             continue;
         };
         if record::read(data).is_ok() {
             return Ok(Err(StoreError::Exists));
         }
-        // What is no record gives way.
+        // A value that is not a record is replaced.
         connection
             .ask_one(|asked| asked.delete(&name, Some(token)))
             .await?;
     }
 }
 
-/// Stores the value that is made of the record, if that has the expected version. A touch changes
-/// the token and not the version, so it looks again.
+/// Replaces the record by a value that is made from it, if it has the expected version. A
+/// concurrent touch changes the token but not the version, so this reads again.
 pub(crate) async fn replace(
     connection: Shared,
     name: String,
@@ -117,15 +117,15 @@ pub(crate) fn touched(record: &Record, expiry: Expiry, seconds: i64) -> Value {
     }
 }
 
-/// What is left to do of a deletion.
+/// A deletion that is not done yet.
 struct Deletion {
     place: usize,
     name: String,
     expected: Option<Version>,
 }
 
-/// Deletes records in two round trips, one if no version is expected, and more for a record that
-/// is touched meanwhile.
+/// Deletes records in two round trips, or one if no version is expected. A record that is touched
+/// meanwhile takes more.
 pub(crate) async fn delete(
     connection: Shared,
     records: Vec<(String, Option<Version>)>,
@@ -162,7 +162,7 @@ pub(crate) async fn delete(
     Ok(Ok(results))
 }
 
-/// Finds out the tokens of those whose version is expected. Leaves out what is done already.
+/// Reads the tokens of those with an expected version. Leaves out those that are done already.
 async fn look_at_all(
     connection: &Shared,
     deletions: Vec<Deletion>,
@@ -205,6 +205,6 @@ fn set(results: &mut [Result<(), StoreError>], place: usize, result: Result<(), 
 fn unexpected(answer: &Answer) -> StoreError {
     match answer {
         Answer::Refused(reason) => StoreError::refused(format!("memcached says: {reason}")),
-        _ => StoreError::refused("memcached answers otherwise than its protocol says"),
+        _ => StoreError::refused("memcached's answer breaks its protocol"),
     }
 }

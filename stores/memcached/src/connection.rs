@@ -1,5 +1,5 @@
-//! One connection that all tasks share: what they ask is sent at once, and answered in the order in
-//! which it was sent.
+//! One connection that all tasks share. Their questions are sent at once, and answered in the same
+//! order.
 
 use std::{
     io,
@@ -31,16 +31,16 @@ pub(crate) struct Connection {
     tasks: [JoinHandle<io::Result<()>>; 2],
 }
 
-/// What the server says of itself.
+/// The server's own settings.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Facts {
-    /// The most bytes of an item: the key, the value and what the server needs for itself.
+    /// The largest item in bytes: the key, the value and the server's overhead.
     pub(crate) item_bytes: usize,
     /// Whether values have compare-and-swap tokens.
     pub(crate) has_tokens: bool,
 }
 
-/// What somebody asks.
+/// A task's question.
 #[derive(Debug)]
 struct Question {
     bytes: Vec<u8>,
@@ -48,13 +48,13 @@ struct Question {
     answer: oneshot::Sender<Vec<Answer>>,
 }
 
-/// Who waits for which answers.
+/// The numbers of the expected answers, and the task that waits for them.
 type Waiting = (Vec<u64>, oneshot::Sender<Vec<Answer>>);
 
-/// So many questions wait to be sent. Whoever comes then waits for room.
+/// The most questions that wait to be sent. Further tasks wait for room.
 const QUEUE: usize = 1_024;
 
-/// What waits to be sent goes out in pieces of about this many bytes.
+/// Questions are sent in pieces of about this many bytes.
 const PIECE: usize = 64 << 10;
 
 impl Connection {
@@ -78,8 +78,8 @@ impl Connection {
         })
     }
 
-    /// Sends commands, and waits for an answer to each. If this is dropped before, the server does
-    /// what it was sent, and nobody takes its answers for others.
+    /// Sends commands, and waits for an answer to each. If this is dropped before, the server still
+    /// executes what was sent, and nobody takes its answers for others.
     pub(crate) async fn ask(
         &self,
         commands: impl FnOnce(&mut Commands<'_>),
@@ -97,7 +97,7 @@ impl Connection {
         answered.await.map_err(|_| Lost::Unanswered)
     }
 
-    /// As [`ask`](Self::ask), of one command.
+    /// Like [`ask`](Self::ask), for one command.
     pub(crate) async fn ask_one(
         &self,
         command: impl FnOnce(&mut Commands<'_>),
@@ -109,7 +109,7 @@ impl Connection {
 
 #[cfg(test)]
 impl Connection {
-    /// Whether it is known that nothing more can be sent.
+    /// Returns whether the connection is known to be over.
     pub(crate) fn is_over(&self) -> bool {
         self.questions.is_closed()
     }
@@ -117,12 +117,12 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        // A silent server would keep them waiting.
+        // A silent server would keep the tasks waiting.
         self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 
-/// Sends what is asked, until the connection or everybody's interest is over.
+/// Sends questions until the connection ends, or nobody asks any more.
 async fn send(
     mut to: OwnedWriteHalf,
     mut asked: mpsc::Receiver<Question>,
@@ -152,7 +152,7 @@ async fn send(
     }
 }
 
-/// Reads the answers for those who wait. Whoever still waits at the end has none.
+/// Reads the answers for the waiting tasks. Tasks that still wait at the end get none.
 async fn receive(
     mut from: impl AsyncBufRead + Unpin,
     mut waiting: mpsc::UnboundedReceiver<Waiting>,
@@ -161,9 +161,9 @@ async fn receive(
     loop {
         let next = tokio::select! {
             next = waiting.recv() => next,
-            // Whoever asks waits before the question is sent, but perhaps not yet when the line
-            // above looked. If nobody waits now, the server closes the connection or talks
-            // without being asked.
+            // A task waits before its question is sent, but perhaps not yet when the line above
+            // looked. If no task waits now, the server closes the connection or talks without being
+            // asked.
             _ = from.fill_buf() => waiting.try_recv().ok(),
         };
         let Some((expected, answer)) = next else {
@@ -173,7 +173,7 @@ async fn receive(
         for number in expected {
             answers.push(meta::read(&mut from, number, most).await?);
         }
-        // Whoever does not wait any more has got over it.
+        // A task that no longer waits does not need the answer.
         let _ = answer.send(answers);
     }
 }
@@ -201,7 +201,7 @@ impl Facts {
     }
 }
 
-/// Shared by those who use it.
+/// Shared by its users.
 pub(crate) type Shared = Arc<Connection>;
 
 #[cfg(test)]
@@ -215,7 +215,7 @@ mod tests {
 
     use super::*;
 
-    /// A server whose answer to a question is there when the connection is looked at.
+    /// A server whose answer arrives while the connection is polled.
     struct Prompt {
         question: Option<(mpsc::UnboundedSender<Waiting>, Waiting)>,
     }
@@ -235,8 +235,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_comes_between_two_looks_is_read() {
-        // Which of the two is looked at first is left to chance.
+    async fn an_answer_that_comes_between_two_polls_is_read() {
+        // The order of the two polls is random.
         for _ in 0..64 {
             let (waiting, asked) = mpsc::unbounded_channel();
             let (answer, answered) = oneshot::channel();

@@ -1,4 +1,4 @@
-//! What went wrong on the way to the server.
+//! Failures on the way to the server.
 
 use std::{error, io};
 
@@ -7,13 +7,13 @@ use silverback::store::StoreError;
 /// Why a question has no answer.
 #[derive(Debug)]
 pub(crate) enum Lost {
-    /// The connection was over before: the server was not asked.
+    /// The connection was over before, so the server was not asked.
     Unsent,
-    /// The server may have done it.
+    /// The server may have executed the command.
     Unanswered,
 }
 
-/// What was expected of the server by its protocol, and did not come.
+/// A breach of the server's protocol.
 pub(crate) fn broken(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
@@ -22,7 +22,7 @@ pub(crate) fn lost() -> StoreError {
     StoreError::unavailable("the connection was lost before memcached answered")
 }
 
-/// What a call about so many records answers that failed as a whole.
+/// The answers of a call about `count` records that failed as a whole.
 pub(crate) fn all_failed<T>(count: usize, error: &StoreError) -> Vec<Result<T, StoreError>> {
     let cause = error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
     let of: fn(String) -> StoreError = match error {

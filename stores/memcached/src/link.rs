@@ -1,4 +1,4 @@
-//! The way to the server: one connection, and another when it is lost.
+//! The way to the server: a connection, and another when it is lost.
 
 use std::{
     future::Future,
@@ -16,16 +16,16 @@ use crate::{
     error::{Lost, lost},
 };
 
-/// A connection that is made anew when it is lost.
+/// A connection that is replaced when it is lost.
 #[derive(Debug)]
 pub(crate) struct Link {
     address: Address,
     current: Mutex<Option<Shared>>,
-    /// Who has it makes a connection; the others wait for that one.
+    /// Its holder makes a connection; other tasks wait for that.
     connecting: tokio::sync::Mutex<()>,
 }
 
-/// How long to wait before a server is asked again that is not there yet.
+/// The pause before connecting again to a server that is not up yet.
 const PAUSE: Duration = Duration::from_millis(25);
 
 impl Link {
@@ -37,8 +37,8 @@ impl Link {
         }
     }
 
-    /// Does some work on one connection. Waits for a server that is not there yet, as long as the
-    /// whole may take. What it sent and got no answer to, it does not send again.
+    /// Runs some work on one connection. Waits for a server that is not up yet, as long as the
+    /// whole may take. Never repeats a command that was sent and not answered.
     pub(crate) async fn run<T, F>(
         &self,
         within: Duration,
@@ -74,7 +74,7 @@ impl Link {
         match done.await {
             Ok(done) => done,
             Err(_) => {
-                // A connection may be dead without a sign of it.
+                // The connection may be dead without a sign of it.
                 used.iter().for_each(|connection| self.give_up(connection));
                 let sentence = format!("memcached has not answered within {within:?}");
                 Err(StoreError::unavailable(sentence))
@@ -100,7 +100,7 @@ impl Link {
         self.current().clone()
     }
 
-    /// Has the next call make another connection in the place of this one.
+    /// Makes the next call replace this connection.
     fn give_up(&self, connection: &Shared) {
         let mut current = self.current();
         if current
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
     use crate::meta::Answer;
 
-    /// Greets as memcached does, and says that it has nothing.
+    /// Greets like memcached, and has no values.
     fn serve(client: TcpStream) {
         let mut to = client.try_clone().unwrap();
         for line in BufReader::new(client).lines().map_while(Result::ok) {
@@ -142,7 +142,7 @@ mod tests {
         }
     }
 
-    /// What was not sent is sent on the next connection.
+    /// A command that was not sent is sent on the next connection.
     #[tokio::test]
     async fn a_connection_that_is_known_to_be_over_costs_no_error() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

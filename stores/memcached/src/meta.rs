@@ -1,4 +1,4 @@
-//! The meta commands of memcached's protocol, as far as a store needs them:
+//! The meta commands of memcached's protocol, as far as a store uses them:
 //! <https://docs.memcached.org/protocols/meta/>.
 
 use std::{
@@ -10,8 +10,8 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 
 use crate::error::broken;
 
-/// Commands that are sent together. Each has a number that its answer repeats, so that no answer
-/// is ever taken for another's.
+/// Commands that are sent together. Each has a number that its answer repeats, so that no answer is
+/// taken for another's.
 #[derive(Debug)]
 pub(crate) struct Commands<'a> {
     numbers: &'a AtomicU64,
@@ -41,7 +41,7 @@ impl<'a> Commands<'a> {
         self.value(value);
     }
 
-    /// Stores a value in the place of the one that has this token.
+    /// Replaces the value that has this token.
     pub(crate) fn replace(&mut self, key: &str, token: u64, seconds: i64, value: &[u8]) {
         let (number, len) = (self.number(), value.len());
         self.write(format_args!(
@@ -50,7 +50,7 @@ impl<'a> Commands<'a> {
         self.value(value);
     }
 
-    /// Deletes a value, if there is a token only the one that has it.
+    /// Deletes a value. With a token, only the value that has it.
     pub(crate) fn delete(&mut self, key: &str, token: Option<u64>) {
         let number = self.number();
         match token {
@@ -71,39 +71,39 @@ impl<'a> Commands<'a> {
     }
 
     fn write(&mut self, line: std::fmt::Arguments<'_>) {
-        // Memory has no errors.
+        // Writing to memory cannot fail.
         let _ = self.bytes.write_fmt(line);
     }
 }
 
-/// What the server answers to one command.
+/// The server's answer to one command.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Answer {
     Value {
         token: u64,
         data: Vec<u8>,
     },
-    /// Done.
+    /// The command succeeded.
     Done,
-    /// There is nothing under the key.
+    /// There is no value under the key.
     Missing,
-    /// There is something under the key already.
+    /// There is a value under the key already.
     Exists,
-    /// What is under the key has another token.
+    /// The value under the key has another token.
     Changed,
-    /// It was not done, for this reason.
+    /// The server refused, for this reason.
     Refused(String),
 }
 
-/// A line of an answer is short, unless the other side is no memcached.
+/// Lines of answers are short, unless the other side is not memcached.
 const LONGEST_LINE: u64 = 4 << 10;
 
-/// Reads the answer to the command of this number.
+/// Reads the answer to the command with this number.
 ///
 /// # Errors
 ///
-/// If the connection fails, or the answer is not one of that command: nothing that is read from the
-/// connection later can be relied on.
+/// If the connection fails, or the answer belongs to another command. Later answers on the
+/// connection are then unreliable too.
 pub(crate) async fn read(
     from: &mut (impl AsyncBufRead + Unpin),
     number: u64,
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_to_another_command_is_none() {
+    async fn an_answer_to_another_command_is_an_error() {
         for bytes in [
             &b"VA 5 c42 O8\r\nhello\r\n"[..],
             b"VA 5 c42\r\nhello\r\n",

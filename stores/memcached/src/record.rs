@@ -1,4 +1,4 @@
-//! What stands under a key, and for how long.
+//! The value under a key, and its time to live.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use silverback::{
     store::{Bytes, Expiry, Record, StoreError, Version},
 };
 
-/// What a record begins with: other programs' values do not. The digit is the format's version.
+/// The beginning of a record, unlike other programs' values. The digit is the format's version.
 const MAGIC: &[u8; 4] = b"sbm1";
 
-/// In front of a session's bytes: the magic, the version (16 bytes), and the end by the session's
-/// clock in seconds (8 bytes, the first one first).
+/// The length of what precedes a session's bytes: the magic, the version (16 bytes), and the end by
+/// the session's clock in seconds (8 bytes, big-endian).
 pub(crate) const HEAD: usize = MAGIC.len() + 16 + 8;
 
 pub(crate) fn write(version: Version, end: Timestamp, data: &[u8]) -> Vec<u8> {
@@ -23,7 +23,7 @@ pub(crate) fn write(version: Version, end: Timestamp, data: &[u8]) -> Vec<u8> {
     value
 }
 
-/// Makes a record of what stands under a key.
+/// Makes a record from the value under a key.
 pub(crate) fn read(value: Vec<u8>) -> Result<Record, StoreError> {
     let head = || {
         let rest = value.strip_prefix(MAGIC)?;
@@ -32,17 +32,18 @@ pub(crate) fn read(value: Vec<u8>) -> Result<Record, StoreError> {
         let end = Timestamp::from_secs(u64::from_be_bytes(*end));
         Some((Version::from_bytes(*version), end))
     };
-    let no_record = || StoreError::Corrupt("what is under the key is no record".into());
+    let no_record = || StoreError::Corrupt("the value under the key is not a record".into());
     let (version, end) = head().ok_or_else(no_record)?;
     let data = Bytes::from(value).split_off(HEAD);
     Ok(Record::new(data, version, end))
 }
 
-/// How long the server is to keep a record, as it is told: seconds from now, a time, or -1 for one
-/// that is over.
+/// How long the server should keep a record: seconds from now, a point in time, or -1 for a record
+/// that is already over.
 ///
-/// memcached counts in whole seconds of its own, so that of 3 seconds only 2 may be left when they
-/// are written: hence one more. It takes a number over thirty days for a time, of 31 bits.
+/// memcached counts in its own whole seconds, so that of 3 seconds only 2 may be left when the
+/// record is written: hence one more. It takes a number over thirty days for a point in time, of 31
+/// bits.
 pub(crate) fn time_to_live(expiry: Expiry, now: Timestamp) -> i64 {
     const MOST: u64 = 30 * 86_400;
     if expiry.after == Duration::ZERO {
@@ -56,7 +57,7 @@ pub(crate) fn time_to_live(expiry: Expiry, now: Timestamp) -> i64 {
     let latest = u64::from(u32::MAX >> 1);
     match end <= latest || now.as_secs() + MOST < latest {
         true => end.min(latest).cast_signed(),
-        // From 2038 on, only thirty days can be said.
+        // From 2038 on, at most thirty days can be expressed.
         false => MOST.cast_signed(),
     }
 }
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shorter_or_begins_otherwise_is_no_record() {
+    fn a_value_that_is_shorter_or_begins_otherwise_is_no_record() {
         let whole = write(Version::from_u64(7), Timestamp::from_secs(1), b"");
         for len in 0..whole.len() {
             let cut = read(whole[..len].to_vec());
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_told_as_the_server_takes_it() {
+    fn an_end_is_sent_as_the_server_expects_it() {
         let now = Timestamp::from_secs(1_800_000_000);
         let told = |after| {
             let end = Timestamp::from_secs(now.as_secs().saturating_add(after));

@@ -18,8 +18,8 @@ use crate::{
 
 /// Keeps sessions in memcached, which may forget them. Clones are the same store.
 ///
-/// The [crate's documentation](crate) says what it guarantees, and what a session is worth that its
-/// store may forget.
+/// The [crate's documentation](crate) says what it guarantees, and what it means that the store may
+/// forget a session.
 ///
 /// ```no_run
 /// use silverback::{Keys, SessionConfig};
@@ -41,15 +41,15 @@ pub struct MemcachedStore {
     record_bytes: usize,
 }
 
-/// What the server needs of an item for itself, and the digits of a key.
+/// The server's overhead for an item, and the digits of a key.
 const OVERHEAD: usize = 512;
 
-/// The server's limit of a key, less the digits of a record's key.
+/// The server's limit for a key, less the digits of a record's key.
 const LONGEST_PREFIX: usize = 250 - 64;
 
 impl MemcachedStore {
-    /// Connects to a server, which is memcached 1.6 or later: `memcached://HOST:PORT`. Without a
-    /// port it is 11211.
+    /// Connects to a server of memcached 1.6 or later, `memcached://HOST:PORT`. The port is 11211
+    /// by default.
     ///
     /// ```no_run
     /// # use silverback::store::StoreError;
@@ -62,7 +62,7 @@ impl MemcachedStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Refused`] if this is no such address, or the server was started without
+    /// [`StoreError::Refused`] if the address is invalid, or the server was started without
     /// compare-and-swap tokens (`-C`). [`StoreError::Unavailable`] if it does not answer within 2
     /// seconds.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
@@ -86,9 +86,8 @@ impl MemcachedStore {
         })
     }
 
-    /// Sets what the store's keys begin with. After it come the 64 hexadecimal digits of the
-    /// [`RecordKey`]. The default is `silverback:`. Give each application on a shared server its
-    /// own.
+    /// Sets the prefix of the store's keys. The 64 hexadecimal digits of the [`RecordKey`] follow
+    /// it. The default is `silverback:`. Give each application on a shared server its own.
     ///
     /// ```no_run
     /// # use silverback::store::StoreError;
@@ -101,7 +100,7 @@ impl MemcachedStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Refused`] unless it is up to 186 visible ASCII characters: memcached takes no
+    /// [`StoreError::Refused`] unless it is up to 186 visible ASCII characters: memcached allows no
     /// others in a key.
     pub fn prefix(mut self, prefix: &str) -> Result<Self, StoreError> {
         let is_visible = prefix.bytes().all(|byte| byte.is_ascii_graphic());
@@ -134,8 +133,8 @@ impl MemcachedStore {
         self
     }
 
-    /// Bounds the bytes of a record. The default and the maximum are what the server takes (`-I`),
-    /// less 540 bytes: about 1 MiB unless it was told otherwise.
+    /// Bounds the bytes of a record. The default and the maximum are the server's limit (`-I`) less
+    /// 540 bytes: about 1 MiB unless you change that.
     ///
     /// ```no_run
     /// # use silverback::store::StoreError;
@@ -158,7 +157,7 @@ impl MemcachedStore {
 
     fn check(&self, data: &Bytes) -> Result<(), StoreError> {
         let (size, limit) = (data.len(), self.record_bytes);
-        // The server would drop the old record with the new one.
+        // If the server refused the new record, it would drop the old one too.
         if size > limit {
             return Err(StoreError::TooLarge { size, limit });
         }

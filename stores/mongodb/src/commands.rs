@@ -1,4 +1,4 @@
-//! The commands: what each asks the server, in one step, and what the answers mean.
+//! The commands, each of which is one step on the server, and the meaning of the answers.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -21,12 +21,13 @@ use crate::{
     record::{self, DATA, EXPIRES, ID, VERSION, binary, date},
 };
 
-/// Documents by their keys.
+/// Documents by key.
 pub(crate) type Found = HashMap<RecordKey, RawDocumentBuf>;
 
 impl MongoStore {
-    /// The collection, which is asked at the primary, shows what a majority has, and answers a
-    /// write when a majority has it in its journal. A server that is alone is its own majority.
+    /// The collection with the store's concerns: reads go to the primary and show what a majority
+    /// has, and a write is acknowledged when a majority has it in its journal. A single server is
+    /// its own majority.
     pub(crate) fn records(&self, read: Read) -> Collection<RawDocumentBuf> {
         let concern = match read {
             Read::Current if self.is_linearizable => ReadConcern::linearizable(),
@@ -44,12 +45,13 @@ impl MongoStore {
             .collection_with_options(&self.collection, options.build())
     }
 
-    /// Those that are not over. What has no end is none of ours, and shall be seen.
+    /// Matches records that have not expired. A document without an end is not the store's, and has
+    /// to be found.
     fn alive(&self) -> Document {
         doc! { "$not": { "$lte": date(self.clock.now()) } }
     }
 
-    /// Finds the documents of these keys, in one round trip unless they are over 16 MiB.
+    /// Finds the documents of these keys, in one round trip unless they exceed 16 MiB.
     pub(crate) async fn find(
         &self,
         keys: &[RecordKey],
@@ -76,8 +78,9 @@ impl MongoStore {
         .await
     }
 
-    /// Stores a document where there is none, or one that is over. One command does it: if there is
-    /// one that lives, nothing matches, and the insertion that follows finds the `_id` taken.
+    /// Stores a document where there is none, or an expired one. This is one command: if there is a
+    /// live record, the filter does not match, and the insertion that follows finds the `_id`
+    /// taken.
     pub(crate) async fn insert(
         &self,
         key: &RecordKey,
@@ -90,7 +93,7 @@ impl MongoStore {
         Ok(())
     }
 
-    /// Sets some fields of a record that lives and has this version.
+    /// Sets some fields of a live record that has this version.
     pub(crate) async fn set(
         &self,
         key: &RecordKey,
@@ -116,7 +119,8 @@ impl MongoStore {
         }
     }
 
-    /// Deletes records, and returns those that are left: their versions are others than expected.
+    /// Deletes records, and returns the keys of those that are left because they have other
+    /// versions.
     pub(crate) async fn remove(
         &self,
         removals: &[(RecordKey, Option<Version>)],
@@ -146,7 +150,7 @@ impl MongoStore {
         }
     }
 
-    /// The versions of records that live; none of what is no record.
+    /// The versions of live records. `None` for a document that is not a record.
     async fn versions(
         &self,
         keys: &[RecordKey],
@@ -165,16 +169,16 @@ fn removal((key, expected): &(RecordKey, Option<Version>)) -> Document {
     filter
 }
 
-/// Every field of a record but its key.
+/// Every field of a record except its key.
 pub(crate) fn fields(version: Version, data: &[u8], end: mongodb::bson::DateTime) -> Document {
     doc! { VERSION: binary(version.as_bytes()), DATA: binary(data), EXPIRES: end }
 }
 
-/// Runs a command to its end, on a task of its own, whether somebody waits for it or not.
+/// Runs a command to its end, on its own task, whether somebody waits for it or not.
 ///
-/// A call is given up when its time is over. The driver's futures must not be dropped in mid-air
-/// (<https://docs.rs/mongodb/latest/mongodb/#warning-about-timeouts--cancellation>): the server
-/// session of the command would be given to the next one while the server is still busy with it.
+/// A call is given up when its time is over, but the driver's futures must not be dropped midway
+/// (<https://docs.rs/mongodb/latest/mongodb/#warning-about-timeouts--cancellation>): the next
+/// command would get the same server session while the server is still busy with it.
 pub(crate) async fn complete<T: Send + 'static>(
     command: impl Future<Output = mongodb::error::Result<T>> + Send + 'static,
 ) -> Result<T, Fault> {
@@ -184,8 +188,8 @@ pub(crate) async fn complete<T: Send + 'static>(
     }
 }
 
-/// Waits before the next look at a record that a write has found otherwise than a read. A write
-/// sees what the primary has, a read what a majority has.
+/// Waits before reading a record again on which a write and a read disagree. A write sees what the
+/// primary has, a read what a majority has.
 async fn pause() {
     tokio::time::sleep(Duration::from_millis(5)).await;
 }

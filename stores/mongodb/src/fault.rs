@@ -1,24 +1,25 @@
-//! What becomes of an error of the driver.
+//! The meaning of the driver's errors.
 
 use mongodb::error::{Error, ErrorKind, RETRYABLE_ERROR, RETRYABLE_WRITE_ERROR, WriteFailure};
 use silverback::store::StoreError;
 
-/// Why MongoDB did not do what it was asked to, or may not have.
+/// Why MongoDB did not do what it was asked, or may not have done it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Fault {
-    /// There is a document of this `_id`.
+    /// A document with this `_id` exists.
     Exists,
-    /// It cannot be reached, did not answer, or cannot say how far it came.
+    /// The server cannot be reached or did not answer, so the operation may have happened.
     Unavailable(String),
-    /// It did not do it, and will not.
+    /// The server did not do it, and would not.
     Refused(String),
 }
 
 impl Fault {
-    /// Sorts an error. One of the driver's leaves open how far the server came, and so does what
-    /// the driver or the server calls retryable.
+    /// Classifies an error. After the driver's own errors, and after those that the driver or the
+    /// server calls retryable, the operation may have happened.
     ///
-    /// The text leaves out what the server says about documents: a validator shows their values.
+    /// The text omits what the server says about documents: a validator's error contains their
+    /// values.
     pub(crate) fn of(error: &Error) -> Self {
         let may_pass = [RETRYABLE_WRITE_ERROR, RETRYABLE_ERROR]
             .iter()
@@ -34,7 +35,7 @@ impl Fault {
             ErrorKind::Command(error) => {
                 Self::by(may_pass || is_passing(error.code), error.to_string())
             }
-            // Done on one server, and not confirmed by most of them.
+            // Done on one server, but not confirmed by a majority.
             ErrorKind::Write(WriteFailure::WriteConcernError(error)) => Self::Unavailable(format!(
                 "not confirmed by a majority: {} ({})",
                 error.message, error.code
@@ -70,13 +71,13 @@ impl From<Fault> for StoreError {
 
 const DUPLICATE_KEY: i32 = 11_000;
 
-/// Says whether a server answers so that stops, starts, has lost its rank, its rest or its way, or
-/// has too much to do. What it was asked may have happened.
+/// Returns whether this is the answer of a server that stops, starts, has lost its rank, its data
+/// or its connections, or is overloaded. The operation may have happened.
 fn is_passing(code: i32) -> bool {
     PASSING.contains(&code)
 }
 
-/// Of <https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml>.
+/// From <https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml>.
 const PASSING: &[i32] = &[
     6,      // HostUnreachable
     7,      // HostNotFound
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_says_is_a_refusal_unless_it_passes() {
+    fn an_error_of_the_server_is_a_refusal_unless_it_passes() {
         const UNAUTHORIZED: i32 = 13;
         const NOT_A_REPLICA_SET: i32 = 123;
         for code in [UNAUTHORIZED, NOT_A_REPLICA_SET, 0, -1] {
@@ -140,14 +141,14 @@ mod tests {
     }
 
     #[test]
-    fn no_value_of_a_document_is_told() {
+    fn no_value_of_a_document_is_revealed() {
         const DOCUMENT_VALIDATION_FAILURE: i32 = 121;
         let told = of_write(DOCUMENT_VALIDATION_FAILURE);
         assert_eq!(told, Fault::Refused("MongoDB says: why (121)".to_owned()));
     }
 
     #[test]
-    fn what_is_not_confirmed_may_have_happened() {
+    fn an_unconfirmed_write_may_have_happened() {
         const WRITE_CONCERN_TIMEOUT: i32 = 64;
         let answer = doc! { "code": WRITE_CONCERN_TIMEOUT, "errmsg": "slow", "errInfo": {} };
         let error = deserialize_from_document(answer).unwrap();
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_on_the_way_leaves_it_open() {
+    fn after_a_lost_connection_the_write_may_have_happened() {
         let lost = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
         assert!(matches!(Fault::of(&lost.into()), Fault::Unavailable(_)));
     }

@@ -1,4 +1,4 @@
-//! The index by which the server removes what is over.
+//! The index by which the server removes expired records.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use silverback::store::{Read, StoreError};
 use crate::{MongoStore, commands::complete, record::EXPIRES};
 
 /// How long after its end the server removes a record. Its clock may be ahead of the application's
-/// by as much, and no session is over too early.
+/// by as much without ending a session too early.
 const GRACE: Duration = Duration::from_secs(600);
 
 impl MongoStore {
-    /// Makes the index by which the server removes records ten minutes after their end, and the
-    /// collection with it. Any number of servers may do this each time they start: if the index is
-    /// there, nothing happens.
+    /// Creates the index by which the server removes records ten minutes after their end, and the
+    /// collection with it. Any number of servers may do this each time they start: if the index
+    /// exists, nothing happens.
     ///
     /// ```no_run
     /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
@@ -32,7 +32,7 @@ impl MongoStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Refused`] if the user may not, or there is an index of this field with other
+    /// [`StoreError::Refused`] if the user may not do that, or the field has an index with other
     /// options. [`StoreError::Unavailable`] if the server cannot be reached.
     pub async fn create_index(&self) -> Result<(), StoreError> {
         let options = IndexOptions::builder().expire_after(GRACE).build();
@@ -43,9 +43,9 @@ impl MongoStore {
         Ok(())
     }
 
-    /// Says whether the server removes what is over: whether the collection has an index as
-    /// [`create_index`](Self::create_index) makes it. Without it, expired sessions are not loaded,
-    /// and take room for ever.
+    /// Returns whether the server removes expired records: whether the collection has an index like
+    /// the one of [`create_index`](Self::create_index). Without it, expired sessions are not
+    /// loaded, but take up room forever.
     ///
     /// ```no_run
     /// # async fn f(client: mongodb::Client) -> Result<(), silverback::store::StoreError> {
@@ -78,7 +78,7 @@ impl MongoStore {
     }
 }
 
-/// Whether the server goes by this index to remove documents, and leaves none out.
+/// Returns whether the server uses this index to remove documents, and leaves none out.
 fn removes_all(index: &IndexModel) -> bool {
     let options = index.options.as_ref();
     let ends = options
@@ -88,7 +88,7 @@ fn removes_all(index: &IndexModel) -> bool {
 
 const NAMESPACE_NOT_FOUND: i32 = 26;
 
-/// Whether there is no such collection.
+/// Returns whether there is no such collection.
 fn is_missing(error: &Error) -> bool {
     matches!(&*error.kind, ErrorKind::Command(error) if error.code == NAMESPACE_NOT_FOUND)
 }

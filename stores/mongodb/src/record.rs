@@ -11,10 +11,10 @@ pub(crate) const ID: &str = "_id";
 /// 16 random bytes, new for each write.
 pub(crate) const VERSION: &str = "version";
 pub(crate) const DATA: &str = "data";
-/// When the record is over, by the application's clock.
+/// The record's end, by the application's clock.
 pub(crate) const EXPIRES: &str = "expires";
 
-/// The most bytes of a document, of which a record's other fields take some 120.
+/// The largest data of a record. Its other fields take some 120 bytes of a document.
 pub(crate) const ROOM: usize = (16 << 20) - 1_024;
 
 pub(crate) fn binary(bytes: &[u8]) -> Binary {
@@ -43,7 +43,7 @@ pub(crate) fn write(
     }
 }
 
-/// Returns the key of a document, unless another program put it there.
+/// Returns the key of a document, unless it is another program's.
 pub(crate) fn key(document: &RawDocument) -> Option<RecordKey> {
     let id = document.get_binary(ID).ok()?;
     let is_ours = id.subtype == BinarySubtype::Generic;
@@ -66,10 +66,10 @@ pub(crate) fn read(document: &RawDocument) -> Result<Record, StoreError> {
         let data = Bytes::copy_from_slice(document.get_binary(DATA).ok()?.bytes);
         Some(Record::new(data, version(document)?, expires(document)?))
     };
-    record().ok_or_else(|| StoreError::Corrupt("what is under the key is no record".into()))
+    record().ok_or_else(|| StoreError::Corrupt("the document under the key is not a record".into()))
 }
 
-/// `None` if it is no record.
+/// Returns `None` if it is not a record.
 pub(crate) fn listed(document: &RawDocument) -> Option<Listed> {
     let data = document.get_binary(DATA).ok()?.bytes;
     Some(Listed::new(
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lacks_a_field_or_has_another_in_its_place_is_no_record() {
+    fn a_document_without_the_right_fields_is_no_record() {
         let (version, data) = (binary(&[7; 16]), binary(b"x"));
         let end = date(Timestamp::from_secs(1));
         for document in [

@@ -1,4 +1,4 @@
-//! The store: where it is, and what its calls are made of.
+//! The store: its settings, and its calls.
 
 use std::{collections::HashSet, fmt, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
 
 /// Keeps sessions in a collection of MongoDB, through your own client. Clones are the same store.
 ///
-/// The [crate's documentation](crate) says what it guarantees, and what it was run against.
+/// The [crate's documentation](crate) says what it guarantees, and what it was tested against.
 ///
 /// ```no_run
 /// use silverback::{Keys, SessionConfig};
@@ -42,7 +42,7 @@ pub struct MongoStore {
     pub(crate) clock: Clock,
     pub(crate) is_linearizable: bool,
     record_bytes: usize,
-    /// The client sends a write again whose answer it has lost, or is told to.
+    /// The client repeats a write whose answer it has lost, or may do so.
     may_repeat: bool,
 }
 
@@ -51,11 +51,11 @@ const RECORD_BYTES: usize = 1 << 20;
 
 impl MongoStore {
     /// Makes a store that uses this database, and the collection `silverback_sessions` in it. It
-    /// does not ask the server anything yet.
+    /// does not contact the server yet.
     ///
-    /// The concerns and the read preference of the database do not count: the store has its own.
-    /// Its client may have `retryWrites` on. The store cannot see that, so it [says
-    /// so](Limits::may_repeat), and sessions look for their own write after each refusal.
+    /// The concerns and the read preference of the database do not matter: the store sets its own.
+    /// The client may have `retryWrites` on. The store cannot see that, so it [declares
+    /// it](Limits::may_repeat), and sessions look for their own write after each refusal.
     ///
     /// ```no_run
     /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
@@ -80,9 +80,9 @@ impl MongoStore {
     }
 
     /// Connects to the database of an address, `mongodb://USER:PASSWORD@HOST:PORT/DATABASE`, with
-    /// a client of its own. Unless the address says otherwise, that waits 2 seconds at most to
-    /// connect and to find the primary, and sends no write again (`retryWrites=false`): sessions do
-    /// so themselves.
+    /// its own client. Unless the address says otherwise, the client waits at most 2 seconds to
+    /// connect and to find the primary, and repeats no write (`retryWrites=false`): sessions do
+    /// that themselves.
     ///
     /// ```no_run
     /// # use silverback::store::StoreError;
@@ -96,7 +96,7 @@ impl MongoStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Refused`] if this is no such address, or the server does not let the user in.
+    /// [`StoreError::Refused`] if the address is invalid, or the server refuses the user.
     /// [`StoreError::Unavailable`] if there is no answer within 2 seconds.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         let parsed = ClientOptions::parse(url).await;
@@ -136,9 +136,9 @@ impl MongoStore {
         self
     }
 
-    /// Bounds how long a call may take. After that it is [`StoreError::Unavailable`]. The server is
-    /// told too: after this time it gives up reading, and waiting for a majority. The default is 2
-    /// seconds, which leaves room in a request's budget of 5 seconds for a second attempt.
+    /// Bounds how long a call may take. After that it is [`StoreError::Unavailable`]. The server
+    /// gets the same limit, for reading and for waiting for a majority. The default is 2 seconds,
+    /// which leaves room in a request's budget of 5 seconds for a second attempt.
     ///
     /// ```no_run
     /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
@@ -155,8 +155,8 @@ impl MongoStore {
         self
     }
 
-    /// Bounds the bytes of a record. The default is 1 MiB. The maximum is 16 MiB less 1 KiB, as
-    /// MongoDB takes no larger document.
+    /// Bounds the bytes of a record. The default is 1 MiB. The maximum is 16 MiB less 1 KiB,
+    /// MongoDB's limit for a document.
     ///
     /// ```no_run
     /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
@@ -175,9 +175,9 @@ impl MongoStore {
     /// Has each read that must be [current](Read::Current) confirmed by a majority, which costs a
     /// round trip between the servers and an entry in their log.
     ///
-    /// Without it, a primary that has lost the others and does not know so yet, for up to ten
-    /// seconds by default, may still show a session that was ended through the new primary. Nothing
-    /// can be written there. A server that is alone, and no replica set, refuses such reads.
+    /// Otherwise a primary that has lost the others and has not noticed, for up to ten seconds by
+    /// default, may still show a session that was ended through the new primary. Nothing can be
+    /// written there. A single server, without a replica set, refuses such reads.
     ///
     /// ```no_run
     /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
@@ -193,7 +193,7 @@ impl MongoStore {
         self
     }
 
-    /// Uses another clock, which says what is over. Give the session the same one.
+    /// Uses another clock to decide which records have expired. Give the session the same one.
     ///
     /// ```no_run
     /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
@@ -211,7 +211,7 @@ impl MongoStore {
         self
     }
 
-    /// Ends a call that takes longer than the store waits for the server.
+    /// Ends a call that takes longer than the store's timeout.
     pub(crate) async fn in_time<T, E: From<Fault>>(
         &self,
         call: impl Future<Output = Result<T, E>>,
@@ -315,7 +315,7 @@ impl Store for MongoStore {
     }
 }
 
-/// What was found under a key, which may be asked for twice.
+/// The record under a key. A key may be asked for twice.
 fn answer(found: &Found, key: &RecordKey) -> Result<Option<Record>, StoreError> {
     let document = found.get(key);
     document.map(|document| record::read(document)).transpose()

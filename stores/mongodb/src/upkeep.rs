@@ -1,4 +1,4 @@
-//! What operators and background tasks do.
+//! Listing and sweeping, for operators and background tasks.
 
 use mongodb::bson::{Document, doc};
 use silverback::store::{Browse, Cursor, Listed, Page, Read, RecordKey, StoreError, Sweep, Swept};
@@ -10,17 +10,17 @@ use crate::{
     record::{self, DATA, EXPIRES, ID, binary, date},
 };
 
-/// Removed by one command.
+/// The number of documents that one command of a whole sweep removes.
 const BATCH: usize = 1_000;
 
 /// The most that one command removes or lists.
 const MOST: usize = 10_000;
 
-/// The key of a document, and what it says if it is a record.
+/// The key of a document, and its entry if it is a record.
 type Seen = (Option<RecordKey>, Option<Listed>);
 
 impl MongoStore {
-    /// Looks at up to so many documents of a range of keys, in their order.
+    /// Lists up to `limit` documents of a range of keys, in order.
     async fn list(&self, range: Document, limit: usize) -> Result<Vec<Seen>, Fault> {
         let records = self.records(Read::Recent);
         let find = complete(async move {
@@ -30,7 +30,7 @@ impl MongoStore {
         });
         let (mut cursor, mut seen) = (self.in_time(find).await?, Vec::new());
         loop {
-            // A page may take many round trips, each of which has the time of a call.
+            // A page may take many round trips. Each has the time of a call.
             let next = complete(async move { Ok((cursor.advance().await?, cursor)) });
             let (is_one, back) = self.in_time(next).await?;
             if !is_one {
@@ -42,7 +42,7 @@ impl MongoStore {
         }
     }
 
-    /// Removes up to so many of those that are over, and returns how many it found and removed.
+    /// Removes up to `limit` expired records. Returns how many it found and removed.
     async fn remove_expired(&self, limit: usize) -> Result<(u64, u64), Fault> {
         let over = doc! { "$lte": date(self.clock.now()) };
         let records = self.records(Read::Recent).clone_with_type::<Document>();
@@ -60,15 +60,15 @@ impl MongoStore {
         if found == 0 {
             return Ok((0, 0));
         }
-        // Somebody may have made a new one in its place.
+        // A new record may have replaced an expired one.
         let filter = doc! { ID: { "$in": ids }, EXPIRES: over };
         let remove = complete(async move { records.delete_many(filter).await });
         Ok((found, self.in_time(remove).await?.deleted_count))
     }
 }
 
-/// The server removes what is over by itself, if it has [the index](MongoStore::create_index), and
-/// a sweep finds what it has not come to. The index leads a sweep there too.
+/// With [the index](MongoStore::create_index), the server removes expired records itself, and a
+/// sweep removes those that the server has not come to. The index leads the sweep to them.
 impl Sweep for MongoStore {
     async fn sweep_some(&self, limit: usize) -> Swept {
         let limit = limit.clamp(1, MOST);
@@ -90,8 +90,8 @@ impl Sweep for MongoStore {
     }
 }
 
-/// Pages are in the order of keys. The server sends whole records, as it cannot take the first byte
-/// of one that says what it is for.
+/// Pages are in the order of keys. The server sends whole records, since it cannot extract the
+/// first byte, which shows a record's kind.
 impl Browse for MongoStore {
     async fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
         let limit = limit.clamp(1, MOST);
@@ -99,7 +99,7 @@ impl Browse for MongoStore {
         let (after, bytes): (_, &[u8]) = match from.as_bytes() {
             [] => ("$gte", first.as_bytes()),
             bytes if bytes.len() == first.as_bytes().len() => ("$gt", bytes),
-            _ => return Err(StoreError::refused("the cursor is none of this store")),
+            _ => return Err(StoreError::refused("the cursor is not one of this store")),
         };
         // Shorter keys come before these, longer ones after them.
         let range = doc! { after: binary(bytes), "$lte": binary(&[0xff; 32]) };

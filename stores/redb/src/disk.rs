@@ -11,7 +11,7 @@ use std::{
 
 use redb::{BackendError, StorageBackend, backends::FileBackend};
 
-/// What is done at an access to the file. Tests let it fail.
+/// Access to the file. Tests make it fail.
 pub(crate) trait Access: fmt::Debug + Send + Sync {
     fn read(&self, file: &FileBackend, offset: u64, out: &mut [u8]) -> io::Result<()> {
         file.read(offset, out)
@@ -32,7 +32,7 @@ pub(crate) struct Synced;
 
 impl Access for Synced {}
 
-/// Leaves it to the operating system when to write to the disk.
+/// Lets the operating system decide when to write to the disk.
 #[derive(Debug)]
 pub(crate) struct Unsynced;
 
@@ -50,11 +50,12 @@ pub(crate) struct Disk {
     was_looked_at: AtomicBool,
 }
 
-/// What a file of redb begins with. redb writes it when the rest of a new file is on the disk.
+/// The length of the magic that begins redb's files. redb writes it once the rest of a new file is
+/// on the disk.
 const MAGIC: usize = 9;
-/// What redb writes before: a header with none.
+/// The length of the header, which redb writes before, without the magic.
 const HEADER: usize = 320;
-/// More than redb makes a new file.
+/// More than redb's new files take.
 const NEW: u64 = 8 << 20;
 
 impl Disk {
@@ -66,8 +67,8 @@ impl Disk {
         }
     }
 
-    /// Whether redb was killed before it had made the file. It takes such a file for another
-    /// program's.
+    /// Returns whether redb was killed while it created the file. redb would take such a file for
+    /// another program's.
     fn is_unfinished(&self, len: u64) -> io::Result<bool> {
         if !(1..=NEW).contains(&len) {
             return Ok(false);
@@ -85,7 +86,7 @@ type Locked = Result<bool, BackendError>;
 impl StorageBackend for Disk {
     fn len(&self) -> io::Result<u64> {
         let len = self.file.len()?;
-        // redb asks first when it has locked the file.
+        // redb's first question, once it has locked the file.
         if !self.was_looked_at.swap(true, Ordering::Relaxed) && self.is_unfinished(len)? {
             self.file.set_len(0)?;
             return Ok(0);

@@ -1,4 +1,4 @@
-//! What an error of redb means.
+//! The meaning of redb's errors.
 
 use std::{error, fmt, io};
 
@@ -9,12 +9,12 @@ use silverback::store::StoreError;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// Another process has the file open, or another store of this process.
+    /// Another process has the file open, or another store in this process.
     InUse,
-    /// The file is damaged, or not one of redb. Move it away to start with an empty one: everybody
-    /// logs in again.
+    /// The file is damaged, or not redb's. Move it away to start with an empty one: everybody logs
+    /// in again.
     Damaged(Box<dyn error::Error + Send + Sync>),
-    /// The file cannot be made, read or written.
+    /// The file cannot be created, read or written.
     Io(io::Error),
 }
 
@@ -28,8 +28,8 @@ impl From<redb::Error> for OpenError {
     }
 }
 
-/// redb says of a file that is none of its own that the data is invalid, and of one that was cut
-/// that it ends too soon.
+/// redb reports invalid data for a file that is not its own, and an unexpected end for a truncated
+/// one.
 impl From<io::Error> for OpenError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
@@ -67,17 +67,16 @@ impl error::Error for OpenError {
     }
 }
 
-/// What became of a file that was used: redb refuses to go on after any error, until it is opened
-/// again.
+/// A failure of the file. After any error, redb refuses to work until the file is reopened.
 #[derive(Debug)]
 pub(crate) enum Fault {
     /// Nothing was written.
     Undone(redb::Error),
-    /// Nobody knows whether it was written.
+    /// The write may have happened.
     Unknown(redb::Error),
-    /// redb panicked, as it does over a file that was damaged while it was open.
+    /// redb panicked, as it does on a file that was damaged while it was open.
     Panicked,
-    /// The file could not be opened again.
+    /// The file could not be reopened.
     Closed,
 }
 
@@ -90,7 +89,7 @@ impl Fault {
         Self::Unknown(error.into())
     }
 
-    /// What it means for each of those who wait.
+    /// The error for each waiting call.
     pub(crate) fn error(&self) -> StoreError {
         match self {
             Self::Undone(redb::Error::Io(error)) => copy(error).into(),
@@ -111,7 +110,7 @@ impl From<StorageError> for Fault {
     }
 }
 
-/// What a call about so many records answers that failed as a whole.
+/// The answers of a call about `count` records that failed as a whole.
 pub(crate) fn all_failed<T>(count: usize, error: &StoreError) -> Vec<Result<T, StoreError>> {
     let cause = error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
     let of: fn(String) -> StoreError = match error {
@@ -126,7 +125,7 @@ fn damaged(what: &str) -> StoreError {
     StoreError::refused(format!("the file of sessions is damaged: {what}"))
 }
 
-/// An error is told to everybody who waits for the same write.
+/// Copies an error for every call that waits for the same write.
 fn copy(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),

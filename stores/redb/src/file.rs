@@ -1,4 +1,4 @@
-//! The file: opened, read, written in transactions, and opened again after an error.
+//! The file: opening it, reading, writing in transactions, and reopening it after an error.
 
 use std::{
     fs::{File as OsFile, OpenOptions},
@@ -33,9 +33,9 @@ pub(crate) struct Way {
 #[derive(Debug)]
 pub(crate) struct File {
     way: Way,
-    /// None after an error, until it is opened again, and in the end.
+    /// `None` after an error, until the file is reopened, and after closing.
     database: RwLock<Option<Database>>,
-    /// redb does nothing more after an error.
+    /// redb refuses all work after an error.
     is_broken: AtomicBool,
 }
 
@@ -52,7 +52,7 @@ impl File {
         })
     }
 
-    /// Reads what is committed.
+    /// Reads committed records.
     pub(crate) fn read<T>(
         &self,
         work: impl FnOnce(&Snapshot) -> Result<T, redb::Error>,
@@ -64,7 +64,7 @@ impl File {
         })
     }
 
-    /// Does all operations in one transaction. It is on the disk when this returns.
+    /// Applies all operations in one transaction, which is on the disk when this returns.
     pub(crate) fn write<'a>(
         &self,
         operations: impl Iterator<Item = &'a Operation>,
@@ -85,8 +85,8 @@ impl File {
         })
     }
 
-    /// A file that was damaged while it was open can make redb panic. That must not end the thread
-    /// that all writes wait for.
+    /// Runs work on the database. redb may panic on a file that was damaged while it was open,
+    /// which must not end the thread that all writes depend on.
     pub(crate) fn with<T>(
         &self,
         work: impl FnOnce(&Database) -> Result<T, Fault>,
@@ -101,8 +101,7 @@ impl File {
         done
     }
 
-    /// Opens the file again, if there was an error. Until that is done, whoever uses it gets an
-    /// error.
+    /// Reopens the file if there was an error. Until then, its users get errors.
     pub(crate) fn mend(&self) {
         if self.is_broken.load(Ordering::Relaxed) {
             self.close();
@@ -113,10 +112,11 @@ impl File {
         }
     }
 
-    /// Waits for those who read.
+    /// Closes the file, after its readers.
     pub(crate) fn close(&self) {
         let closing = self.slot().take();
-        // Writes what makes the next opening quick. An error leaves that to the next opening.
+        // Closing writes what makes the next opening quick. After an error, the next opening does
+        // that.
         drop(panic::catch_unwind(AssertUnwindSafe(|| drop(closing))));
     }
 
@@ -150,7 +150,7 @@ impl Way {
     }
 }
 
-/// Readers find a table, even if nothing was ever written.
+/// Makes the table, so that readers find one even if nothing was ever written.
 fn make_table(database: &Database) -> Result<(), OpenError> {
     let of = |error: redb::Error| OpenError::from(error);
     let read = database.begin_read().map_err(|error| of(error.into()))?;
@@ -164,7 +164,7 @@ fn make_table(database: &Database) -> Result<(), OpenError> {
     write.commit().map_err(|error| of(error.into()))
 }
 
-/// Opens a file that its owner alone can read, if it is made now.
+/// Opens a file. If it is new, only its owner can read it.
 fn private(path: &Path) -> io::Result<OsFile> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
@@ -173,7 +173,7 @@ fn private(path: &Path) -> io::Result<OsFile> {
     options.open(path)
 }
 
-/// Has the disk know the name of a new file.
+/// Syncs the name of a new file.
 #[cfg(unix)]
 fn sync_name(path: &Path) -> io::Result<()> {
     let folder = match path.parent() {

@@ -1,4 +1,4 @@
-//! How a store is opened.
+//! Settings, and opening a store.
 
 use std::{path::Path, sync::Arc};
 
@@ -15,11 +15,11 @@ use crate::{
 
 /// What a saved session survives.
 ///
-/// At either level it survives that the process crashes or is killed.
+/// Either level survives a crash of the process, or a kill.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Durability {
-    /// A power failure may damage the file, with all sessions in it. Nothing waits for the disk.
+    /// A power failure may damage the file, with all sessions in it. No write waits for the disk.
     None,
     /// Only the loss of the disk loses it. Each transaction ends with one sync of the file. The
     /// default.
@@ -38,14 +38,15 @@ pub struct RedbOptions {
     clock: Clock,
 }
 
-/// redb takes values of 3 GiB, and a transaction has them in memory.
+/// redb allows values of 3 GiB, but a transaction holds them in memory.
 const LARGEST: usize = (1 << 30) - HEAD;
 
 impl RedbStore {
-    /// Opens a file of sessions with the default settings, or makes it; its folder has to exist.
+    /// Opens a file of sessions with the default settings. Creates the file if it is missing; its
+    /// folder has to exist.
     ///
-    /// One process at a time can have the file open. A file that was not closed, because its
-    /// process was killed, is repaired first: redb reads it once.
+    /// One process at a time can have the file open. A file that was not closed because its process
+    /// was killed is repaired first: redb reads it once.
     ///
     /// ```
     /// use silverback::{Keys, SessionConfig};
@@ -64,12 +65,12 @@ impl RedbStore {
     /// # Errors
     ///
     /// [`OpenError::InUse`] if another process has the file open, [`OpenError::Damaged`] if it is
-    /// damaged or not one of redb, [`OpenError::Io`] if it cannot be made, read or written.
+    /// damaged or not redb's, [`OpenError::Io`] if it cannot be created, read or written.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         Self::options().open(path).await
     }
 
-    /// Starts with the default settings of a store, to change some before it is opened.
+    /// Returns the default settings of a store, for you to change before it is opened.
     ///
     /// ```
     /// use silverback_redb::{Durability, RedbStore};
@@ -135,11 +136,11 @@ impl RedbOptions {
         self
     }
 
-    /// Sets whether the whole file is read and its checksums are verified when it is opened. The
-    /// default is `true`.
+    /// Sets whether the whole file is read to verify its checksums when it is opened. The default
+    /// is `true`.
     ///
-    /// Without it, a file that was closed opens at once, whatever its size. Damage is then found
-    /// when it is met: calls that meet it fail, and may print redb's panic.
+    /// Otherwise a file that was closed opens at once, whatever its size. Damage is then found by
+    /// the calls that run into it: they fail, and may print redb's panic.
     ///
     /// ```
     /// # use silverback_redb::RedbStore;
@@ -150,8 +151,7 @@ impl RedbOptions {
         self
     }
 
-    /// Tells the time by another clock, for tests: the one that the layer has. The default is the
-    /// system's.
+    /// Uses another clock. For tests: give it the layer's. The default is the system's.
     ///
     /// ```
     /// # use silverback::{Clock, Timestamp};
@@ -164,7 +164,8 @@ impl RedbOptions {
         self
     }
 
-    /// Opens a file of sessions with these settings, or makes it; its folder has to exist.
+    /// Opens a file of sessions with these settings. Creates the file if it is missing; its folder
+    /// has to exist.
     ///
     /// ```
     /// use silverback_redb::RedbStore;
@@ -180,7 +181,7 @@ impl RedbOptions {
     ///
     /// # Errors
     ///
-    /// As [`RedbStore::open`].
+    /// Those of [`RedbStore::open`].
     pub async fn open(self, path: impl AsRef<Path>) -> Result<RedbStore, OpenError> {
         let path = path.as_ref().to_owned();
         let open = move || self.open_now(&path);
@@ -193,7 +194,7 @@ impl RedbOptions {
         }
     }
 
-    /// Opens it on this thread.
+    /// Opens the file on this thread.
     fn open_now(self, path: &Path) -> Result<RedbStore, OpenError> {
         let way = Way {
             path: path.to_owned(),
@@ -212,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_disk_is_waited_for_unless_it_is_told_otherwise() {
+    fn writes_are_synced_by_default() {
         let access = |options: RedbOptions| format!("{:?}", options.access);
         assert_eq!(access(RedbStore::options()), "Synced");
         let unsynced = RedbStore::options().durability(Durability::None);

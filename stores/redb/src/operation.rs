@@ -1,4 +1,4 @@
-//! What a write does to the table, inside a transaction of the writer.
+//! Writes to the table, inside a transaction of the writer.
 
 use redb::{ReadableTable, StorageError, Table, TableDefinition};
 use silverback::{
@@ -8,7 +8,7 @@ use silverback::{
 
 use crate::record::Head;
 
-/// The table of the file that has the records.
+/// The table with the records.
 pub(crate) const TABLE: TableDefinition<'static, &[u8; 32], &[u8]> =
     TableDefinition::new("silverback_sessions");
 
@@ -39,15 +39,15 @@ pub(crate) enum Change {
     Delete {
         expected: Option<Version>,
     },
-    /// Removes a record that is over.
+    /// Removes the record if it has expired.
     Sweep,
 }
 
-/// What became of an operation: whether it has changed anything, or why it could not be done.
+/// The outcome of an operation: whether it changed anything, or why it failed.
 pub(crate) type Outcome = Result<bool, StoreError>;
 
 impl Operation {
-    /// Does it. The inner result is about the record, the outer one about the file.
+    /// Applies the operation. The inner result is about the record, the outer one about the file.
     pub(crate) fn apply(
         &self,
         table: &mut Records<'_>,
@@ -94,7 +94,7 @@ impl Operation {
     }
 }
 
-/// What stands under a key.
+/// The value under a key.
 enum Found {
     Nothing,
     Over,

@@ -1,18 +1,18 @@
-//! What stands under a key.
+//! The value under a key.
 
 use silverback::{
     Timestamp,
     store::{Bytes, Record, StoreError, Version},
 };
 
-/// What a record begins with. It is the format's version.
+/// The beginning of a record: the format's version.
 const FORMAT: u8 = 1;
 
-/// In front of a session's bytes: the format, the version (16 bytes), and the end in seconds (8
-/// bytes, the first one first).
+/// The length of what precedes a session's bytes: the format, the version (16 bytes), and the end
+/// in seconds (8 bytes, big-endian).
 pub(crate) const HEAD: usize = 1 + 16 + 8;
 
-/// What a record says of itself.
+/// A record's own version and end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Head {
     pub(crate) version: Version,
@@ -20,7 +20,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Reads the beginning of a value, and returns the rest with it.
+    /// Parses the head of a value, and returns the rest with it.
     pub(crate) fn read(value: &[u8]) -> Result<(Self, &[u8]), StoreError> {
         let (format, rest) = value.split_first().ok_or_else(no_record)?;
         match *format {
@@ -54,7 +54,7 @@ impl Head {
     }
 }
 
-/// Makes a record of what stands under a key; none if it is over.
+/// Makes a record from the value under a key. Returns `None` if it has expired.
 pub(crate) fn read(value: &[u8], now: Timestamp) -> Result<Option<Record>, StoreError> {
     let (head, data) = Head::read(value)?;
     let record = || Record::new(Bytes::copy_from_slice(data), head.version, head.expires);
@@ -62,7 +62,7 @@ pub(crate) fn read(value: &[u8], now: Timestamp) -> Result<Option<Record>, Store
 }
 
 fn no_record() -> StoreError {
-    StoreError::Corrupt("what is under the key is no record".into())
+    StoreError::Corrupt("the value under the key is not a record".into())
 }
 
 #[cfg(test)]
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shorter_or_of_another_format_is_no_record() {
+    fn a_value_that_is_shorter_or_of_another_format_is_no_record() {
         let whole = head().write(b"");
         for len in 0..whole.len() {
             let cut = Head::read(&whole[..len]);

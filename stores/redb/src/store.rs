@@ -19,7 +19,7 @@ use crate::{
 /// Keeps sessions in one file of redb. Clones are the same store.
 ///
 /// The [crate's documentation](crate) says what it guarantees. Expired sessions are not loaded, but
-/// they take room until they are [swept](silverback::store::Sweep).
+/// take up space until they are [swept](silverback::store::Sweep).
 ///
 /// ```
 /// use std::time::Duration;
@@ -65,8 +65,8 @@ impl RedbStore {
         }
     }
 
-    /// Closes the file, after what waits was written. Calls of this store and its clones fail from
-    /// then on.
+    /// Closes the file, after the waiting writes. From then on, calls of this store and its clones
+    /// fail.
     ///
     /// A file that was closed opens at once the next time, unless it is
     /// [checked](crate::RedbOptions::check_file). A store that is dropped closes its file too, a
@@ -102,7 +102,7 @@ impl RedbStore {
         &self.shared.swept
     }
 
-    /// Reads what is committed, on a thread that may wait for the disk.
+    /// Reads committed records, on a thread that may wait for the disk.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Snapshot) -> Result<T, redb::Error> + Send + 'static,

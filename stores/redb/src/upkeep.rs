@@ -1,4 +1,4 @@
-//! Looking through the file page by page, and removing what is over.
+//! Listing records page by page, and removing expired ones.
 
 use std::ops::Bound;
 
@@ -14,10 +14,10 @@ use crate::{
     record::Head,
 };
 
-/// A sweep of everything takes steps of this many records.
+/// The number of records in each step of a whole sweep.
 const STEP: usize = 1_000;
 
-/// Records come in the order of their keys. Those that are damaged are left out.
+/// Records are in the order of their keys. Damaged ones are left out.
 impl Browse for RedbStore {
     async fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
         let after = match from.as_bytes() {
@@ -39,7 +39,7 @@ impl Browse for RedbStore {
 }
 
 /// Clones take turns in the steps of a sweep. A step reads the records without keeping a writer
-/// waiting, and removes those that are over in one transaction.
+/// waiting, and removes the expired ones in one transaction.
 impl Sweep for RedbStore {
     async fn sweep_some(&self, limit: usize) -> Swept {
         let after = *self.place();
@@ -52,7 +52,7 @@ impl Sweep for RedbStore {
         let (mut swept, mut after) = (Swept::default(), None);
         loop {
             let (step, last) = self.sweep_after(after, STEP).await;
-            // A step that failed as a whole has looked at nothing, and so would the next.
+            // A step that failed as a whole has examined nothing, and so would the next.
             let is_over = step.is_finished() || step.examined() == 0;
             swept.add(step);
             if is_over {
@@ -70,7 +70,7 @@ impl RedbStore {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Sweeps so many records after this one, and says where the next step begins.
+    /// Sweeps up to `limit` records after this one, and returns where the next step begins.
     async fn sweep_after(
         &self,
         after: Option<RecordKey>,
@@ -107,21 +107,21 @@ impl RedbStore {
     }
 }
 
-/// A record that was looked at; nothing is listed of a damaged one.
+/// A record that was read. A damaged one has no entry.
 struct Seen {
     key: RecordKey,
     listed: Option<Listed>,
 }
 
 impl Seen {
-    /// Whether the writer is to look at it: it is over, or damaged.
+    /// Returns whether the writer should look at the record: it has expired, or is damaged.
     fn is_to_look_at(&self, now: Timestamp) -> bool {
         let lives = |listed: &Listed| listed.expires > now;
         !self.listed.as_ref().is_some_and(lives)
     }
 }
 
-/// Looks at the records after this one, at so many at most.
+/// Reads up to `limit` records after this one.
 fn look(
     table: &Snapshot,
     after: Option<RecordKey>,

@@ -1,4 +1,4 @@
-//! The thread that writes: those who wait share a transaction, and a sync of the disk.
+//! The thread that writes. Waiting writes share a transaction and a sync of the disk.
 
 use std::{io, sync::Arc, thread};
 
@@ -11,25 +11,25 @@ use crate::{
     operation::{Change, Operation, Outcome},
 };
 
-/// So many writes wait in the queue. Whoever comes then waits for room.
+/// The most writes that wait in the queue. Further calls wait for room.
 const QUEUE: usize = 1_024;
 
-/// A transaction has no more writes than this, so that the first need not wait long.
+/// The most writes of a transaction, so that the first need not wait long.
 const BATCH: usize = 512;
 
-/// Nor does it have more bytes than this, or one more record.
+/// The most bytes of a transaction, except that its last record may exceed them.
 const BATCH_BYTES: usize = 4 << 20;
 
-/// What the writer is asked.
+/// A job for the writer.
 #[derive(Debug)]
 enum Job {
     Write(Vec<Operation>, oneshot::Sender<Vec<Outcome>>),
-    /// Opens the file again, if an error has closed it, as each job does.
+    /// Reopens the file if an error has closed it, as every job does.
     Mend,
     Close(oneshot::Sender<()>),
 }
 
-/// The way to the thread that writes. The thread ends when there is none any more.
+/// The queue to the thread that writes. The thread ends when nobody holds it any more.
 #[derive(Debug)]
 pub(crate) struct Writer {
     queue: mpsc::Sender<Job>,
@@ -45,8 +45,8 @@ impl Writer {
         Ok(Self { queue })
     }
 
-    /// Has operations done, and waits until the disk has them. If this is dropped before, they are
-    /// done or not.
+    /// Applies operations, and waits until they are on the disk. If this is dropped before, they
+    /// may happen or not.
     pub(crate) async fn write(
         &self,
         operations: Vec<Operation>,
@@ -57,13 +57,13 @@ impl Writer {
         answered.await.map_err(|_| closed())
     }
 
-    /// Has the file opened again, if an error has closed it. Nobody waits for that.
+    /// Has the file reopened if an error has closed it, without waiting for that.
     pub(crate) fn mend(&self) {
-        // With a full queue, the next write does it.
+        // If the queue is full, the next write does it.
         drop(self.queue.try_send(Job::Mend));
     }
 
-    /// Closes the file, after what waits was written.
+    /// Closes the file, after the waiting writes.
     pub(crate) async fn close(&self) {
         let (answer, answered) = oneshot::channel();
         if self.queue.send(Job::Close(answer)).await.is_ok() {
@@ -85,7 +85,7 @@ struct Thread {
 #[derive(Default)]
 struct Batch {
     operations: Vec<Operation>,
-    /// How many of the operations are each one's, in their order.
+    /// The number of operations of each call, in order.
     waiting: Vec<(usize, oneshot::Sender<Vec<Outcome>>)>,
     bytes: usize,
     closing: Option<oneshot::Sender<()>>,
@@ -94,7 +94,7 @@ struct Batch {
 impl Batch {
     fn add(&mut self, job: Job) {
         match job {
-            // Nobody waits for it any more.
+            // The caller no longer waits.
             Job::Write(_, answer) if answer.is_closed() => {}
             Job::Write(operations, answer) => {
                 self.bytes += operations.iter().map(Operation::bytes).sum::<usize>();
@@ -122,7 +122,7 @@ impl Batch {
             }
         };
         for (count, answer) in self.waiting {
-            // Whoever does not wait any more finds out by the record.
+            // A caller that no longer waits learns the outcome from the record.
             drop(answer.send(outcomes.by_ref().take(count).collect()));
         }
     }

@@ -1,4 +1,4 @@
-//! Emulators of DynamoDB. The service itself runs nowhere but at AWS.
+//! Emulators of DynamoDB. The service itself runs only at AWS.
 
 use std::{fs, io, net::TcpStream, ops::Deref, path::Path};
 
@@ -12,8 +12,8 @@ use crate::{
 #[derive(Debug)]
 pub struct DynamoDb(Server);
 
-/// Makes a server as `cli.js` does, which is given. That would close connections that are idle for
-/// five seconds, which is how long some rules wait.
+/// Makes a server like dynalite's own `cli.js`. That one closes connections that are idle for five
+/// seconds, as long as some rules wait.
 const DYNALITE: &str = "
 const [cli, port] = process.argv.slice(1);
 const dynalite = require(require('path').dirname(cli));
@@ -23,27 +23,27 @@ server.listen(Number(port), '127.0.0.1');
 ";
 
 impl DynamoDb {
-    /// Starts dynalite, which checks conditions as strictly as DynamoDB does, and keeps what it
-    /// has through a [`kill`](Server::kill). It knows no time to live and no transactions.
+    /// Starts dynalite, which checks conditions as strictly as DynamoDB, and keeps its data through
+    /// a [`kill`](Server::kill). It has no time to live and no transactions.
     ///
     /// # Panics
     ///
-    /// If it does not start; if it or Node.js is not installed and `CI` is set.
+    /// If it does not start, or if it or Node.js is not installed and `CI` is set.
     #[must_use]
     pub fn start() -> Option<Self> {
         let (node, dynalite) = (program::find("node")?, program::find("dynalite")?);
         Some(Self(Server::start("dynalite", 1, None, |place| {
-            // npm has a link to it in the PATH.
+            // npm puts a link to it into the PATH.
             let cli = fs::canonicalize(&dynalite)?.display().to_string();
             let arguments = ["-e", DYNALITE, "--", &cli, &place.port().to_string()];
             Ok(launch(&node, place, &arguments))
         })))
     }
 
-    /// Starts moto, which knows the time to live, and has lost everything when it ends. `None` if
-    /// it is not installed, with `CI` set too: it takes forty Python packages.
+    /// Starts moto, which has a time to live, and loses everything when it ends. Returns `None` if
+    /// it is not installed, even with `CI` set: it takes forty Python packages.
     ///
-    /// It checks a condition and writes in two steps, between which other threads may do the same.
+    /// It checks a condition and writes in two steps, and other threads may do the same in between.
     ///
     /// # Panics
     ///
@@ -80,7 +80,7 @@ fn launch(program: &Path, place: &Place<'_>, arguments: &[&str]) -> Launch {
     }
 }
 
-/// Both listen when they are ready to answer.
+/// Both listen once they are ready to answer.
 fn is_listening(port: u16) -> io::Result<()> {
     TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, port)).map(drop)
 }

@@ -15,20 +15,21 @@ use crate::{
     server::{Launch, Place, Server},
 };
 
-/// An emulator, which has lost everything when it ends. It has the methods of [`Server`] too.
+/// An emulator, which loses everything when it ends. It has the methods of [`Server`] too.
 ///
-/// It takes seconds to start, and a hundred megabytes. Tests share one, in a project each.
+/// It takes seconds to start, and a hundred megabytes. Tests share one, each with its own project.
 #[derive(Debug)]
 pub struct Firestore(Server);
 
 impl Firestore {
     /// Starts an emulator.
     ///
-    /// `None` if it is not installed, with `CI` set too: Google's own packages alone have it.
+    /// Returns `None` if it is not installed, even with `CI` set: only Google's own packages have
+    /// it.
     ///
     /// # Panics
     ///
-    /// If it does not start; if Java is not installed and `CI` is set.
+    /// If it does not start, or if Java is not installed and `CI` is set.
     #[must_use]
     pub fn start() -> Option<Self> {
         let Some(archive) = find() else {
@@ -51,7 +52,7 @@ impl Firestore {
     ///
     /// # Panics
     ///
-    /// If it does not answer.
+    /// If the emulator does not answer.
     #[must_use]
     pub fn ask(&self, method: &str, path: &str, json: &str) -> String {
         ask(self.port(), method, path, json).unwrap_or_else(|error| panic!("no answer: {error}"))
@@ -82,7 +83,7 @@ fn launch(java: &Path, archive: &Path, place: &Place<'_>) -> Launch {
     let port = place.port();
     let archive = archive.display().to_string();
     let (host, number) = ("--host=127.0.0.1", format!("--port={port}"));
-    // As its own script does, but with less of a machine that others use too.
+    // Like its own script, but with less of a machine that others use too.
     let arguments = [
         "-Duser.language=en",
         "-XX:+UseSerialGC",
@@ -110,7 +111,7 @@ fn ask(port: u16, method: &str, path: &str, json: &str) -> io::Result<String> {
          Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{json}"
     );
     stream.write_all(request.as_bytes())?;
-    // The emulator keeps each connection, whatever it is asked.
+    // The emulator keeps each connection open, whatever the request says.
     let mut lines = BufReader::new(stream);
     let (mut answer, mut length) = (String::new(), 0);
     while !answer.ends_with("\r\n\r\n") {

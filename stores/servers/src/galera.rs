@@ -9,7 +9,7 @@ use crate::{
     server::Server,
 };
 
-/// Three MariaDB servers that are one database: each takes writes, and all have them.
+/// Three MariaDB servers that form one database. Each accepts writes, and all have them.
 #[derive(Debug)]
 pub struct Galera {
     nodes: Vec<MariaDb>,
@@ -18,7 +18,7 @@ pub struct Galera {
 const NODES: usize = 3;
 const LIBRARY: &str = "/usr/lib/galera/libgalera_smm.so";
 
-/// The ports of a node, in this order: clients, the group, differences, whole copies.
+/// The ports of a node, in this order: clients, the group, differences, full copies.
 const PORTS: usize = 4;
 
 impl Galera {
@@ -26,7 +26,7 @@ impl Galera {
     ///
     /// # Panics
     ///
-    /// If it does not start; if something is not installed and `CI` is set.
+    /// If it does not start, or if something is not installed and `CI` is set.
     #[must_use]
     pub fn start() -> Option<Self> {
         let programs = Programs::find()?;
@@ -47,8 +47,8 @@ impl Galera {
             .map(|ports| prepare(&programs, ports, &group));
         let nodes: Vec<_> = nodes.collect();
         for (index, node) in nodes.iter().enumerate() {
-            // Only the first begins a cluster; when it is restarted, it joins the others as they
-            // do.
+            // Only the first node begins a cluster, and only once: after a restart it joins the
+            // others.
             let more: &[_] = if index == 0 {
                 &["--wsrep-new-cluster"]
             } else {
@@ -65,13 +65,13 @@ impl Galera {
         Some(Self { nodes })
     }
 
-    /// Returns its servers.
+    /// Returns the servers.
     #[must_use]
     pub fn nodes(&self) -> &[MariaDb] {
         &self.nodes
     }
 
-    /// Returns the address of each.
+    /// Returns the address of each server.
     #[must_use]
     pub fn urls(&self) -> Vec<String> {
         self.nodes.iter().map(MariaDb::url).collect()

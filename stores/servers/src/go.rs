@@ -1,4 +1,4 @@
-//! Programs in Go, built with what Debian has of Go's packages.
+//! Programs in Go, built with Debian's Go packages.
 
 use std::{
     collections::HashSet,
@@ -10,11 +10,11 @@ use std::{
 
 use crate::program;
 
-/// Where Debian has the sources of Go's packages.
+/// Where Debian installs the sources of Go packages.
 const PACKAGES: &str = "/usr/share/gocode";
 
-/// A server in Go. It prints its address when it listens, and ends with its input, so with the
-/// test's process too.
+/// A server in Go. It prints its address when it listens, and ends with its input, so also with the
+/// test's process.
 #[derive(Debug)]
 pub struct GoServer {
     child: Child,
@@ -22,13 +22,13 @@ pub struct GoServer {
 }
 
 impl GoServer {
-    /// Builds a program of `sources` in `folder` and starts it. `packages` are the packages that it
+    /// Builds a program from `sources` in `folder` and starts it. `packages` are the packages it
     /// uses, such as `github.com/lib/pq`.
     ///
     /// # Panics
     ///
-    /// If it cannot be built or does not start; if Go or one of the packages is not installed and
-    /// `CI` is set.
+    /// If it cannot be built or does not start, or if Go or one of the packages is not installed
+    /// and `CI` is set.
     #[must_use]
     pub fn start(
         folder: &Path,
@@ -59,7 +59,7 @@ impl GoServer {
         Some(Self { child, address })
     }
 
-    /// Returns where it listens: a host and a port.
+    /// Returns its address: a host and a port.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
@@ -73,8 +73,7 @@ impl Drop for GoServer {
     }
 }
 
-/// Builds a program once. A build that has failed is tried again by the next test, which then fails
-/// as well.
+/// Builds a program once. After a failed build, the next test tries again and fails too.
 fn built(go: &Path, folder: &Path, sources: &[&Path]) -> PathBuf {
     static BUILT: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);
     let name = sources.last().and_then(|source| source.file_stem());

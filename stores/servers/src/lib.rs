@@ -1,5 +1,5 @@
-//! Servers for tests: each on a free port of the loopback, in a folder of its own, and ended when
-//! it is dropped or when the test's process ends, however it ends.
+//! Servers for tests. Each has a free port of the loopback and its own folder, and ends when it is
+//! dropped or when the test's process ends, however that happens.
 //!
 //! ```no_run
 //! use silverback_test_servers::Redis;
@@ -12,12 +12,11 @@
 //! redis.resume();
 //! ```
 //!
-//! `start` returns `None` after it has printed the name of a program that is not installed. With
-//! `CI` set it panics instead, so that no test is skipped where all are meant to run. It also
-//! panics if the server does not start.
+//! `start` returns `None` if a program is not installed, after printing its name. With `CI` set it
+//! panics instead, so that no test is skipped where all are meant to run. It also panics if the
+//! server does not start.
 //!
-//! Everything blocks: in an asynchronous test, that is a moment in which other tasks of the thread
-//! wait.
+//! Everything blocks: in an asynchronous test, other tasks of the thread wait meanwhile.
 #![cfg(unix)]
 #![allow(clippy::panic, reason = "only tests call this")]
 

@@ -26,12 +26,12 @@ pub struct MariaDb {
 }
 
 impl MariaDb {
-    /// Starts a MariaDB that survives [`kill`](Server::kill), and not the end of the machine: it
+    /// Starts a MariaDB that survives [`kill`](Server::kill), but not the end of the machine: it
     /// does not wait for the disk.
     ///
     /// # Panics
     ///
-    /// If it does not start; if it is not installed and `CI` is set.
+    /// If it does not start, or if it is not installed and `CI` is set.
     #[must_use]
     pub fn start() -> Option<Self> {
         MariaDbOptions::default().start()
@@ -55,12 +55,12 @@ impl MariaDb {
         format!("mysql://root@127.0.0.1:{}/{database}", self.port())
     }
 
-    /// Runs statements with `mariadb`, and returns what it prints: a line per row, columns apart by
+    /// Runs statements with `mariadb`, and returns its output: a line per row, columns separated by
     /// tabs.
     ///
     /// # Panics
     ///
-    /// If one of them fails.
+    /// If a statement fails.
     pub fn sql(&self, statements: &str) -> String {
         sql(&self.client, self.port(), statements).unwrap_or_else(|error| panic!("{error}"))
     }
@@ -74,25 +74,25 @@ impl Deref for MariaDb {
     }
 }
 
-/// How a MariaDB is started.
+/// The options of a MariaDB.
 #[derive(Clone, Debug, Default)]
 pub struct MariaDbOptions {
     settings: Vec<(String, String)>,
 }
 
 impl MariaDbOptions {
-    /// Sets what `my.cnf` has under this name.
+    /// Sets an option of `my.cnf`.
     #[must_use]
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Starts it.
+    /// Starts the server.
     ///
     /// # Panics
     ///
-    /// As [`MariaDb::start`] does.
+    /// Like [`MariaDb::start`].
     #[must_use]
     pub fn start(self) -> Option<MariaDb> {
         let programs = Programs::find()?;
@@ -107,7 +107,7 @@ impl MariaDbOptions {
     }
 }
 
-/// What is installed of MariaDB.
+/// MariaDB's programs, where they are installed.
 #[derive(Clone, Debug)]
 pub(crate) struct Programs {
     install: PathBuf,
@@ -126,7 +126,7 @@ impl Programs {
         })
     }
 
-    /// Makes the system's tables.
+    /// Creates the system tables.
     pub(crate) fn initialize(&self, folder: &Path) -> io::Result<()> {
         let first = "CREATE DATABASE IF NOT EXISTS silverback;\n";
         fs::write(folder.join("first.sql"), first)?;
@@ -153,7 +153,7 @@ impl Programs {
             format!("--port={port}"),
             "--bind-address=127.0.0.1".to_owned(),
             "--innodb-flush-log-at-trx-commit=2".to_owned(),
-            // Tests have pools side by side.
+            // Tests use many pools at once.
             "--max-connections=400".to_owned(),
         ];
         let given = settings
@@ -176,8 +176,8 @@ pub(crate) fn sql(client: &Path, port: u16, statements: &str) -> io::Result<Stri
     program::printed(&output)
 }
 
-/// A server that is up speaks first, after the statements of its `init-file`: a packet whose first
-/// byte is the protocol's version, 10.
+/// Returns whether the server is up. It then speaks first, after the statements of its `init-file`:
+/// a packet whose first byte is the protocol's version, 10.
 pub(crate) fn greets(port: u16) -> bool {
     let greeting = || -> io::Result<bool> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;

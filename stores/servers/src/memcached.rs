@@ -13,7 +13,7 @@ use crate::{
     server::{Launch, Place, Server},
 };
 
-/// A memcached, which has lost everything when it ends. It has the methods of [`Server`] too.
+/// A memcached, which loses everything when it ends. It has the methods of [`Server`] too.
 #[derive(Debug)]
 pub struct Memcached(Server);
 
@@ -22,17 +22,18 @@ impl Memcached {
     ///
     /// # Panics
     ///
-    /// If it does not start; if it is not installed and `CI` is set.
+    /// If it does not start, or if it is not installed and `CI` is set.
     #[must_use]
     pub fn start() -> Option<Self> {
         Self::start_with(&[])
     }
 
-    /// Starts one with more arguments, such as `["-m", "1", "-I", "512k"]` for one that is soon full.
+    /// Starts a memcached with more arguments, such as `["-m", "1", "-I", "512k"]` for one that is
+    /// soon full.
     ///
     /// # Panics
     ///
-    /// As [`start`](Self::start).
+    /// Like [`start`](Self::start).
     #[must_use]
     pub fn start_with(arguments: &[&str]) -> Option<Self> {
         let program = program::find("memcached")?;
@@ -47,18 +48,18 @@ impl Memcached {
         format!("memcached://127.0.0.1:{}", self.port())
     }
 
-    /// Sends bytes on a connection of its own, and returns what is answered up to a line that ends
-    /// with `end`.
+    /// Sends bytes on a separate connection, and returns the answer up to a line that ends with
+    /// `end`.
     ///
     /// # Panics
     ///
-    /// If the server does not answer so.
+    /// If there is no such answer.
     #[must_use]
     pub fn ask(&self, bytes: &[u8], end: &str) -> String {
         ask(self.port(), bytes, end).unwrap_or_else(|error| panic!("no answer: {error}"))
     }
 
-    /// Has it forget everything.
+    /// Makes it forget everything.
     ///
     /// # Panics
     ///
@@ -79,7 +80,7 @@ impl Deref for Memcached {
 fn launch(path: &std::path::Path, place: &Place<'_>, more: &[&str]) -> Launch {
     let port = place.port();
     let number = port.to_string();
-    // As root it wants to know whose rights it is to have.
+    // As root it needs to know whose rights it should have.
     let fixed = ["-l", "127.0.0.1", "-p", &number, "-U", "0", "-u", "nobody"];
     let arguments = fixed.iter().chain(more).map(|word| (*word).to_owned());
     Launch {

@@ -1,4 +1,4 @@
-//! Ports that no two tests take.
+//! Ports that no two tests share.
 
 use std::{
     env,
@@ -8,17 +8,17 @@ use std::{
     sync::atomic::{AtomicU16, Ordering},
 };
 
-/// A port of the loopback. It is free, and no other test of this machine gets it while this lives,
-/// also while no server listens on it.
+/// A free port of the loopback. No other test of this machine gets it while this lives, even while
+/// no server listens on it.
 #[derive(Debug)]
 pub struct Port {
     number: u16,
-    /// Locked by the owner of the port. The system takes the lock back with the process.
+    /// Locked by the owner of the port. The system releases the lock with the process.
     _lock: File,
 }
 
-/// Below those that Linux and macOS give to outgoing connections, which would take one that is
-/// free for the moment in which a server is restarted.
+/// Below the ports that Linux and macOS give to outgoing connections, which might take a port that
+/// is free for a moment while its server restarts.
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 12_000;
 
@@ -31,7 +31,7 @@ impl Port {
     #[must_use]
     pub fn take() -> Self {
         static NEXT: AtomicU16 = AtomicU16::new(0);
-        // Processes that start one after the other begin apart.
+        // Processes that start one after the other begin at different ports.
         let [low, high, ..] = process::id().wrapping_mul(97).to_le_bytes();
         let begin = u16::from_le_bytes([low, high]) % COUNT;
         (0..COUNT)

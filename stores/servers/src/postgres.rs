@@ -19,7 +19,7 @@ use crate::{
     user::User,
 };
 
-/// A PostgreSQL of one user, `postgres`, who needs no password. It has the methods of [`Server`]
+/// A PostgreSQL with one user, `postgres`, who needs no password. It has the methods of [`Server`]
 /// too.
 #[derive(Debug)]
 pub struct Postgres {
@@ -28,12 +28,12 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts a PostgreSQL that survives [`kill`](Server::kill), and not the end of the machine: it
+    /// Starts a PostgreSQL that survives [`kill`](Server::kill), but not the end of the machine: it
     /// does not wait for the disk.
     ///
     /// # Panics
     ///
-    /// If it does not start; if it is not installed and `CI` is set.
+    /// If it does not start, or if it is not installed and `CI` is set.
     #[must_use]
     pub fn start() -> Option<Self> {
         PostgresOptions::default().start()
@@ -57,12 +57,12 @@ impl Postgres {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port())
     }
 
-    /// Runs statements with `psql`, and returns what it prints: a line per row, columns apart by
+    /// Runs statements with `psql`, and returns its output: a line per row, columns separated by
     /// `|`.
     ///
     /// # Panics
     ///
-    /// If one of them fails.
+    /// If a statement fails.
     pub fn sql(&self, statements: &str) -> String {
         let port = self.port().to_string();
         let output = Command::new(&self.psql)
@@ -84,25 +84,25 @@ impl Deref for Postgres {
     }
 }
 
-/// How a PostgreSQL is started.
+/// The options of a PostgreSQL.
 #[derive(Clone, Debug, Default)]
 pub struct PostgresOptions {
     settings: Vec<(String, String)>,
 }
 
 impl PostgresOptions {
-    /// Sets what `postgresql.conf` has under this name.
+    /// Sets an option of `postgresql.conf`.
     #[must_use]
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Starts it.
+    /// Starts the server.
     ///
     /// # Panics
     ///
-    /// As [`Postgres::start`] does.
+    /// Like [`Postgres::start`].
     #[must_use]
     pub fn start(self) -> Option<Postgres> {
         let folders = folders();
@@ -123,7 +123,7 @@ impl PostgresOptions {
             ("listen_addresses", "127.0.0.1"),
             ("unix_socket_directories", ""),
             ("fsync", "off"),
-            // Tests have pools side by side.
+            // Tests use many pools at once.
             ("max_connections", "400"),
         ];
         let given = self
@@ -144,7 +144,7 @@ impl PostgresOptions {
     }
 }
 
-/// Where its programs are: Debian has them in the `PATH` of nobody.
+/// The folders of its programs, which Debian leaves out of the `PATH`.
 fn folders() -> Vec<PathBuf> {
     let mut versions: Vec<_> = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
@@ -168,7 +168,7 @@ fn initialize(initdb: &Path, folder: &Path, user: Option<User>) -> io::Result<()
         .run_to_end(folder)
 }
 
-/// Logs in, which a server that still starts refuses.
+/// Returns whether a login works, which a server that is still starting refuses.
 fn answers(port: u16) -> bool {
     let asked = || -> io::Result<bool> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;

@@ -18,7 +18,7 @@ use crate::user::User;
 /// How long a process may take to end.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What is run, and how.
+/// A program, and how to run it.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     path: PathBuf,
@@ -52,15 +52,14 @@ impl Program {
         self
     }
 
-    /// Ends it, when it is dropped, by a signal that it takes as "leave everything, and end your
-    /// children". If it were killed, its children would be left to a process 1 that may not wait
-    /// for them.
+    /// Sets a signal for dropping it that means "leave everything, and end your children". After a
+    /// kill, its children would be left to a process 1 that may not wait for them.
     pub(crate) fn end_at_once(mut self, signal: Signal) -> Self {
         self.end_at_once = signal;
         self
     }
 
-    /// Runs it until it ends, as one that prepares a folder does.
+    /// Runs a program to its end, for example one that prepares a folder.
     pub(crate) fn run_to_end(&self, folder: &Path) -> io::Result<()> {
         let output = self.command(folder).stdin(Stdio::null()).output()?;
         if output.status.success() {
@@ -95,7 +94,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a program in a group of its own; what it prints is added to the log.
+    /// Starts a program in its own group. Its output is appended to the log.
     pub(crate) fn start(program: &Program, folder: &Path, log: &Path) -> io::Result<Self> {
         let mut child = program
             .command(folder)
@@ -118,14 +117,14 @@ impl Process {
         }
     }
 
-    /// Says whether it has ended of its own accord.
+    /// Returns whether it has ended on its own.
     pub(crate) fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Sends a signal to it and to its children.
     fn signal(&mut self, signal: Signal) {
-        // Once it has been waited for, its number may be another's.
+        // After it has been waited for, its number may be another process's.
         if !self.has_ended() {
             for pid in self.family() {
                 // A child that has ended meanwhile is no error.
@@ -137,7 +136,7 @@ impl Process {
         }
     }
 
-    /// Asks it to end, and kills it if it has not after a while.
+    /// Asks it to end, and kills it if it does not.
     pub(crate) fn terminate(&mut self) {
         self.end(Signal::TERM);
     }
@@ -154,13 +153,13 @@ impl Process {
         self.kill();
     }
 
-    /// Ends it and its children at once. When this returns, they have let go of what they shared, such
-    /// as PostgreSQL's memory: the next one would not start beside them.
+    /// Kills it and its children. When this returns, they have released what they share, such as
+    /// PostgreSQL's memory, without which the next server would not start.
     pub(crate) fn kill(&mut self) {
         let Some(mut guard) = self.guard.take() else {
             return;
         };
-        // So that it makes no more children while they are looked for.
+        // Stopped, so that it makes no more children during the search.
         if let Some(pid) = self.pid().filter(|_| !self.has_ended()) {
             let _ = kill_process(pid, Signal::STOP);
         }
@@ -171,7 +170,7 @@ impl Process {
         while family.iter().any(|pid| is_running(*pid)) && begin.elapsed() < PATIENCE {
             thread::sleep(Duration::from_millis(1));
         }
-        // The guard is told that there is nothing left to end.
+        // Tells the guard that nothing is left to end.
         if let Some(mut word) = guard.stdin.take() {
             let _ = word.write_all(b"ended\n");
         }
@@ -190,8 +189,8 @@ impl Process {
         Pid::from_raw(i32::try_from(self.child.id()).ok()?)
     }
 
-    /// It and all that descend from it, as far as the system tells: PostgreSQL gives each of its
-    /// processes a group of its own.
+    /// The process and all its descendants, as far as the system reveals them. PostgreSQL gives
+    /// each of its processes its own group.
     fn family(&self) -> Vec<Pid> {
         let Some(first) = self.pid() else {
             return Vec::new();
@@ -222,8 +221,8 @@ fn append(log: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(log)
 }
 
-/// Starts a shell that waits until this process is gone, whatever has ended it, and ends the group
-/// then. The other end of its input is in this process alone, so that it is closed with it.
+/// Starts a shell that waits until this process is gone, however it ended, and then kills the
+/// group. Only this process has the other end of the shell's input, so it closes with the process.
 fn guard(group: u32, folder: &Path) -> io::Result<Child> {
     Command::new("/bin/sh")
         .arg("-c")
@@ -238,7 +237,7 @@ fn guard(group: u32, folder: &Path) -> io::Result<Child> {
         .spawn()
 }
 
-/// Each process and its parent; none where the system does not tell.
+/// Each process and its parent. Empty where the system does not reveal them.
 fn parents() -> Vec<(Pid, Pid)> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
@@ -253,15 +252,15 @@ fn parents() -> Vec<(Pid, Pid)> {
         .collect()
 }
 
-/// Whether it still has memory and files. One that has ended stays as a zombie until it is waited
-/// for.
+/// Returns whether the process still has memory and files. An ended process stays a zombie until it
+/// is waited for.
 fn is_running(pid: Pid) -> bool {
     state_and_parent(pid).is_some_and(|(state, _)| state != "Z" && state != "X")
 }
 
 fn state_and_parent(pid: Pid) -> Option<(String, Pid)> {
     let status = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
-    // After the name, which may have spaces and parentheses.
+    // The name before it may contain spaces and parentheses.
     let (_, rest) = status.rsplit_once(')')?;
     let mut rest = rest.split_whitespace();
     let (state, parent) = (rest.next()?, rest.next()?.parse().ok()?);

@@ -1,4 +1,4 @@
-//! Finding what is installed.
+//! Finding installed programs.
 
 use std::{
     env, fs, io,
@@ -10,7 +10,7 @@ use std::{
 /// Folders that are not in every user's `PATH`.
 const MORE: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
 
-/// Finds a program. If it is not installed, its name is printed.
+/// Finds a program. If it is not installed, prints its name.
 ///
 /// # Panics
 ///
@@ -48,7 +48,7 @@ fn look_in(name: &str, folders: impl IntoIterator<Item = PathBuf>) -> Option<Pat
     paths.find(|path| is_program(path))
 }
 
-/// Says that something is not installed.
+/// Reports that something is not installed.
 ///
 /// # Panics
 ///
@@ -62,7 +62,7 @@ fn is_program(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-/// Returns what a program has printed; an error with its errors if it has failed.
+/// Returns a program's output, or an error with its error output if it failed.
 pub(crate) fn printed(output: &Output) -> io::Result<String> {
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     if output.status.success() {

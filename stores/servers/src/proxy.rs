@@ -1,4 +1,4 @@
-//! A network that fails when a test says so.
+//! A network that fails on demand.
 
 use std::{
     io::{self, Read, Write},
@@ -7,12 +7,11 @@ use std::{
     thread,
 };
 
-/// Passes connections on to a server, counts what passes, and lets a test cut them, hold their
+/// Forwards connections to a server, counts the traffic, and lets a test cut connections, hold
 /// answers back or silence them. It knows no protocol. It ends when it is dropped.
 ///
-/// A *request* is what a client sends from an answer on until the next answer comes. On a
-/// connection that is used by one task at a time, that is a round trip; on a shared one, what
-/// several tasks send at once may be one request.
+/// A *request* is what a client sends between two answers. On a connection that one task uses at a
+/// time, that is a round trip. On a shared one, what several tasks send at once may be one request.
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
@@ -32,7 +31,7 @@ struct State {
     is_silent: bool,
     is_refusing: bool,
     is_holding: bool,
-    /// How many answers still pass before one is lost.
+    /// The number of answers that still pass before one is lost.
     lose_after: Option<u64>,
     requests: u64,
     connections: u64,
@@ -72,70 +71,69 @@ impl Proxy {
         self.port
     }
 
-    /// Counts the requests so far.
+    /// Returns the number of requests so far.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.shared.state().requests
     }
 
-    /// Counts the connections so far.
+    /// Returns the number of connections so far.
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.shared.state().connections
     }
 
-    /// Counts the answers that were lost by [`lose_answer`](Self::lose_answer).
+    /// Returns the number of answers lost by [`lose_answer`](Self::lose_answer).
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.shared.state().lost
     }
 
-    /// Cuts every connection. New ones are taken.
+    /// Cuts every connection. New ones are accepted.
     pub fn cut(&self) {
         self.shared.state().cut(|_| true);
     }
 
-    /// Cuts every connection, and those to come too until [`accept`](Self::accept).
+    /// Cuts every connection, present and future, until [`accept`](Self::accept).
     pub fn refuse(&self) {
         let mut state = self.shared.state();
         state.is_refusing = true;
         state.cut(|_| true);
     }
 
-    /// Takes connections again.
+    /// Accepts connections again.
     pub fn accept(&self) {
         self.shared.state().is_refusing = false;
     }
 
-    /// Passes nothing on, in either direction, until [`speak`](Self::speak). Connections stay, and
-    /// new ones are taken.
+    /// Forwards nothing, in either direction, until [`speak`](Self::speak). Connections stay, and
+    /// new ones are accepted.
     pub fn silence(&self) {
         self.shared.change(|state| state.is_silent = true);
     }
 
-    /// Passes on what has come in the meantime, and what comes from now on.
+    /// Forwards what has come in the meantime, and everything from now on.
     pub fn speak(&self) {
         self.shared.change(|state| state.is_silent = false);
     }
 
-    /// Passes requests on, and holds the answers back until
-    /// [`release_answers`](Self::release_answers).
+    /// Forwards requests, but holds answers back until [`release_answers`](Self::release_answers).
     pub fn hold_answers(&self) {
         self.shared.change(|state| state.is_holding = true);
     }
 
-    /// Passes on the answers that were held back.
+    /// Forwards the answers that were held back.
     pub fn release_answers(&self) {
         self.shared.change(|state| state.is_holding = false);
     }
 
-    /// Lets so many answers pass, then cuts the connection in the place of the next one: the server
-    /// has done what it was asked to, and nobody learns of it. This happens once.
+    /// Lets `after` answers pass, then cuts the connection instead of passing the next one: the
+    /// server has done what it was asked, and nobody learns of it. This happens once.
     pub fn lose_answer(&self, after: u64) {
         self.shared.state().lose_after = Some(after);
     }
 
-    /// Has new connections go to another port.
+    /// Directs new connections to another port.
     pub fn redirect(&self, server: u16) {
         self.shared.state().server = server;
     }
@@ -190,7 +188,7 @@ impl State {
         });
     }
 
-    /// Says whether the answer that has come is to be lost.
+    /// Returns whether the present answer is to be lost.
     fn loses(&mut self) -> bool {
         match self.lose_after.as_mut() {
             None => false,
@@ -207,7 +205,7 @@ impl State {
     }
 }
 
-/// Whose turn it is on a connection.
+/// The side whose turn it is on a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Turn {
     Client,
@@ -224,7 +222,7 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Waits while something keeps a piece from passing.
+    /// Waits while pieces may not pass.
     fn when_free(&self, is_kept: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
         let kept = |state: &mut State| is_kept(state) && !state.is_over;
         self.changed
@@ -254,7 +252,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Passes on what one side says, until that side is done.
+    /// Forwards what one side sends, until that side is done.
     fn pass(
         self: &Arc<Self>,
         number: u64,
@@ -280,7 +278,7 @@ impl Shared {
         });
     }
 
-    /// Counts a piece from a client, and says that it passes.
+    /// Counts a piece from a client, and lets it pass.
     fn request(&self, turn: &Mutex<Turn>) -> bool {
         let mut state = self.when_free(|state| state.is_silent);
         let mut turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
@@ -291,7 +289,7 @@ impl Shared {
         true
     }
 
-    /// Says whether a piece from the server passes.
+    /// Returns whether a piece from the server passes.
     fn answer(&self, turn: &Mutex<Turn>) -> bool {
         let mut state = self.when_free(|state| state.is_silent || state.is_holding);
         let mut turn = turn.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! SecantusDB, which stands in for MongoDB.
+//! SecantusDB, in place of MongoDB.
 
 use std::{
     net::{Ipv4Addr, TcpStream},
@@ -12,27 +12,28 @@ use crate::{
     server::{Launch, Place, Server},
 };
 
-/// A server that speaks MongoDB's protocol, on MongoDB's storage engine, and is no MongoDB. It calls
-/// itself a replica set of one. It has the methods of [`Server`] too.
+/// A server with MongoDB's protocol and storage engine that is not MongoDB. It presents itself as a
+/// replica set of one. It has the methods of [`Server`] too.
 #[derive(Debug)]
 pub struct SecantusDb(Server);
 
 impl SecantusDb {
-    /// Starts one.
+    /// Starts the server.
     ///
     /// # Panics
     ///
-    /// If it does not start; if it is not installed and `CI` is set.
+    /// If it does not start, or if it is not installed and `CI` is set.
     #[must_use]
     pub fn start() -> Option<Self> {
         Self::start_with(&[])
     }
 
-    /// Starts one with more arguments, such as `["--standalone"]` for one that is no replica set.
+    /// Starts the server with more arguments, such as `["--standalone"]` for one without a replica
+    /// set.
     ///
     /// # Panics
     ///
-    /// As [`start`](Self::start).
+    /// Like [`start`](Self::start).
     #[must_use]
     pub fn start_with(arguments: &[&str]) -> Option<Self> {
         let program = program::find("secantusd-py")?;
@@ -41,15 +42,16 @@ impl SecantusDb {
         })))
     }
 
-    /// Returns the address of a database, with this server alone: one of a replica set would have
-    /// the client ask it where the others are, past every proxy. A busy machine may take long to
-    /// connect, and a client that has waited too long interrupts what it has under way.
+    /// Returns the address of a database, with a direct connection to this server: a client of a
+    /// replica set would ask for the other members, past every proxy. The timeout is long because
+    /// on a busy machine connecting may take long, and a client that times out interrupts what it
+    /// has under way.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         Self::url_at(self.port(), database)
     }
 
-    /// Returns the same of a proxy.
+    /// Returns the same address through a proxy.
     #[must_use]
     pub fn url_at(port: u16, database: &str) -> String {
         format!(
@@ -81,7 +83,7 @@ fn launch(path: &Path, place: &Place<'_>, more: &[&str]) -> Launch {
     let arguments = fixed.iter().chain(more).map(|word| (*word).to_owned());
     Launch {
         program: Program::new(path, arguments.chain(storage)),
-        // It listens when it has opened its data.
+        // It listens once it has opened its data.
         ready: Box::new(move || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()),
     }
 }

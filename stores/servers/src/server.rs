@@ -1,4 +1,4 @@
-//! A server that is started, interrupted and ended.
+//! A server that tests start, interrupt and end.
 
 use std::{
     fs,
@@ -25,27 +25,27 @@ pub struct Server {
     process: Mutex<Option<Process>>,
     ports: Vec<Port>,
     log: PathBuf,
-    // Removed after the process has ended: fields are dropped in this order.
+    // Removed after the process has ended, since fields are dropped in this order.
     folder: TempDir,
 }
 
-/// Says whether a server answers.
+/// Returns whether a server answers.
 pub(crate) type Ready = Box<dyn Fn() -> bool + Send + Sync>;
 
-/// What a server is started with.
+/// A program to start, and the check that it is ready.
 pub(crate) struct Launch {
     pub(crate) program: Program,
     pub(crate) ready: Ready,
 }
 
-/// What a server is made of that is about to start.
+/// The resources of a server that is about to start.
 pub(crate) struct Place<'a> {
     pub(crate) folder: &'a Path,
     pub(crate) ports: &'a [Port],
 }
 
 impl Place<'_> {
-    /// The first of its ports, which clients use.
+    /// The first port, which clients use.
     pub(crate) fn port(&self) -> u16 {
         self.port_at(0)
     }
@@ -57,13 +57,13 @@ impl Place<'_> {
     }
 }
 
-/// A machine with more to do than it has cores for takes long to start a database.
+/// A machine with more work than cores takes long to start a database.
 const PATIENCE: Duration = Duration::from_secs(120);
 const TRIES: u32 = 3;
 
 impl Server {
-    /// Starts a server and waits until it answers. A program that ends at once, as one does whose
-    /// port another program has taken in the meantime, is tried again elsewhere.
+    /// Starts a server and waits until it answers. If the program ends at once, for example because
+    /// another program has taken its port, it is tried again elsewhere.
     pub(crate) fn start(
         name: &'static str,
         ports: usize,
@@ -84,7 +84,7 @@ impl Server {
         }
     }
 
-    /// Makes a folder, and runs nothing yet.
+    /// Makes the folder, without running anything.
     pub(crate) fn prepare(
         name: &'static str,
         ports: Vec<Port>,
@@ -114,11 +114,11 @@ impl Server {
     }
 
     /// Runs it again after [`kill`](Self::kill) or [`stop`](Self::stop), on the same port and in
-    /// the same folder, and waits until it answers. One that runs is stopped before.
+    /// the same folder, and waits until it answers. A running server is stopped first.
     ///
     /// # Panics
     ///
-    /// If it does not start.
+    /// If the server does not start.
     pub fn restart(&self) {
         self.stop();
         if let Err(failure) = self.try_run() {
@@ -126,27 +126,26 @@ impl Server {
         }
     }
 
-    /// Ends it as `kill -9` does, without a chance to save anything.
+    /// Ends it like `kill -9`, without a chance to save anything.
     pub fn kill(&self) {
         if let Some(mut process) = self.take() {
             process.kill();
         }
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Asks it to end, and waits for that.
     pub fn stop(&self) {
         if let Some(mut process) = self.take() {
             process.terminate();
         }
     }
 
-    /// Stops it in mid-air: its connections stay, new ones are taken by the system, and nobody
-    /// answers.
+    /// Suspends it: connections stay, the system accepts new ones, and nobody answers.
     pub fn pause(&self) {
         self.process().as_mut().into_iter().for_each(Process::pause);
     }
 
-    /// Lets it go on after [`pause`](Self::pause).
+    /// Continues after [`pause`](Self::pause).
     pub fn resume(&self) {
         self.process()
             .as_mut()
@@ -154,7 +153,7 @@ impl Server {
             .for_each(Process::resume);
     }
 
-    /// Says whether it runs. One that is paused does.
+    /// Returns whether it runs. A paused server does.
     #[must_use]
     pub fn is_running(&self) -> bool {
         let mut process = self.process();
@@ -171,13 +170,13 @@ impl Server {
         self.place().port_at(index)
     }
 
-    /// Returns its folder.
+    /// Returns the server's folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Returns what it has printed.
+    /// Returns the server's output.
     #[must_use]
     pub fn log(&self) -> String {
         let mut bytes = Vec::new();
@@ -194,12 +193,12 @@ impl Server {
         }
     }
 
-    /// Runs it and does not wait until it answers.
+    /// Runs it without waiting for it to answer.
     pub(crate) fn run(&self) -> io::Result<()> {
         self.run_as(&self.program)
     }
 
-    /// Runs it, this time, with arguments that a later [`restart`](Self::restart) leaves out.
+    /// Runs it with additional arguments, which a later [`restart`](Self::restart) leaves out.
     pub(crate) fn run_with(&self, more: &[&str]) -> io::Result<()> {
         self.run_as(&self.program.clone().with(more))
     }

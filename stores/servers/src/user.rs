@@ -1,4 +1,4 @@
-//! Whom a server runs as that refuses to run as root.
+//! The user for servers that refuse to run as root.
 
 use std::{fs, io, os::unix::fs::chown, path::Path};
 
@@ -10,8 +10,8 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// Returns the user of this name, or `nobody`, if this process is root's; otherwise `None`:
-    /// the server runs as the user who runs the test.
+    /// Returns the user of this name, or `nobody`, if this process runs as root. Otherwise returns
+    /// `None`: the server runs as the same user as the test.
     pub(crate) fn instead_of_root(name: &str) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             return None;
@@ -20,7 +20,7 @@ impl User {
         of_name(&users, name).or_else(|| of_name(&users, "nobody"))
     }
 
-    /// Gives it a folder or a file.
+    /// Gives the user a folder or a file.
     pub(crate) fn give(self, path: &Path) -> io::Result<()> {
         chown(path, Some(self.uid), Some(self.gid))
     }

@@ -5,11 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Waits until it is so.
+/// Waits until the condition holds.
 ///
 /// # Panics
 ///
-/// If it is not for two minutes.
+/// If it does not hold within two minutes.
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !is_so() {

@@ -1,4 +1,4 @@
-//! What the client gets instead of the handler's response.
+//! The client's answer instead of the handler's response.
 
 use http::{Response, StatusCode, header};
 use silverback::Answer;

@@ -1,4 +1,4 @@
-//! Errors on their way to tower-sessions, which knows three kinds and has a sentence for each.
+//! Errors for tower-sessions, which has three kinds with a sentence each.
 
 use std::{error, fmt::Write as _};
 
@@ -18,7 +18,7 @@ impl Failure {
         Self::Backend(sentence(error))
     }
 
-    /// The session has ended while somebody still had it.
+    /// The session ended while a caller still held it.
     pub(crate) fn gone() -> Self {
         Self::Backend("the session has ended".to_owned())
     }

@@ -1,4 +1,4 @@
-//! The `Session` of tower-sessions over silverback's layer.
+//! The `Session` of tower-sessions, over silverback's layer.
 
 use std::{
     fmt,
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// A layer that gives handlers a `tower_sessions::Session` that is the request's
-/// [`silverback::Session`]. It goes inside of a [`SessionLayer`](silverback::SessionLayer), in place
+/// [`silverback::Session`]. Place it inside a [`SessionLayer`](silverback::SessionLayer), in place
 /// of `SessionManagerLayer`.
 ///
 /// ```
@@ -48,23 +48,24 @@ use crate::{
 /// # }
 /// ```
 ///
-/// With several sessions it is the first of the layer. Without a `SessionLayer` around it there is no
-/// session, and tower-sessions' extractor says so. Handlers can take the [`silverback::Session`] as
-/// well, and see there what tower-sessions has [saved](#when-changes-are-written).
+/// If the layer has several sessions, this uses the first. Without a `SessionLayer` around it there
+/// is no session, and tower-sessions' extractor reports that. Handlers can take the
+/// [`silverback::Session`] as well, and see there what tower-sessions has
+/// [saved](#when-changes-are-written).
 ///
 /// # What each call does
 ///
 /// | tower-sessions | Here |
 /// |---|---|
-/// | `get`, `get_value`, `insert`, `insert_value`, `remove`, `remove_value` | the same. The first of them reads the session, and that is [use](Session#loading) of it |
-/// | `clear` | removes all values that it shows. A session that nothing is left of ends |
-/// | `save` | writes what this request has changed to the store, beside what other requests have changed |
-/// | `load` | reads the session again if the response is over. Before that it takes back what was not saved |
-/// | `delete`, `flush` | [`destroy`](Session::destroy): final, also against requests that are under way. After `delete`, `save` is an error; after `flush` the next value starts a new session under a new ID |
-/// | `cycle_id` | [`renew`](Session::renew): the ID changes with the response, the values stay, and the old ID is good for nothing |
-/// | `id` | 16 bytes of the [`record_key`](Session::record_key): the same in each request until the ID changes, and no secret. A session that this request has begun has one when it is saved |
+/// | `get`, `get_value`, `insert`, `insert_value`, `remove`, `remove_value` | the same. The first call reads the session, which counts as [use](Session#loading) |
+/// | `clear` | removes all values that it shows. A session that is then empty ends |
+/// | `save` | writes this request's changes to the store, merged with those of other requests |
+/// | `load` | reads the session again if the response is over. Before that it discards unsaved changes |
+/// | `delete`, `flush` | [`destroy`](Session::destroy): final, even for requests under way. After `delete`, `save` is an error; after `flush` the next value starts a new session under a new ID |
+/// | `cycle_id` | [`renew`](Session::renew): the ID changes with the response, the values stay, and the old ID is worthless |
+/// | `id` | 16 bytes of the [`record_key`](Session::record_key): the same in each request until the ID changes, and not a secret. A session that this request has begun gets one when it is saved |
 /// | `set_expiry` | [`persist_for`](Session::persist_for), or [`until_browser_closes`](Session::until_browser_closes) for `OnSessionEnd`. It stays with the session |
-/// | `expiry`, `expiry_date`, `expiry_age` | what this request has set. Otherwise tower-sessions' default: ask [`expires_at`](Session::expires_at) |
+/// | `expiry`, `expiry_date`, `expiry_age` | the value this request has set. Otherwise tower-sessions' default: ask [`expires_at`](Session::expires_at) |
 /// | `is_modified`, `is_empty` | the same |
 ///
 /// Flash messages and values from [`insert_bytes`](Session::insert_bytes) are not shown, and stay as
@@ -72,12 +73,12 @@ use crate::{
 ///
 /// # When changes are written
 ///
-/// With the response, as in tower-sessions: if anything was changed, and if the status is below 500.
-/// The answer to a failed save is that of silverback: 409 if the session has ended meanwhile, 500 or
+/// With the response, as in tower-sessions: if anything has changed and the status is below 500. If
+/// the save fails, silverback answers: 409 if the session has ended meanwhile, otherwise 500 or
 /// 503.
 ///
-/// A session that is not used is not read: no call of the store, no cookie, no `Vary`. Its cookie is
-/// opened in any case, since `id` must be able to tell.
+/// A session that is not used is not read: no call of the store, no cookie, no `Vary`. Its cookie
+/// is opened in any case, for the sake of `id`.
 #[derive(Clone, Copy)]
 pub struct TowerSessionLayer {
     open: Open,
@@ -86,7 +87,7 @@ pub struct TowerSessionLayer {
 /// Makes a `Session` of tower-sessions.
 type Open = fn(Option<i128>, Arc<RequestStore>) -> Box<dyn Opened>;
 
-/// A `Session` of tower-sessions, of whatever version.
+/// A `Session` of either version of tower-sessions.
 #[async_trait]
 pub(crate) trait Opened: Send + Sync {
     fn put_into(&self, extensions: &mut Extensions);
@@ -94,11 +95,11 @@ pub(crate) trait Opened: Send + Sync {
     fn is_modified(&self) -> bool;
     async fn is_empty(&self) -> bool;
     fn wish(&self) -> Option<Wish>;
-    /// Returns whether it is saved.
+    /// Returns whether the save succeeded.
     async fn save(&self) -> bool;
 }
 
-/// What a handler has asked of the session's lifetime.
+/// A handler's wish for the session's lifetime.
 pub(crate) enum Wish {
     UntilBrowserCloses,
     For(Duration),
@@ -106,8 +107,8 @@ pub(crate) enum Wish {
 }
 
 impl TowerSessionLayer {
-    /// For handlers that take the `Session` of tower-sessions 0.14, as axum-login 0.18 and
-    /// axum-messages 0.8 do.
+    /// Makes a layer for handlers that take the `Session` of tower-sessions 0.14, as axum-login
+    /// 0.18 and axum-messages 0.8 do.
     ///
     /// ```
     /// # use silverback::{Keys, MemoryStore, SessionConfig, SessionLayer};
@@ -124,7 +125,7 @@ impl TowerSessionLayer {
         }
     }
 
-    /// For handlers that take the `Session` of tower-sessions 0.15.
+    /// Makes a layer for handlers that take the `Session` of tower-sessions 0.15.
     ///
     /// ```
     /// # use silverback::{Keys, MemoryStore, SessionConfig, SessionLayer};
@@ -191,16 +192,17 @@ where
     }
 }
 
-/// A request's session, as both crates have it.
+/// A request's session, in the form of both crates.
 struct Exchange {
     store: Arc<RequestStore>,
     opened: Box<dyn Opened>,
 }
 
 impl Exchange {
-    /// `None` if the system has no random bytes, so that no cookie could be told from none.
+    /// Returns `None` if the system has no random bytes, so that a session with a cookie could not
+    /// get an ID.
     fn begin(session: Session, open: Open) -> Option<Self> {
-        // A layer around this one may have begun it.
+        // A layer around this one may have begun the session.
         let is_used = session.is_used();
         let begun = is_used.then(|| session.record_key()).flatten();
         let id = match begun.or_else(|| session.claimed_key()) {
@@ -214,12 +216,12 @@ impl Exchange {
         Some(Self { store, opened })
     }
 
-    /// Hands over to the session what tower-sessions has not saved.
+    /// Hands unsaved changes of tower-sessions over to the session.
     async fn end<B: Default>(self, response: Response<B>) -> Response<B> {
         let Self { store, opened } = self;
         let is_empty = opened.is_empty().await;
         if is_empty && store.is_cycled() {
-            // `flush` after `cycle_id`: nothing is left to delete, as tower-sessions sees it.
+            // `flush` after `cycle_id`: tower-sessions has nothing left to delete.
             return Self::destroy(&store, response).await;
         }
         let is_deleted = opened.has_id() && store.is_deleted();

@@ -8,9 +8,9 @@
 //! | keep handlers and axum-login, and get all of silverback's promises | [`TowerSessionLayer`] | stay | are merged | yes |
 //! | leave tower-sessions | [`FormerSessions`] | change to [`silverback::Session`] | are merged | yes |
 //!
-//! [`FormerSessions`] goes with the second as well. The README has [the whole
-//! table](https://docs.rs/crate/silverback-tower-sessions/latest), and [the
-//! guide](https://docs.rs/silverback/latest/silverback/guide/tower_sessions/index.html) the way
+//! [`FormerSessions`] works with the second way as well. The README has [the whole
+//! table](https://docs.rs/crate/silverback-tower-sessions/latest). [The
+//! guide](https://docs.rs/silverback/latest/silverback/guide/tower_sessions/index.html) has the way
 //! from tower-sessions, and back.
 //!
 //! # Features
@@ -25,8 +25,8 @@
 //! | `signed` | [`FormerSessions::signed`] | no |
 //! | `private` | [`FormerSessions::private`] | no |
 //!
-//! Without `v0_14` and `v0_15` the crate is empty. With both, one program can have code of both
-//! versions over one store.
+//! Without `v0_14` and `v0_15` the crate is empty. With both, code of both versions in one program
+//! can share a store.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg(any(feature = "v0_14", feature = "v0_15"))]
 
@@ -47,7 +47,7 @@ pub use self::{
     store::TowerSessionStore,
 };
 
-/// The pages for which this crate's programs are needed.
+/// The pages whose programs are built as tests.
 #[cfg(all(
     doctest,
     feature = "private",

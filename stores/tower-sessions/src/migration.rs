@@ -10,8 +10,7 @@ use crate::{
     store::TowerSessionStore,
 };
 
-/// A move of all sessions of a [`Former`], of
-/// [`TowerSessionStore::migration`].
+/// A move of all sessions of a [`Former`] store. [`TowerSessionStore::migration`] begins one.
 ///
 /// ```no_run
 /// use silverback::store::{Migrated, Store};
@@ -36,7 +35,7 @@ pub struct FormerMigration<'a, S> {
 }
 
 impl<'a, S: Store> FormerMigration<'a, S> {
-    /// `None` if the former store cannot be listed.
+    /// Returns `None` if the former store cannot be listed.
     pub(crate) fn new(store: &'a TowerSessionStore<S>, former: &'a Former) -> Option<Self> {
         Some(Self {
             store,
@@ -47,13 +46,12 @@ impl<'a, S: Store> FormerMigration<'a, S> {
         })
     }
 
-    /// Looks at about `limit` sessions of the former store, and moves those that are not moved. A
-    /// limit of 0 counts as 1. The next step continues where this one ended.
+    /// Examines about `limit` sessions of the former store, and moves those that have not moved.
+    /// The next step continues where this one ended. A limit of 0 counts as 1.
     ///
-    /// It never fails: [`Migrated`] counts the errors, and a session that could not be moved is
-    /// where it was, and in use. If the former store could not be asked, the step has looked at
-    /// nothing, and the next one tries again. If a step is dropped, the next one does the same
-    /// again.
+    /// It never fails: [`Migrated`] counts the errors. A session that could not be moved stays
+    /// where it is, and in use. If the former store did not answer, the step has examined nothing,
+    /// and the next one tries again. If a step is dropped, the next one repeats it.
     ///
     /// ```no_run
     /// # use silverback::store::Store;

@@ -1,4 +1,4 @@
-//! What the `Session` of tower-sessions takes for its store: the request's own session.
+//! The store of a tower-sessions `Session`: the request's own silverback session.
 
 use std::{
     collections::HashMap,
@@ -17,26 +17,26 @@ use crate::{
     row::{Data, Row, date, random_id},
 };
 
-/// A `SessionStore` for one request. It writes what has changed since it was read, so that the
-/// session merges it with what other requests change.
+/// A `SessionStore` for one request. It writes only what has changed since it was read, so that
+/// silverback merges it with the changes of other requests.
 ///
 /// tower-sessions' trait does not say why it calls `delete`. `Session::delete` and `flush` pass the
-/// session's ID; `cycle_id` passes the record's. These are the same in a store, and are not here:
-/// [`read`](Self::read) returns a record with another ID.
+/// session's ID; `cycle_id` passes the record's. In a real store these are the same. Here they
+/// differ: [`read`](Self::read) returns a record with another ID.
 pub(crate) struct RequestStore {
     session: Session,
     state: Mutex<State>,
-    /// The response commits the session, so a save of tower-sessions need not.
+    /// The response commits the session, so that tower-sessions' save need not write.
     is_finishing: AtomicBool,
 }
 
 #[derive(Default)]
 struct State {
-    /// What tower-sessions calls the session, as long as it has not ended it.
+    /// tower-sessions' ID of the session, until it ends the session.
     id: Option<i128>,
-    /// The values that tower-sessions has seen or written last.
+    /// The values that tower-sessions last read or wrote.
     known: Option<Data>,
-    /// It has asked for another ID, under which it has not saved yet.
+    /// It has asked for another ID, and has not saved under it yet.
     is_cycled: bool,
     error: Option<silverback::Error>,
 }
@@ -58,22 +58,24 @@ impl RequestStore {
         &self.session
     }
 
-    /// From here on, saves leave the writing to the response, or do not any more.
+    /// Sets whether saves leave the writing to the response from now on.
     pub(crate) fn finish(&self, is_finishing: bool) {
         self.is_finishing.store(is_finishing, Ordering::SeqCst);
     }
 
-    /// The error behind the last failure that tower-sessions was told of.
+    /// Takes the error behind the last failure that tower-sessions got.
     pub(crate) fn take_error(&self) -> Option<silverback::Error> {
         self.state().error.take()
     }
 
-    /// Whether `Session::delete` has ended it: tower-sessions goes on having it then.
+    /// Returns whether `Session::delete` has ended the session. tower-sessions keeps it in that
+    /// case.
     pub(crate) fn is_deleted(&self) -> bool {
         self.state().id.is_none()
     }
 
-    /// Whether tower-sessions takes the session for deleted, since it was to have another ID.
+    /// Returns whether tower-sessions takes the session for deleted because it asked for another
+    /// ID.
     pub(crate) fn is_cycled(&self) -> bool {
         self.state().is_cycled
     }
@@ -82,7 +84,7 @@ impl RequestStore {
         let row = async {
             self.session.load().await?;
             let data = self.values()?;
-            // One that a layer around has begun may be new, too.
+            // A session that a layer around has begun may be new, too.
             let exists = !data.is_empty() || !self.session.is_new()?;
             Ok((exists, data, self.session.expires_at()?))
         };
@@ -95,7 +97,7 @@ impl RequestStore {
         }))
     }
 
-    /// What tower-sessions has under no ID yet: a new session, or one whose ID it gives up.
+    /// Begins a session that has no ID in tower-sessions: a new one, or one whose ID changes.
     pub(crate) async fn begin(&self, data: &Data) -> Result<i128, Failure> {
         self.state().known.get_or_insert_default();
         self.write(data).await?;
@@ -160,7 +162,7 @@ impl RequestStore {
         Ok(())
     }
 
-    /// The session's values. tower-sessions has no word for bytes, so it does not see those.
+    /// The session's values. tower-sessions has no bytes, so it does not see those.
     fn values(&self) -> Result<Data, silverback::Error> {
         let mut data = HashMap::new();
         for key in self.session.keys()? {
@@ -185,8 +187,8 @@ impl RequestStore {
     }
 }
 
-/// What tower-sessions calls the session of a record: 16 of the 32 bytes of the record's key. It is
-/// the same in each request until the session is renewed, and no secret.
+/// The ID that tower-sessions gets for a record: 16 of the 32 bytes of its key. It is the same in
+/// each request until the session is renewed, and not a secret.
 pub(crate) fn id_of(key: &[u8; 32]) -> i128 {
     let (start, _) = key.split_at(size_of::<i128>());
     i128::from_le_bytes(start.try_into().unwrap_or_default())

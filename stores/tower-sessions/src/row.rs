@@ -1,11 +1,11 @@
-//! What tower-sessions keeps of a session, without its version, and the bytes of it in a store.
+//! A session of tower-sessions without its version, and its bytes in a store.
 //!
 //! ```text
 //! record: 64 u8 | JSON object of the values
 //! ended:  65 u8
 //! ```
 //!
-//! No record of silverback's own begins with one of these
+//! None of silverback's own records begins with one of these
 //! ([`RecordKind`](silverback::store::RecordKind)).
 
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ use time::{OffsetDateTime, PrimitiveDateTime};
 
 use crate::failure::Failure;
 
-/// The values of a session, as tower-sessions has them.
+/// The values of a session of tower-sessions.
 pub(crate) type Data = HashMap<String, Value>;
 
 const VALUES: u8 = 64;
@@ -33,7 +33,7 @@ pub(crate) struct Row {
     pub(crate) expires: OffsetDateTime,
 }
 
-/// What a record of a store says.
+/// The content of a store's record.
 pub(crate) enum Kept {
     Values(Data),
     /// The session has ended, and must not come back.
@@ -45,12 +45,12 @@ impl Kept {
         match bytes {
             [VALUES, json @ ..] => {
                 let data = serde_json::from_slice(json);
-                // serde's sentence quotes the value.
+                // serde's error would quote the value.
                 let data = data.map_err(|_| Failure::Decode("the values are no JSON".to_owned()));
                 data.map(Self::Values)
             }
             [ENDED] => Ok(Self::Ended),
-            _ => Err(Failure::Decode("it is no record of this crate".to_owned())),
+            _ => Err(Failure::Decode("it is not a record of this crate".to_owned())),
         }
     }
 
@@ -67,7 +67,7 @@ pub(crate) fn values(data: &Data) -> Result<Bytes, Failure> {
     }
 }
 
-/// The key of a session's record: whoever reads the store learns no ID.
+/// The key of a session's record. Readers of the store do not learn the ID.
 pub(crate) fn key_of(id: i128) -> RecordKey {
     let mut hash = digest::Context::new(&digest::SHA256);
     hash.update(b"silverback tower-sessions v1");
@@ -77,13 +77,13 @@ pub(crate) fn key_of(id: i128) -> RecordKey {
     RecordKey::from_bytes(key)
 }
 
-/// A new ID from the system's randomness.
+/// A new random ID.
 pub(crate) fn random_id() -> Result<i128, StoreError> {
     let bytes = Version::random()?;
     Ok(i128::from_le_bytes(*bytes.as_bytes()))
 }
 
-/// The second in which the time is over, since stores keep whole seconds.
+/// The time, rounded up, since stores keep whole seconds.
 pub(crate) fn timestamp(time: OffsetDateTime) -> Timestamp {
     let begun = u8::from(time.nanosecond() > 0);
     let seconds = time.unix_timestamp().saturating_add(begun.into());

@@ -15,9 +15,9 @@ use crate::{
 };
 
 /// Any [`Store`] of silverback as a `SessionStore` of tower-sessions: for its own
-/// `SessionManagerLayer`, and for whatever is built on that, such as axum-login.
+/// `SessionManagerLayer`, and for crates that build on it, such as axum-login.
 ///
-/// It implements the trait of each version whose feature is on.
+/// It implements the trait of each version whose feature is enabled.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -39,33 +39,33 @@ use crate::{
 ///
 /// # What it keeps of silverback's promises
 ///
-/// tower-sessions hands a store whole sessions, and says neither what changed nor what it had read.
-/// So this is less than [`TowerSessionLayer`](crate::TowerSessionLayer) can do.
+/// tower-sessions hands a store whole sessions, without saying what has changed or what it had
+/// read. So this can do less than [`TowerSessionLayer`](crate::TowerSessionLayer).
 ///
-/// - **An ended session stays ended.** `save` writes only over a record that is there. Saving a
-///   session that was deleted meanwhile is an error, and tower-sessions answers 500. An empty
-///   session is the exception: that it is not there is no loss.
+/// - **An ended session stays ended.** `save` only replaces an existing record. Saving a session
+///   that was deleted meanwhile is an error, and tower-sessions answers 500. Saving an empty one is
+///   not, since nothing is lost.
 /// - **No ID is used twice.** `create` always draws a new one. In tower-sessions, `flush` and
 ///   `insert` in one request keep the old ID.
-/// - **No ID is in the store.** Records are named by a hash of it.
+/// - **No ID is in the store.** Records are named by a hash of the ID.
 /// - **Ends are kept to the second**, rounded up.
 /// - **Changes are not merged.** Of two requests that change one session, the last save wins.
 /// - **Store calls are not limited in time.** Give the client of your database a timeout.
 ///
-/// A `load`, a `create` and a `delete` are one call of the store, a `save` is two.
+/// `load`, `create` and `delete` are one call of the store each, `save` is two.
 pub struct TowerSessionStore<S> {
     store: Arc<S>,
     clock: Clock,
     former: Option<Former>,
 }
 
-/// How often a save meets another one before it gives up.
+/// How often a save may conflict before it gives up.
 const ROUNDS: usize = 16;
-/// How long it is remembered that a session has ended, while there is a store it could come back
+/// How long the end of a session is remembered while there is a former store it could come back
 /// from.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
-/// What is in the store under a key.
+/// The content of the store under a key.
 enum Found {
     Nothing,
     Ended,
@@ -95,7 +95,7 @@ impl<S: Store> TowerSessionStore<S> {
         }
     }
 
-    /// Sets the clock. tower-sessions itself goes by the system's.
+    /// Sets the clock. tower-sessions itself uses the system's.
     ///
     /// ```
     /// # use silverback::{Clock, MemoryStore, Timestamp};
@@ -108,8 +108,8 @@ impl<S: Store> TowerSessionStore<S> {
         Self { clock, ..self }
     }
 
-    /// Looks in `former` for what is not in this store, and moves it here when it is asked for. The
-    /// cookie and the ID stay, so no visitor notices.
+    /// Looks in `former` for sessions that are not in this store, and moves them here when they are
+    /// used. The cookie and the ID stay, so no visitor notices.
     ///
     /// ```
     /// use silverback::MemoryStore;
@@ -120,13 +120,13 @@ impl<S: Store> TowerSessionStore<S> {
     /// let store = TowerSessionStore::new(MemoryStore::new()).moving_from(Former::v0_14(old));
     /// ```
     ///
-    /// A session that has been moved is deleted from the former store. One that ends is deleted from
-    /// both, and for 60 seconds this store remembers that it has ended, so that a request which read
-    /// the former store earlier does not bring it back. A session that is in neither store costs one
-    /// call of each. When the longest session of the former store is over, or a
-    /// [`migration`](Self::migration) is complete, take this out again.
+    /// A session that has been moved is deleted from the former store. One that ends is deleted
+    /// from both, and for 60 seconds this store remembers that it has ended, so that a request
+    /// which read the former store earlier does not bring it back. A session that is in neither
+    /// store costs one call of each. Remove this setting when the longest session of the former
+    /// store is over, or a [`migration`](Self::migration) is complete.
     ///
-    /// Switch all servers at once: those that still run without this do not find a session that has
+    /// Switch all servers at once: a server without this setting does not find a session that has
     /// been moved.
     #[must_use]
     pub fn moving_from(self, former: Former) -> Self {
@@ -137,14 +137,14 @@ impl<S: Store> TowerSessionStore<S> {
     }
 
     /// Begins to move all sessions of the former store, a few at each
-    /// [`step`](FormerMigration::step), while they are in use. `None` if this store [moves from
-    /// none](Self::moving_from), or from one that cannot list what it has: that can
-    /// [`Former::redis`] and [`Former::sqlx`] alone.
+    /// [`step`](FormerMigration::step), while they are in use. Returns `None` without a [former
+    /// store](Self::moving_from), or if that cannot list its sessions: only [`Former::redis`] and
+    /// [`Former::sqlx`] can.
     ///
-    /// Begin when all servers have `moving_from`. It begins anew where another has ended or was
-    /// interrupted, and any number may run at once, in any processes. A session takes five calls of
-    /// the stores, one after the other. Once it is complete, nothing is left in the former store but
-    /// what has been copied.
+    /// Begin when all servers have `moving_from`. A migration always starts from the beginning,
+    /// also after an interruption, and any number may run at once, in any processes. A session
+    /// takes five sequential calls of the stores. Once the migration is complete, the former store
+    /// holds only sessions that have been copied.
     ///
     /// ```
     /// use silverback::MemoryStore;
@@ -160,10 +160,10 @@ impl<S: Store> TowerSessionStore<S> {
         FormerMigration::new(self, self.former.as_ref()?)
     }
 
-    /// Moves a session, and says whether it has.
+    /// Moves a session. Returns whether it was moved.
     ///
-    /// One that is here already may be about to be deleted there by the one who has moved it: what
-    /// else deleted it there would look to that one like a logout.
+    /// A session that is here already may be about to be deleted in the former store by the process
+    /// that moved it. If this deleted it there, that process would take it for a logout.
     pub(crate) async fn move_one(&self, former: &Former, id: i128) -> Result<bool, Failure> {
         match self.look(id).await? {
             Found::Nothing => Ok(self.move_in(former, id).await?.is_some()),
@@ -171,7 +171,7 @@ impl<S: Store> TowerSessionStore<S> {
         }
     }
 
-    /// Puts a new session into the store, under an ID that it returns.
+    /// Stores a new session under a new ID, and returns the ID.
     pub(crate) async fn insert(&self, row: &Row) -> Result<i128, Failure> {
         let data = values(&row.data)?;
         for _ in 0..ROUNDS {
@@ -230,7 +230,7 @@ impl<S: Store> TowerSessionStore<S> {
         };
         let (data, expiry) = (values(&row.data)?, self.expiry(&row));
         match self.store.create(&key_of(id), data, expiry).await {
-            // It may have ended since it was read, and longer ago than that is remembered.
+            // It may have ended since it was read, longer ago than ends are remembered.
             Ok(version) if former.load(id).await?.is_none() => {
                 match self.store.delete(&key_of(id), Some(version)).await {
                     Ok(()) | Err(StoreError::Conflict) => Ok(None),
@@ -238,7 +238,8 @@ impl<S: Store> TowerSessionStore<S> {
                 }
             }
             Ok(version) => {
-                // It is here now, whether it is still there or not: its end removes both.
+                // It is here now, whether it is still in the former store or not. Ending it removes
+                // both.
                 let _ = former.delete(id).await;
                 Ok(Some((row, version)))
             }
@@ -250,8 +251,8 @@ impl<S: Store> TowerSessionStore<S> {
         }
     }
 
-    /// Notes that the session has ended: a request that has read the former store may be about to
-    /// move it in.
+    /// Remembers the end of a session, since a request that has read the former store may be about
+    /// to move it here.
     async fn bury(&self, id: i128) -> Result<(), Failure> {
         let key = key_of(id);
         for _ in 0..ROUNDS {

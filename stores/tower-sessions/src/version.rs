@@ -1,5 +1,6 @@
-//! The two versions of tower-sessions. They differ in nothing that is used here, and are two crates
-//! to the compiler, so the code that names their types is written once and compiled for each.
+//! The two versions of tower-sessions. For this crate's purposes they are alike, but to the
+//! compiler they are two crates. So the code that names their types is written once, and compiled
+//! for each.
 
 macro_rules! version {
     ($module:ident, $core:ident) => {
@@ -113,14 +114,14 @@ macro_rules! version {
                 }
             }
 
-            /// The ID that a cookie's value is.
+            /// The ID in a cookie's value.
             pub(crate) fn parse(text: &str) -> Option<i128> {
                 text.parse().ok().map(|id: Id| id.0)
             }
 
-            /// As the cookie has it, and the published stores.
+            /// The ID as it is in the cookie, and in the published stores.
             #[cfg(any(feature = "redis-1", feature = "sqlx"))]
-            #[allow(dead_code, reason = "one version's is enough")]
+            #[allow(dead_code, reason = "one version's function is enough")]
             pub(crate) fn text(id: i128) -> String {
                 Id(id).to_string()
             }
@@ -136,7 +137,7 @@ macro_rules! version {
 
                 async fn load(&self, id: i128) -> std::result::Result<Option<Row>, Failure> {
                     let found = self.0.load(&Id(id)).await?;
-                    // Some stores load what has expired.
+                    // Some stores load expired sessions.
                     let now = OffsetDateTime::now_utc();
                     let found = found.filter(|record| record.expiry_date > now);
                     Ok(found.map(|record| Row::from(&record)))

@@ -1,4 +1,4 @@
-//! What is seen of files and folders, and which Linux it is.
+//! The status of files and folders, and the release of Linux.
 
 use std::{
     fs::{self, File, Permissions},
@@ -14,7 +14,7 @@ fn open(path: &Path) -> OwnedFd {
     File::open(path).unwrap().into()
 }
 
-/// A directory with a file of three bytes, which is its owner's.
+/// A directory with a file of three bytes that only its owner can access.
 fn with_file() -> (TempDir, Posix) {
     let dir = TempDir::new().unwrap();
     let mut options = File::options();
@@ -28,7 +28,7 @@ fn with_file() -> (TempDir, Posix) {
     (dir, posix)
 }
 
-/// What either way of looking sees of a file, but for its times.
+/// Checks that both ways of reading a file's status agree, except for its times.
 fn seen(posix: &Posix, path: &Path) -> Stat {
     let file = open(path);
     let stat = Stat {
@@ -42,7 +42,7 @@ fn seen(posix: &Posix, path: &Path) -> Stat {
 }
 
 #[test]
-fn a_fault_is_seen_with_and_without_times() {
+fn a_fault_is_found_with_and_without_times() {
     let (dir, mut posix) = with_file();
     let file = dir.path().join("file");
     let sound = seen(&posix, &file);
@@ -60,7 +60,7 @@ fn a_fault_is_seen_with_and_without_times() {
 }
 
 #[test]
-fn a_directory_is_listed_anew_each_time() {
+fn a_directory_is_listed_afresh_each_time() {
     let (dir, posix) = with_file();
     let listed = open(dir.path());
     assert_eq!(posix.list(&listed).unwrap(), ["file"]);
@@ -71,7 +71,7 @@ fn a_directory_is_listed_anew_each_time() {
 }
 
 #[test]
-fn a_release_of_linux_is_known_by_its_first_two_numbers() {
+fn a_linux_release_is_compared_by_its_first_two_numbers() {
     for release in ["6.13", "6.13.0-rc1", "6.18.44-fc", "7.0.0", "10.1-generic"] {
         assert!(is_since_6_13(release), "{release}");
     }

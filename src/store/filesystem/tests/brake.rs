@@ -1,4 +1,4 @@
-//! When changes leave the thread that asks for them, by a clock that is moved by hand.
+//! When changes leave the calling thread, by a manual clock.
 
 use super::{
     super::{Durability, brake::Brake},
@@ -8,7 +8,7 @@ use super::{
 const MILLI: Duration = Duration::from_millis(1);
 const NANO: Duration = Duration::from_nanos(1);
 
-/// Makes a change that takes so long, and says for how many milliseconds none is made after it.
+/// Makes a change, and returns for how many milliseconds no other is allowed.
 fn pause_after(brake: &Brake, fake: &Fake, change: impl FnOnce(&Fake)) -> u32 {
     let start = brake.start(fake).unwrap();
     change(fake);
@@ -57,7 +57,7 @@ fn after_many_quick_changes_the_pause_is_short_again() {
 }
 
 #[test]
-fn quick_changes_count_from_the_last_slow_one() {
+fn quick_changes_are_counted_from_the_last_slow_one() {
     let (brake, fake) = (Brake::default(), Fake::new());
     for next in [100, 200, 400] {
         assert_eq!(slow(&brake, &fake), next);
@@ -91,7 +91,7 @@ fn waiting_for_a_processor_is_not_slow() {
 }
 
 #[test]
-fn a_slow_write_sends_updates_and_touches_elsewhere_and_they_come_back() {
+fn a_slow_write_moves_changes_elsewhere_for_a_while() {
     let fake = Fake::new();
     let disk = disk(&fake, Durability::None);
     let first = disk.make(&KEY, b"data", END).unwrap();

@@ -13,13 +13,13 @@ fn key(number: u8) -> RecordKey {
     RecordKey::from_bytes(bytes)
 }
 
-/// All records, by pages of so many.
+/// All records, in pages of this size.
 fn all(disk: &Disk<Fake>, limit: usize) -> Vec<Vec<Listed>> {
     let (mut pages, mut from) = (Vec::new(), Some(Cursor::default()));
     while let Some(cursor) = from {
         let page = disk.browse(&cursor, limit).unwrap();
         pages.push(page.entries);
-        assert!(pages.len() <= 1_000, "it comes to an end");
+        assert!(pages.len() <= 1_000, "the listing does not end");
         from = page.next;
     }
     pages
@@ -55,7 +55,7 @@ fn each_record_is_on_one_page() {
             "{limit}"
         );
     }
-    // What is over is there until it is swept.
+    // An expired record is listed until it is swept.
     assert_eq!(
         all(&disk_at(&fake, Durability::None, 2_500), 200).concat(),
         expected
@@ -75,7 +75,7 @@ fn the_current_state_is_listed() {
 }
 
 #[test]
-fn a_listing_reads_heads_alone() {
+fn a_listing_reads_only_heads() {
     let fake = Fake::new();
     let disk = disk(&fake, Durability::None);
     disk.make(&KEY, &data(1, 900_000), END).unwrap();
@@ -92,7 +92,7 @@ fn a_listing_reads_heads_alone() {
 }
 
 #[test]
-fn what_is_damaged_or_of_others_is_left_out_and_stays() {
+fn damaged_and_foreign_files_are_left_out_and_stay() {
     let fake = Fake::new();
     let disk = disk(&fake, Durability::None);
     for number in 0..4 {
@@ -118,7 +118,7 @@ fn a_cursor_of_another_store_is_refused() {
     assert!(matches!(page, Err(StoreError::Refused(_))), "{page:?}");
 }
 
-/// "I could not look" is never an end.
+/// A failed look is never the end of the list.
 #[test]
 fn an_error_is_no_last_page() {
     let before = Fake::new();

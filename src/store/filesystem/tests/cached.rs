@@ -1,4 +1,4 @@
-//! What is done on the thread that asks, with files that stay open.
+//! Operations on the calling thread, with files that stay open.
 
 use super::{
     super::{Durability, fs::Fs},
@@ -9,7 +9,7 @@ use super::{
 const EMFILE: i32 = 24;
 const SMALL: &[u8] = b"data";
 
-/// A store whose record's file is open, and another one in the same directory.
+/// A store with a record whose file is open, and another store in the same directory.
 fn kept() -> (Fake, Disk<Fake>, Disk<Fake>) {
     let fake = Fake::new();
     let disk = disk(&fake, Durability::None);
@@ -18,14 +18,14 @@ fn kept() -> (Fake, Disk<Fake>, Disk<Fake>) {
     (fake.clone(), disk, self::disk(&fake, Durability::None))
 }
 
-/// The operations of the work.
+/// Returns the operations that the work performs.
 fn log_of<T>(fake: &Fake, work: impl FnOnce() -> T) -> (T, Vec<&'static str>) {
     fake.plan(usize::MAX, Fault::Error(EMFILE));
     let done = work();
     (done, fake.log())
 }
 
-/// What a store does: on this thread if that is possible, on another one if not.
+/// What the store does: on this thread if possible, otherwise on another.
 fn update(disk: &Disk<Fake>, expected: Version, data: &[u8]) -> Result<Version, StoreError> {
     let next = Version::from_u64(expected.to_u64().unwrap() + 1);
     disk.update_cached(&KEY, expected, next, data, END)
@@ -56,7 +56,7 @@ fn a_file_that_stays_open_is_neither_opened_nor_closed_again() {
 }
 
 #[test]
-fn without_kept_files_each_is_opened() {
+fn without_kept_files_each_use_opens_the_file() {
     let (fake, mut disk, other) = kept();
     disk = Disk::new(
         fake.clone(),
@@ -73,9 +73,9 @@ fn without_kept_files_each_is_opened() {
     assert_eq!(load(&other).unwrap().data(), b"next");
 }
 
-/// Another process ends, replaces or makes anew what this one has open.
+/// Another process removes, replaces or recreates the record that this one has open.
 #[test]
-fn an_open_file_shows_and_takes_nothing_that_is_not_the_record() {
+fn an_open_file_that_is_not_the_record_is_not_used() {
     type Case = (Act, Option<(Vec<u8>, Version)>, fn(&StoreError) -> bool);
     let gone: fn(&StoreError) -> bool = |error| matches!(error, StoreError::Gone);
     let conflict: fn(&StoreError) -> bool = |error| matches!(error, StoreError::Conflict);
@@ -144,7 +144,7 @@ fn a_record_that_ends_between_two_operations_is_not_written() {
 }
 
 #[test]
-fn what_may_wait_is_left_to_another_thread_and_changes_nothing() {
+fn work_that_may_wait_is_left_to_another_thread() {
     type Arrange = fn(&Fake, &mut Disk<Fake>);
     let cases: [(&str, Arrange, usize); 8] = [
         ("locked", |fake, _| fake.hold(SHARD, &name()), 4),
@@ -225,7 +225,7 @@ fn a_sweep_closes_files_that_were_open_for_a_second() {
     assert!(disk.kept.take(&KEY, Duration::ZERO).is_none());
 }
 
-/// `flock` does not tell parent and child apart if they share the open file.
+/// `flock` does not separate a parent and a child that share the open file.
 #[test]
 fn a_child_process_locks_no_file_of_its_parent() {
     let (fake, disk, _) = kept();
@@ -238,7 +238,7 @@ fn a_child_process_locks_no_file_of_its_parent() {
 }
 
 #[test]
-fn with_no_descriptor_left_kept_files_are_closed_for_others() {
+fn kept_files_are_closed_when_descriptors_run_out() {
     let other = RecordKey::from_bytes([0xcd; 32]);
     let acts: [Act; 4] = [
         |disk| disk.load(&KEY).map(drop),
@@ -271,7 +271,7 @@ fn with_no_descriptor_left_kept_files_are_closed_for_others() {
     }
 }
 
-/// A write that fails is not tried again on another thread, and its file is closed.
+/// A failed write is not tried again on another thread, and its file is closed.
 #[test]
 fn a_failed_write_is_reported_and_leaves_the_old_record() {
     for fault in [Fault::Error(5), Fault::HalfWritten(28)] {
@@ -286,7 +286,7 @@ fn a_failed_write_is_reported_and_leaves_the_old_record() {
     }
 }
 
-/// Threads of one process share what is kept, and each has the lock to itself.
+/// Threads of one process share the kept files, and each has the lock to itself.
 #[test]
 fn no_increment_of_four_threads_is_lost() {
     const EACH: u64 = 500;
@@ -323,9 +323,9 @@ fn no_increment_of_four_threads_is_lost() {
     assert_eq!(count(&load(&disk).unwrap()), 4 * EACH);
 }
 
-/// What was removed takes room on the disk while it is open.
+/// An open file takes up room on the disk after its removal.
 #[test]
-fn a_store_closes_what_it_removes_or_replaces() {
+fn a_store_closes_files_it_removes_or_replaces() {
     let acts: [Act; 2] = [
         |disk| disk.delete(&KEY, None),
         |disk| disk.advance(&KEY, FIRST, &data(1, 9_000), END).map(drop),
@@ -351,7 +351,7 @@ fn on_a_read_only_file_system_records_are_loaded_and_no_file_is_kept() {
 }
 
 #[test]
-fn where_links_are_not_to_be_trusted_no_file_is_kept() {
+fn where_links_are_unreliable_no_file_is_kept() {
     let (fake, disk, _) = kept();
     let disk = Disk::new(
         fake.clone(),

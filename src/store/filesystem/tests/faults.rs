@@ -1,5 +1,5 @@
-//! Fails the first operation of everything the store does, then the second, and so on until it gets
-//! through.
+//! Fails the first operation of everything the store does, then the second, and so on until it
+//! succeeds.
 
 use super::{
     super::Durability,
@@ -24,7 +24,7 @@ fn faults() -> Vec<Fault> {
     faults
 }
 
-/// An error means the old record, `Ok` the new one, and what comes next works either way.
+/// An error leaves the old record, `Ok` the new one, and the next operation works either way.
 fn check(scenario: &Scenario, durability: Durability, fault: Fault) -> usize {
     let before = Fake::new();
     (scenario.prepare)(&disk(&before, durability));
@@ -43,8 +43,7 @@ fn check(scenario: &Scenario, durability: Durability, fault: Fault) -> usize {
         let found = disk
             .load(&KEY)
             .unwrap_or_else(|error| panic!("{what}: {error:?}"));
-        // A removal cannot be taken back; that it could not be made to last has to be said all the
-        // same.
+        // A removal cannot be taken back, but a failure to sync it must still be reported.
         let removed = scenario.new.is_none() && found.is_none();
         match &result {
             Ok(()) => assert_eq!(found, scenario.new, "{what}"),

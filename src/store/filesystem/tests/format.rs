@@ -1,4 +1,4 @@
-//! Damage, foreign files and formats of the future.
+//! Damage, foreign files and later formats.
 
 use super::{
     super::{
@@ -50,24 +50,24 @@ fn the_format_stays_as_it_is() {
 }
 
 #[test]
-fn a_file_is_called_what_its_key_prints_as() {
+fn a_file_is_named_as_its_key_is_printed() {
     let key = RecordKey::from_bytes(std::array::from_fn(|at| (at * 9) as u8));
     assert_eq!(path_of(&key), format!("{}/{key}", &key.to_string()[..2]));
 }
 
-/// What is seen whole before is not hashed again.
+/// A state that was seen whole before is not hashed again.
 #[test]
-fn a_version_that_was_seen_is_believed() {
+fn a_version_that_was_seen_is_trusted() {
     let mut file = file_of(2_048, &slot(4, b"old"), &slot(5, b"new"));
     file[2_048 + HEADER] ^= 1;
     let seen = |version| sequence(&View::of(&KEY, &file, Some(Version::from_u64(version))));
     assert_eq!([5, 4, 6].map(seen), [Some(5), Some(4), Some(4)]);
 }
 
-/// A touch keeps the version. One that was cut off must not be taken for the state that is whole:
-/// the next change would be written over that.
+/// A touch keeps the version. If it was cut off, its torn slot must not be taken for the whole
+/// state, over which the next change would then be written.
 #[test]
-fn of_two_slots_of_one_version_neither_is_believed() {
+fn of_two_slots_of_one_version_neither_is_trusted() {
     let version = Version::from_u64(7);
     let touched = |sequence| encode(&KEY, sequence, version, END, b"data");
     for halves in [[4, 5], [5, 4]] {
@@ -100,7 +100,7 @@ fn the_newer_slot_counts() {
 }
 
 #[test]
-fn no_flipped_bit_is_believed() {
+fn no_flipped_bit_is_accepted() {
     let (old, new) = (slot(4, b"old data"), slot(5, b"new data"));
     for bit in 0..new.len() * 8 {
         let mut bent = new.clone();
@@ -116,7 +116,7 @@ fn no_flipped_bit_is_believed() {
 }
 
 #[test]
-fn a_slot_torn_at_any_byte_is_not_believed() {
+fn a_slot_torn_at_any_byte_is_rejected() {
     let (old, new) = (slot(3, b"the data before"), slot(5, b"data"));
     for cut in 0..new.len() {
         let mut torn = old.clone();
@@ -216,7 +216,7 @@ fn swapped_records_are_both_refused() {
     assert!(matches!(disk.load(&other), Err(StoreError::Corrupt(_))));
 }
 
-/// Also if a version of the future has written one slot only.
+/// Even if a later version has written only one slot.
 #[test]
 fn a_record_of_a_newer_format_is_refused_and_stays() {
     for half in [0, 2_048] {

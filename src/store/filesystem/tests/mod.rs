@@ -1,4 +1,5 @@
-//! What cannot be tested from outside: faults and power failures at each operation, and the format.
+//! Tests that need the inside of the store: faults and power failures at each operation, and the
+//! format.
 
 mod brake;
 mod browsing;
@@ -45,7 +46,8 @@ fn disk_at(fake: &Fake, durability: Durability, now: u64) -> Disk<Fake> {
     Disk::new(fake.clone(), settings)
 }
 
-/// What `Store` draws, chosen: the version of a new record, and those that follow it.
+/// Chosen versions in place of those that `Store` draws: that of a new record, and those that
+/// follow.
 const FIRST: Version = Version::from_u64(1);
 const SECOND: Version = Version::from_u64(2);
 const THIRD: Version = Version::from_u64(3);
@@ -76,14 +78,14 @@ fn name() -> String {
     KEY.to_string()
 }
 
-/// Bytes that a mixture of two of them is not.
+/// Bytes of which no mixture equals another such value.
 fn data(seed: u8, len: usize) -> Vec<u8> {
     (0..len).map(|at| seed ^ (at % 251) as u8).collect()
 }
 
 type Act = fn(&Disk<Fake>) -> Result<(), StoreError>;
 
-/// One thing to do to a store in a known state, and the states it may leave.
+/// An operation on a store in a known state, and the states it may leave.
 struct Scenario {
     name: &'static str,
     now: u64,
@@ -149,7 +151,7 @@ fn scenarios() -> Vec<Scenario> {
             new: Some(Record::new(data(1, 300), FIRST, LATER)),
         },
         Scenario {
-            name: "update on the thread that asks",
+            name: "update on the calling thread",
             now: 1_000,
             prepare: create,
             act: |disk| {

@@ -1,4 +1,4 @@
-//! Kills the store, or the power, at each operation.
+//! Kills the store, or cuts the power, at each operation.
 
 use super::{
     super::Durability,
@@ -8,7 +8,8 @@ use super::{
 
 const DOWN: [Fault; 3] = [Fault::DownBefore, Fault::DownMidway, Fault::DownAfter];
 
-/// Runs a scenario down at each operation in each way, and has `check` look at what is left.
+/// Runs a scenario with a crash at each operation in each way, and has `check` examine what is
+/// left.
 fn crash(scenario: &Scenario, durability: Durability, mut check: impl FnMut(&str, &Fake, bool)) {
     let before = Fake::new();
     (scenario.prepare)(&disk(&before, durability));
@@ -33,8 +34,8 @@ fn crash(scenario: &Scenario, durability: Durability, mut check: impl FnMut(&str
     }
 }
 
-/// The old record or the new one; the new one, if it was reported as kept and the level promises
-/// that.
+/// Finds the old record or the new one. It must be the new one if the operation succeeded and the
+/// level promises to keep it.
 fn judge(what: &str, scenario: &Scenario, fake: &Fake, durability: Durability, promised: bool) {
     let disk = disk_at(fake, durability, scenario.now);
     let found = disk
@@ -44,7 +45,7 @@ fn judge(what: &str, scenario: &Scenario, fake: &Fake, durability: Durability, p
         found == scenario.new || (!promised && found == scenario.old),
         "{what}: {found:?}"
     );
-    // What is there can be worked with.
+    // The record found can be worked with.
     match found {
         Some(record) => {
             disk.advance(&KEY, record.version(), b"next", LATER)
@@ -91,7 +92,7 @@ fn a_power_failure_leaves_the_old_record_or_the_new_one() {
     println!("{count} power failures");
 }
 
-/// Nothing is promised without syncs, but what is found is what was written at some time.
+/// Without syncs nothing is promised, but any record found was written as a whole.
 #[test]
 fn without_syncs_a_power_failure_never_makes_a_mixture() {
     for seed in 0..1_000 {
@@ -121,10 +122,9 @@ fn without_syncs_a_power_failure_never_makes_a_mixture() {
     }
 }
 
-/// Update after update, each of them with a failing sync now and then: nothing that was reported as
-/// kept is lost.
+/// Update after update, with a failing sync now and then: no update that succeeded is lost.
 #[test]
-fn a_power_failure_after_failed_syncs_loses_nothing_that_was_kept() {
+fn a_power_failure_after_failed_syncs_loses_no_kept_update() {
     for seed in 0..1_000 {
         let fake = Fake::new();
         let disk = disk(&fake, Durability::Full);
@@ -154,10 +154,10 @@ fn a_power_failure_after_failed_syncs_loses_nothing_that_was_kept() {
     }
 }
 
-/// Who outgrew the file, or made it, was killed, or failed, before the name was made to last. An
-/// update that finds it and is reported as kept has to see to that.
+/// The process that created or outgrew the file was killed, or failed, before it synced the name.
+/// An update of that file has to sync the name before it succeeds.
 #[test]
-fn a_power_failure_loses_nothing_that_was_kept_in_a_file_whose_name_was_not_yet() {
+fn a_power_failure_loses_no_update_of_a_file_with_an_unsynced_name() {
     for fault in [Fault::DownAfter, Fault::Error(fake::EIO)] {
         for durability in [Durability::Data, Durability::Full] {
             for seed in 0..50 {

@@ -1,4 +1,4 @@
-//! What happens between two operations of one thread, played out step by step.
+//! Races between two operations of one thread, played out step by step.
 
 use std::sync::{
     Arc, Mutex,
@@ -7,7 +7,7 @@ use std::sync::{
 
 use super::{super::Durability, *};
 
-/// An update is about to lock, and another store does something to the record first.
+/// An update is about to lock, and another store first changes the record.
 fn update_while(work: fn(&Disk<Fake>)) -> (Fake, Result<Version, StoreError>) {
     let fake = Fake::new();
     let disk = disk(&fake, Durability::None);
@@ -19,14 +19,14 @@ fn update_while(work: fn(&Disk<Fake>)) -> (Fake, Result<Version, StoreError>) {
 }
 
 #[test]
-fn an_update_that_comes_late_brings_nothing_back() {
+fn a_late_update_brings_nothing_back() {
     let (fake, result) = update_while(|other| other.delete(&KEY, None).unwrap());
     assert!(matches!(result, Err(StoreError::Gone)), "{result:?}");
     assert!(fake.names(SHARD).is_empty());
 }
 
 #[test]
-fn an_update_that_comes_late_finds_the_file_that_took_its_place() {
+fn a_late_update_finds_the_replacing_file() {
     let (fake, result) =
         update_while(|other| assert!(other.advance(&KEY, FIRST, &data(1, 9_000), END).is_ok()));
     assert!(matches!(result, Err(StoreError::Conflict)), "{result:?}");
@@ -41,7 +41,7 @@ fn an_update_that_comes_late_finds_the_file_that_took_its_place() {
 }
 
 #[test]
-fn an_update_follows_a_record_that_was_made_anew() {
+fn an_update_follows_a_record_that_was_recreated() {
     let (fake, result) = update_while(|other| {
         other.delete(&KEY, None).unwrap();
         other.make(&KEY, b"new", END).unwrap();
@@ -78,8 +78,8 @@ fn a_touch_or_delete_follows_a_record_that_outgrew_its_file() {
     }
 }
 
-/// The new file has the record's name before the next state is in it. Another writer would write
-/// where that state is about to be written, or lose its change with a file that is taken back.
+/// The new file has the record's name before the next state is in it. Another writer could
+/// otherwise write where that state is about to go, or lose its change when the file is taken back.
 #[test]
 fn a_new_file_is_locked_until_complete() {
     let grow: Act = |disk| disk.advance(&KEY, FIRST, &data(1, 9_000), END).map(drop);
@@ -115,15 +115,15 @@ fn a_new_file_is_locked_until_complete() {
             assert!(source.to_string().contains("lock"), "{source}");
             let found = disk.load(&KEY).unwrap().unwrap();
             assert_eq!(found.data(), data(1, 9_000));
-            // And not for longer.
+            // The lock is held no longer than that.
             disk.advance(&KEY, found.version(), b"next", END).unwrap();
         }
     }
 }
 
-/// On a network file system, the file that was removed keeps its link while somebody has it open.
+/// On a network file system, a removed file keeps its link while it is open.
 #[test]
-fn where_links_are_not_to_be_trusted_the_name_decides() {
+fn where_links_are_unreliable_the_name_decides() {
     for work in [
         |other: &Disk<Fake>| other.delete(&KEY, None).unwrap(),
         |other: &Disk<Fake>| {
@@ -145,9 +145,10 @@ fn where_links_are_not_to_be_trusted_the_name_decides() {
     }
 }
 
-/// Two find the same damaged record; when the second has its lock, a new record is in its place.
+/// Two operations find the same damaged record. When the second gets the lock, a new record is in
+/// its place.
 #[test]
-fn a_record_made_in_the_place_of_a_damaged_one_is_not_put_in_quarantine() {
+fn a_record_that_replaced_a_damaged_one_is_not_quarantined() {
     let acts: [Act; 3] = [
         |disk| disk.advance(&KEY, FIRST, b"late", END).map(drop),
         |disk| disk.load(&KEY).map(drop),
@@ -174,7 +175,7 @@ fn a_record_made_in_the_place_of_a_damaged_one_is_not_put_in_quarantine() {
     }
 }
 
-/// With one slot torn, a reader's first look may have mixed two times: it has to look again.
+/// With one slot torn, a reader's first look may have mixed two times, so it has to look again.
 #[test]
 fn a_reader_that_two_writers_overtook_finds_the_later_state() {
     let fake = Fake::new();
@@ -199,7 +200,7 @@ fn a_reader_that_two_writers_overtook_finds_the_later_state() {
 }
 
 #[test]
-fn a_held_lock_is_an_error_after_the_timeout_and_loads_do_not_care() {
+fn a_held_lock_times_out_changes_but_not_loads() {
     let fake = Fake::new();
     let disk = disk(&fake, Durability::None);
     disk.make(&KEY, b"data", END).unwrap();
@@ -237,7 +238,7 @@ fn a_record_that_expires_under_a_writer_is_gone() {
 }
 
 #[test]
-fn a_look_into_the_cache_tells_what_is_certain_and_nothing_else() {
+fn a_cached_load_answers_only_what_is_certain() {
     let fake = Fake::new();
     let disk = disk(&fake, Durability::None);
     assert_eq!(disk.load_cached(&KEY), Some(None));
@@ -263,9 +264,9 @@ fn a_look_into_the_cache_tells_what_is_certain_and_nothing_else() {
     assert!(matches!(disk.load(&KEY), Err(StoreError::Unavailable(_))));
 }
 
-/// Both slots bad while somebody writes is no verdict: the lock is.
+/// Two bad slots without the lock are no verdict: somebody may be writing.
 #[test]
-fn a_reader_in_between_never_calls_a_record_damaged() {
+fn a_reader_without_the_lock_never_calls_a_record_damaged() {
     let fake = Fake::new();
     let disk = disk(&fake, Durability::None);
     disk.make(&KEY, b"data", END).unwrap();
@@ -274,14 +275,14 @@ fn a_reader_in_between_never_calls_a_record_damaged() {
     fake.hold(SHARD, &name());
     assert!(
         matches!(disk.load(&KEY), Err(StoreError::Unavailable(_))),
-        "nobody knows while the lock is held"
+        "undecided while the lock is held"
     );
     assert_eq!(fake.names("quarantine"), [""; 0]);
     fake.set_content(SHARD, &name(), good);
     assert_eq!(disk.load(&KEY).unwrap().unwrap().data(), b"data");
 }
 
-/// Real threads: versions never go back for one reader, and data always fits its version.
+/// Real threads: for each reader, versions never go back, and the data always fits its version.
 #[test]
 fn readers_see_whole_records_in_order() {
     let fake = Fake::new();
@@ -291,7 +292,7 @@ fn readers_see_whole_records_in_order() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut version = FIRST;
-            // On a busy machine, no reader may have begun by the end of the usual rounds.
+            // On a busy machine, the usual rounds may end before any reader has begun.
             for round in 2..2_000_000_u64 {
                 if round >= 2_000 && loads.load(Ordering::Relaxed) > 0 {
                     break;

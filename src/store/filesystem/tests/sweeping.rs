@@ -1,4 +1,4 @@
-//! Removing what is over, and nothing else.
+//! Removing expired records, and nothing else.
 
 use super::{
     super::{
@@ -10,7 +10,7 @@ use super::{
     *,
 };
 
-/// What is wrong with a file, and how it gets so.
+/// A defect of a file, and how it comes about.
 type Spoil = (&'static str, fn(&Fake));
 
 fn key(number: u8) -> RecordKey {
@@ -19,7 +19,7 @@ fn key(number: u8) -> RecordKey {
     RecordKey::from_bytes(bytes)
 }
 
-/// Records of which half end at 2,000 and half at 3,000.
+/// Records of which half expire at 2,000 and half at 3,000.
 fn filled(count: u8) -> Fake {
     let fake = Fake::new();
     let disk = disk(&fake, Durability::None);
@@ -42,7 +42,7 @@ fn count_alive(fake: &Fake) -> usize {
 }
 
 #[test]
-fn a_sweep_removes_what_is_over() {
+fn a_sweep_removes_expired_records() {
     for (now, removed) in [
         (0, 0),
         (1_000, 0),
@@ -65,7 +65,7 @@ fn a_sweep_removes_what_is_over() {
 }
 
 #[test]
-fn a_sweep_in_steps_looks_at_each_file_once() {
+fn a_sweep_in_steps_examines_each_file_once() {
     let fake = filled(100);
     let disk = disk_at(&fake, Durability::None, 2_500);
     let steps: Vec<_> = std::iter::repeat_with(|| disk.sweep_some(7))
@@ -75,8 +75,8 @@ fn a_sweep_in_steps_looks_at_each_file_once() {
     assert_eq!(steps.iter().map(|step| step.examined()).sum::<u64>(), 100);
     assert_eq!(steps.iter().map(|step| step.removed()).sum::<u64>(), 50);
     assert_eq!(steps.iter().position(|step| step.is_finished()), Some(14));
-    assert_eq!(disk.sweep_some(1_000).examined(), 50, "it begins anew");
-    assert_eq!(disk.sweep_some(0).examined(), 1, "it goes on");
+    assert_eq!(disk.sweep_some(1_000).examined(), 50, "the next sweep starts from the beginning");
+    assert_eq!(disk.sweep_some(0).examined(), 1, "the sweep continues");
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn an_error_does_not_end_a_sweep() {
     }
 }
 
-/// The look without the lock said "over"; by the time of the lock it is not.
+/// The look without the lock finds it expired; with the lock it no longer is.
 #[test]
 fn a_record_touched_under_the_sweep_stays() {
     let fake = Fake::new();
@@ -128,7 +128,7 @@ fn a_record_touched_under_the_sweep_stays() {
 }
 
 #[test]
-fn a_record_that_somebody_works_on_is_not_waited_for() {
+fn a_sweep_does_not_wait_for_a_locked_record() {
     let fake = Fake::new();
     disk(&fake, Durability::None)
         .make(&KEY, b"data", END)
@@ -139,7 +139,7 @@ fn a_record_that_somebody_works_on_is_not_waited_for() {
 }
 
 #[test]
-fn strays_go_after_an_hour_unless_somebody_has_them_locked() {
+fn strays_are_removed_after_an_hour_unless_locked() {
     let fake = Fake::new();
     disk(&fake, Durability::None)
         .make(&KEY, b"data", Timestamp::from_secs(u64::MAX))
@@ -160,7 +160,7 @@ fn strays_go_after_an_hour_unless_somebody_has_them_locked() {
 }
 
 #[test]
-fn a_sweep_looks_into_no_file_whose_time_has_not_come() {
+fn a_sweep_opens_no_file_before_its_hint() {
     let fake = filled(100);
     let disk = disk(&fake, Durability::None);
     fake.plan(usize::MAX, Fault::Error(EIO));
@@ -174,17 +174,17 @@ fn a_sweep_looks_into_no_file_whose_time_has_not_come() {
     );
 }
 
-/// Stores from before there were hints, and file systems that cannot keep them: each file is looked
-/// into, and once if it takes the hint then.
+/// Stores from before hints existed, and file systems that cannot keep them: each file is opened,
+/// and only once if the file system takes the hint.
 #[test]
-fn a_file_without_a_hint_is_looked_into_and_gets_one() {
+fn a_file_without_a_hint_is_opened_and_gets_one() {
     let fake = filled(100);
     fake.forget_hints();
     let disk = disk_at(&fake, Durability::None, 2_500);
     for opened in [100, 0] {
         fake.plan(usize::MAX, Fault::Error(EIO));
         assert_eq!(disk.sweep().removed(), opened / 2);
-        // Those that are over are opened again, to be locked.
+        // The expired ones are opened again, to be locked.
         let count = fake
             .log()
             .iter()
@@ -194,9 +194,9 @@ fn a_file_without_a_hint_is_looked_into_and_gets_one() {
     }
 }
 
-/// A hint spares a look; what is in the file decides.
+/// A hint saves a look; the file's content decides.
 #[test]
-fn a_hint_that_has_passed_removes_nothing_that_lives() {
+fn a_hint_that_has_passed_removes_no_live_record() {
     let fake = Fake::new();
     let disk = disk_at(&fake, Durability::None, 1_000);
     let version = disk.make(&KEY, b"data", END).unwrap();
@@ -208,7 +208,7 @@ fn a_hint_that_has_passed_removes_nothing_that_lives() {
 }
 
 #[test]
-fn a_record_whose_end_comes_earlier_than_it_did_is_removed_in_time() {
+fn a_record_with_a_new_earlier_end_is_removed_in_time() {
     let acts: [fn(&Disk<Fake>); 3] = [
         |disk| assert!(disk.advance(&KEY, FIRST, b"more", END).is_ok()),
         |disk| assert!(disk.advance(&KEY, FIRST, &data(1, 9_000), END).is_ok()),
@@ -223,9 +223,9 @@ fn a_record_whose_end_comes_earlier_than_it_did_is_removed_in_time() {
     }
 }
 
-/// Neither the hint nor the file may be the store's then.
+/// Neither the hint nor the file may be the store's.
 #[test]
-fn a_file_that_is_not_sound_is_looked_into_before_its_time() {
+fn an_unsound_file_is_opened_before_its_time() {
     let spoils: [Spoil; 3] = [
         ("nothing", |_| {}),
         ("another name", |fake| fake.link(SHARD, &name(), "other")),

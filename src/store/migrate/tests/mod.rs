@@ -12,7 +12,7 @@ use self::{
     world::{Fault, run},
 };
 
-/// How many random schedules are tried.
+/// The number of random schedules to try.
 fn worlds(few: u64) -> u64 {
     let given = env::var("SILVERBACK_WORLDS").ok();
     given.and_then(|text| text.parse().ok()).unwrap_or(few)
@@ -24,7 +24,7 @@ fn first_seed() -> u64 {
 }
 
 #[test]
-fn nothing_is_lost_and_nothing_comes_back_whatever_happens() {
+fn nothing_is_lost_and_nothing_comes_back() {
     let is_long = env::var_os("SILVERBACK_SOAK").is_some();
     let count = worlds(if is_long { 2_000_000 } else { 4_000 });
     for seed in (first_seed()..).take(usize::try_from(count).unwrap()) {
@@ -34,10 +34,10 @@ fn nothing_is_lost_and_nothing_comes_back_whatever_happens() {
     }
 }
 
-/// Each step of the protocol is there for a reason: without it, some schedule goes wrong. The search
-/// begins shortly before the first one.
+/// Each step of the protocol has a reason: without it, some schedule goes wrong. Each search begins
+/// shortly before the first such schedule.
 #[test]
-fn each_step_left_out_is_found() {
+fn each_omitted_step_is_noticed() {
     for (lie, seed) in [
         (Lie::AnyCopyCounts, 200),
         (Lie::CopyOfAnyVersion, 30_500),

@@ -1,8 +1,10 @@
-//! Says whether answers could have come from one store that does one thing after another.
+//! Decides whether answers could have come from one store that executes one operation after
+//! another.
 
 use std::collections::HashSet;
 
-/// What was asked. A record is told by the number of the write that made its data, and its end.
+/// An operation. A record is identified by the number of the write that made its data, and by its
+/// end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Asked {
     Load,
@@ -19,7 +21,7 @@ pub(super) enum Asked {
         over: u64,
         end: u64,
     },
-    /// Of a version of this data, or of any.
+    /// Expects the version with this data, or any version.
     Delete {
         over: Option<u64>,
     },
@@ -40,12 +42,13 @@ pub(super) type State = Option<(u64, u64)>;
 pub(super) struct Call {
     pub(super) asked: Asked,
     pub(super) begun: u64,
-    /// When and what it was answered. Without an answer it may be done at any time, or never.
+    /// The time and content of the answer. A call without an answer may take effect at any time, or
+    /// never.
     pub(super) answer: Option<(u64, Answer)>,
 }
 
 impl Asked {
-    /// What a call leaves that is done.
+    /// The state after the call, if it can take effect.
     fn done(self, state: State) -> Option<State> {
         let is_of = |over: u64| matches!(state, Some((data, _)) if data == over);
         match self {
@@ -58,8 +61,8 @@ impl Asked {
         }
     }
 
-    /// What the answer leaves, if it is right. A move changes the version, so any write may be told
-    /// that it conflicts with a record that is there.
+    /// The state after this answer, if it is right. A move changes the version, so any write may be
+    /// answered with a conflict while there is a record.
     fn answered(self, answer: Answer, state: State) -> Option<State> {
         let is_right = match answer {
             Answer::Done => return self.done(state),
@@ -71,10 +74,11 @@ impl Asked {
     }
 }
 
-/// Whether the calls can be put in an order in which each answer is right, and none is before one
-/// that had ended when it began (Wing and Gong, "Testing and verifying concurrent objects", 1993).
+/// Returns whether the calls can be ordered so that each answer is right, and no call comes before
+/// one that had ended when it began (Wing and Gong, "Testing and verifying concurrent objects",
+/// 1993).
 pub(super) fn is_linearizable(calls: &[Call]) -> bool {
-    assert!(calls.len() <= 64, "they are bits of a number");
+    assert!(calls.len() <= 64, "calls are bits of a u64");
     let must = calls.iter().enumerate();
     let must = must.filter(|(_, call)| call.answer.is_some());
     let must = must.fold(0, |must, (index, _)| must | 1_u64 << index);
@@ -105,7 +109,7 @@ pub(super) fn is_linearizable(calls: &[Call]) -> bool {
 }
 
 #[test]
-fn a_read_of_what_was_overwritten_before_is_noticed() {
+fn a_stale_read_is_noticed() {
     let call = |asked, begun, end, answer| Call {
         asked,
         begun,

@@ -30,12 +30,12 @@ fn expiry(secs: u64) -> Expiry {
 struct Bench {
     net: Arc<Net>,
     store: Migrating,
-    /// Of the record that `from` has.
+    /// The version of the record in `from`.
     version: Version,
 }
 
 impl Bench {
-    /// A record in `from`, which is to be moved.
+    /// Makes a record in `from`, which is to be moved.
     fn new() -> Self {
         let clock = Clock::manual(NOW);
         let stores = [(); 2].map(|()| MemoryStore::new().clock(clock.clone()));
@@ -52,7 +52,7 @@ impl Bench {
         }
     }
 
-    /// Cuts a move off at one of its waits, and says whether it had that many.
+    /// Cuts a move off at one of its waits. Returns whether it had that many.
     fn cut(&self, mode: Mode, wait: usize) -> bool {
         self.net.set(mode);
         let mut migration = self.store.migration();
@@ -77,7 +77,7 @@ impl Bench {
         loaded.unwrap().version()
     }
 
-    /// What the new store alone has in the end.
+    /// Completes the move, and returns the content of the new store.
     fn moved(&self) -> Option<(Bytes, Timestamp)> {
         self.migrate();
         let [_, to] = &self.net.stores;
@@ -91,7 +91,7 @@ fn at_once<T>(done: impl Future<Output = T>) -> T {
     now(pin!(done)).unwrap()
 }
 
-/// Lets a future wait so often and no more.
+/// Lets a future wait at most this often.
 fn waits<T>(mut future: Pin<&mut impl Future<Output = T>>, most: usize) -> Option<T> {
     let mut cx = Context::from_waker(Waker::noop());
     for _ in 0..most {
@@ -102,7 +102,8 @@ fn waits<T>(mut future: Pin<&mut impl Future<Output = T>>, most: usize) -> Optio
     None
 }
 
-/// After each cut of a save that moves its record, and whether the save was done.
+/// Runs the check after each cut of a save that moves its record, and passes whether the save
+/// happened.
 fn at_each_cut_of_a_save(check: impl Fn(&Bench, bool)) {
     let mut cuts = 0;
     for mode in [Mode::Early, Mode::Late] {
@@ -130,7 +131,7 @@ fn at_each_cut_of_a_save(check: impl Fn(&Bench, bool)) {
     assert_eq!(cuts, 8);
 }
 
-/// How often it waits until it is done.
+/// Counts the waits of a future.
 fn round_trips<T>(future: impl Future<Output = T>) -> (usize, T) {
     let (mut future, mut trips) = (pin!(future), 0);
     loop {
@@ -141,7 +142,7 @@ fn round_trips<T>(future: impl Future<Output = T>) -> (usize, T) {
     }
 }
 
-/// After each cut of a move, before and after each of its calls was done.
+/// Runs the check after each cut of a move, before and after each of its calls.
 fn at_each_cut(check: impl Fn(&Bench)) {
     let mut cuts = 0;
     for mode in [Mode::Early, Mode::Late] {
@@ -219,7 +220,7 @@ fn a_record_ends_for_good_at_each_cut() {
 }
 
 #[test]
-fn a_record_is_not_made_twice_at_any_cut() {
+fn a_record_is_not_created_twice_at_any_cut() {
     at_each_cut(|bench| {
         let create = || at_once(bench.store.create(&KEY, NEW, expiry(90)));
         assert!(matches!(create(), Err(StoreError::Exists)));
@@ -232,11 +233,11 @@ fn a_record_is_not_made_twice_at_any_cut() {
 
 /// A late write of a killed process, after the session has ended.
 #[test]
-fn a_copy_that_arrives_late_counts_for_nothing() {
+fn a_copy_that_arrives_late_does_not_count() {
     for wait in 0..20 {
         let bench = Bench::new();
         bench.cut(Mode::Late, wait);
-        // What the killed process had sent is a copy of the record as it was then.
+        // The late write is a copy of the record as the killed process saw it.
         at_once(bench.store.delete(&KEY, None)).unwrap();
         let [from, to] = &bench.net.stores;
         let left = at_once(from.load(&KEY, Read::Current)).unwrap();
@@ -244,7 +245,7 @@ fn a_copy_that_arrives_late_counts_for_nothing() {
         let late = super::super::wire::copy(&OLD, version);
         at_once(to.create(&KEY, late, expiry(60))).unwrap();
         assert_eq!(bench.load(), None);
-        // It is in nobody's way.
+        // The copy does not get in the way of a new record.
         at_once(bench.store.create(&KEY, NEW, expiry(90))).unwrap();
         assert_eq!(bench.moved(), Some((NEW, expiry(90).at)));
     }
@@ -287,7 +288,7 @@ fn a_save_that_moves_its_record_is_done_or_not_at_each_cut() {
     });
 }
 
-/// Nobody has loaded it here: to find out where it is would be another round trip.
+/// This process has not loaded the record. Finding it would take another round trip.
 #[test]
 fn a_save_of_a_record_that_was_not_loaded_leaves_it_where_it_is() {
     let bench = Bench::new();
@@ -302,9 +303,9 @@ fn a_save_of_a_record_that_was_not_loaded_leaves_it_where_it_is() {
     assert!(!in_from(&bench));
 }
 
-/// Its copy is worth as much to everybody as a record, and the next write makes it one.
+/// Its copy counts like a record for every process, and the next write makes it one.
 #[test]
-fn a_record_that_was_moved_by_a_save_takes_no_more_round_trips_than_one_that_was_not() {
+fn a_record_moved_by_a_save_takes_no_more_round_trips() {
     let saved = || {
         let bench = Bench::new();
         bench.load();
@@ -384,7 +385,7 @@ fn operations_make_as_many_round_trips_as_their_docs_say() {
 }
 
 #[test]
-fn a_new_record_is_made_where_its_store_says() {
+fn a_new_record_is_created_where_its_store_says() {
     for (is_prepared, places) in [(true, [true, false]), (false, [false, true])] {
         let [from, to] = [(); 2].map(|()| MemoryStore::new());
         let store = match is_prepared {
@@ -428,9 +429,9 @@ fn a_record_that_the_new_store_refuses_stays_in_use() {
     );
 }
 
-/// There and back: the marks of the first move are in nobody's way.
+/// There and back: the marks of the first move are not in the way.
 #[test]
-fn a_move_back_gives_everything_back() {
+fn a_move_back_returns_everything() {
     let clock = Clock::manual(NOW);
     let [one, other] = [(); 2].map(|()| MemoryStore::new().clock(clock.clone()));
     at_once(one.create(&KEY, OLD, expiry(60))).unwrap();
@@ -440,7 +441,7 @@ fn a_move_back_gives_everything_back() {
         while !at_once(migration.step(10)).is_finished() {}
         let alone = at_once(to.load(&KEY, Read::Current)).unwrap().unwrap();
         assert_eq!((alone.data(), alone.expires()), (&OLD[..], expiry(60).at));
-        // Another one is made there, and ends.
+        // Another record is created there, and ends.
         at_once(store.create(&OTHER, NEW, expiry(60))).unwrap();
         at_once(store.delete(&OTHER, None)).unwrap();
     }
@@ -462,7 +463,7 @@ fn a_record_is_counted_once_on_its_way_back() {
 }
 
 #[test]
-fn a_move_that_has_begun_is_not_turned_round() {
+fn a_move_that_has_begun_is_not_reversed() {
     let bench = Bench::new();
     assert!(bench.cut(Mode::Early, 3));
     let [from, to] = bench.net.stores.clone();
@@ -476,7 +477,7 @@ fn a_move_that_has_begun_is_not_turned_round() {
 }
 
 #[test]
-fn listings_and_sweeps_are_of_both_stores() {
+fn listings_and_sweeps_cover_both_stores() {
     let clock = Clock::manual(NOW);
     let [from, to] = [(); 2].map(|()| MemoryStore::new().clock(clock.clone()));
     at_once(from.create(&KEY, OLD, expiry(60))).unwrap();
@@ -499,7 +500,7 @@ fn listings_and_sweeps_are_of_both_stores() {
     assert_eq!(
         (removed, from.len()),
         (2, 0),
-        "the mark is there for longer"
+        "the mark stays longer"
     );
     clock.advance(std::time::Duration::from_secs(600));
     assert_eq!(at_once(store.sweep()).removed(), 1);

@@ -1,4 +1,4 @@
-//! A store behind a network that delays, loses and delivers late.
+//! A store behind a network that delays, loses, and delivers late.
 
 use std::{
     future::poll_fn,
@@ -20,29 +20,29 @@ use crate::store::{
     now,
 };
 
-/// What a store does not do that it should have: as if the protocol had left out a step.
+/// A deviation of a store, as if the protocol omitted a step.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Lie {
     None,
-    /// A copy counts whatever its version is.
+    /// Any copy counts, whatever its version.
     AnyCopyCounts,
-    /// A move accepts a copy of an earlier one.
+    /// A move accepts a copy of an earlier version.
     CopyOfAnyVersion,
     /// The record is removed from `from` instead of marked.
     NoMark,
     /// A new record leaves no mark in `from`.
     NoClaim,
-    /// A move begins whatever has changed.
+    /// A move begins even if the record has changed.
     MoveAtAnyVersion,
-    /// An update of the end alone is a touch.
+    /// An update that only moves the end is a touch.
     TouchKeepsVersion,
-    /// Both stores count from 1, and it shows.
+    /// Both stores count from 1, and versions are not told apart.
     SameVersions,
-    /// A save takes the place of the copy of another one, which may be about to be named.
+    /// A save replaces another save's copy, which may be about to be named.
     CopyOverCopy,
-    /// A copy is removed while the record that it was made of is there.
+    /// A copy is removed while the record it was made of is still there.
     CopyRemovedEarly,
-    /// A touch finds a copy.
+    /// A touch matches a copy.
     TouchOfCopy,
 }
 
@@ -52,7 +52,7 @@ pub(super) enum Side {
     To,
 }
 
-/// What the wires of a world share.
+/// The state that the wires of a world share.
 pub(super) struct Net {
     pub(super) lie: Lie,
     pub(super) stores: [MemoryStore; 2],
@@ -61,15 +61,15 @@ pub(super) struct Net {
     mode: Mutex<Mode>,
 }
 
-/// How a network treats calls.
+/// How the network treats calls.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Mode {
-    /// It delays and loses them.
+    /// Delays and loses them.
     Faulty,
-    /// It answers after one wait each: the call is done before the wait, or after it.
+    /// Answers after one wait. The call happens before the wait, or after it.
     Early,
     Late,
-    /// It answers at once.
+    /// Answers at once.
     Calm,
 }
 
@@ -132,7 +132,7 @@ pub(super) struct Wire {
     pub(super) net: Arc<Net>,
 }
 
-/// A write under way: if nobody waits for it any more, it may arrive late.
+/// A write under way. If nobody waits for it any more, it may arrive late.
 struct Sent<'a> {
     wire: &'a Wire,
     key: RecordKey,
@@ -186,7 +186,7 @@ impl Wire {
         };
         pause().await;
         let Some(write) = sent.write.take() else {
-            unreachable!("it is sent once")
+            unreachable!("a write is sent only once")
         };
         let lost = || StoreError::unavailable("the answer is lost");
         match net.below(24) {
@@ -230,7 +230,7 @@ impl Wire {
                 let is_moved = matches!(form(&data), Form::Moved(_));
                 if lie == Lie::CopyRemovedEarly && matches!(form(&data), Form::Moving(_)) {
                     self.remove_copy(key, expected);
-                    return Err(StoreError::unavailable("it was killed between the two"));
+                    return Err(StoreError::unavailable("killed between the two writes"));
                 }
                 if lie == Lie::NoMark && is_from && is_moved {
                     return match at_once(store.delete(key, Some(expected))) {
@@ -295,7 +295,7 @@ impl Wire {
         Ok(record)
     }
 
-    /// Does it before the only wait or after it.
+    /// Makes the call before the only wait, or after it.
     async fn waiting<T>(&self, call: impl FnOnce() -> T) -> T {
         match self.net.mode() {
             Mode::Early => {
@@ -330,7 +330,7 @@ impl Wire {
         Some(Record::new(data, version, expires))
     }
 
-    /// A version as it is seen outside, and back.
+    /// Converts a version to its outside form, and back.
     fn seen(&self, version: Version) -> Version {
         match (self.net.lie, self.side) {
             (Lie::SameVersions, Side::From) => of_from(version),

@@ -29,12 +29,12 @@ const KEY: RecordKey = RecordKey::from_bytes([7; 32]);
 
 type Migrating = MigratingStore<Wire, Wire>;
 
-/// What the processes of a world have asked and know.
+/// The history and knowledge of the processes of a world.
 struct World {
     net: Arc<Net>,
     clock: Clock,
     calls: Mutex<Vec<Call>>,
-    /// Versions, and the data that they are of.
+    /// Known versions, and the data of each.
     known: Mutex<Vec<(Version, u64)>>,
     time: AtomicU64,
 }
@@ -65,7 +65,7 @@ impl World {
         store.clock(self.clock.clone())
     }
 
-    /// Some version that somebody has seen, and the data that it is of.
+    /// One of the latest known versions, and its data.
     fn some_version(&self) -> Option<(Version, u64)> {
         let known = self.known.lock().unwrap();
         let last = (known.len() as u64).min(3);
@@ -93,7 +93,7 @@ impl World {
         self.known.lock().unwrap().push((version, data));
     }
 
-    /// A process does so many things, one after the other.
+    /// Runs a process that performs `count` operations, one after the other.
     async fn live(&self, store: Migrating, count: u64) {
         for _ in 0..count {
             match (self.net.below(10), self.some_version()) {
@@ -176,7 +176,7 @@ impl World {
         self.end(call, answer);
     }
 
-    /// Moves what there is until it is done, or for so many steps.
+    /// Runs a migration to its end, or for this many steps. Returns whether it is complete.
     async fn migrate(&self, steps: u64) -> bool {
         let store = self.store(self.net.below(2) == 0);
         let mut migration = store.migration();
@@ -217,7 +217,7 @@ fn state(record: &Record) -> (u64, u64) {
 
 type Task<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
-/// Lets processes and moves run in some order, and be killed.
+/// Runs processes and moves in a random order, and kills some.
 fn live(world: &World) {
     let net = &world.net;
     let mut tasks: Vec<Task<'_>> = Vec::new();
@@ -245,11 +245,11 @@ fn live(world: &World) {
     }
 }
 
-/// A world of this seed, and what is wrong with it.
+/// Runs the world of this seed. An error describes what went wrong.
 pub(super) fn run(seed: u64, lie: Lie) -> Result<(), Fault> {
     let world = World::new(seed, lie);
     let net = &world.net;
-    // Most begin with a record in the old store.
+    // Most worlds begin with a record in the old store.
     if net.below(4) > 0 {
         let data = world.tick();
         let end = expiry(data).at.as_secs();
@@ -270,7 +270,7 @@ pub(super) fn run(seed: u64, lie: Lie) -> Result<(), Fault> {
     is_over(net, &world)
 }
 
-/// Once all is moved, the new store alone has what both have, as it was written.
+/// Checks that after the move, the new store alone has the last state, in plain form.
 fn is_over(net: &Net, world: &World) -> Result<(), Fault> {
     let [from, to] = net.stores.each_ref().map(|store| {
         let record = at_once(store.load(&KEY, Read::Current)).unwrap();

@@ -20,7 +20,7 @@ store_conformance!(mod redb, |clock| {
     subject(options.clock(clock)).await
 });
 
-/// More than the largest record that the rules try.
+/// More than the largest record of any rule.
 const ROOM: usize = 10 << 20;
 
 const IN_REAL_TIME: [&str; 5] = [
@@ -31,7 +31,7 @@ const IN_REAL_TIME: [&str; 5] = [
     "a_record_of_one_second_is_kept_for_it",
 ];
 
-/// By the system's clock and with a sync of each transaction, as applications have it.
+/// With the system's clock and a sync for each transaction, as in applications.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_rules_in_real_time_are_kept() {
     let subject = subject(RedbStore::options()).await;

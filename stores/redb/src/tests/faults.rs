@@ -1,4 +1,4 @@
-//! A disk that fails, and what is answered and kept then.
+//! A disk that fails: the answers, and what is kept.
 
 use std::{
     io,
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::{END, data, key, path};
 use crate::{RedbStore, disk::Access};
 
-/// Fails while it is told to.
+/// Fails while a flag is set.
 #[derive(Debug, Default)]
 struct Failing {
     writes: AtomicBool,
@@ -48,7 +48,7 @@ impl Access for Failing {
     }
 }
 
-/// With so small a cache that reads reach the disk.
+/// Opens a store with so small a cache that reads reach the disk.
 async fn failing(dir: &TempDir) -> (RedbStore, Arc<Failing>) {
     let disk = Arc::new(Failing::default());
     let options = RedbStore::options().access(disk.clone()).cache_bytes(0);
@@ -61,7 +61,7 @@ const TWO: Bytes = Bytes::from_static(b"\x01two");
 /// Bounds a hang.
 const HANG: Duration = Duration::from_secs(600);
 
-/// Asks until the file is open again. Another thread opens it.
+/// Loads a record, retrying until another thread has reopened the file.
 async fn loaded(store: &RedbStore, number: u8) -> Option<Bytes> {
     let loaded = async {
         loop {
@@ -76,7 +76,7 @@ async fn loaded(store: &RedbStore, number: u8) -> Option<Bytes> {
 }
 
 #[tokio::test]
-async fn a_disk_that_is_full_for_a_while_costs_the_writes_of_that_while() {
+async fn a_full_disk_costs_only_the_writes_made_meanwhile() {
     let dir = TempDir::new().unwrap();
     let (store, disk) = failing(&dir).await;
     let version = store.create(&key(1), ONE, END).await.unwrap();
@@ -119,7 +119,7 @@ async fn a_write_whose_sync_failed_is_unknown_and_whole() {
 }
 
 #[tokio::test]
-async fn a_read_that_failed_is_an_error_and_the_next_one_is_not() {
+async fn a_failed_read_is_an_error_and_the_next_one_is_not() {
     let dir = TempDir::new().unwrap();
     let (store, disk) = failing(&dir).await;
     store.create(&key(1), ONE, END).await.unwrap();
@@ -162,7 +162,7 @@ async fn a_damaged_record_is_counted_by_a_sweep_and_left_out_of_a_list() {
 }
 
 #[tokio::test]
-async fn what_is_no_record_gives_way_and_what_is_a_later_one_stays() {
+async fn garbage_is_replaced_and_a_later_format_stays() {
     let dir = TempDir::new().unwrap();
     let store = RedbStore::open(path(&dir)).await.unwrap();
     for bytes in [&b""[..], b"\x01half", b"\0another program's"] {

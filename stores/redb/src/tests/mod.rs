@@ -1,5 +1,5 @@
-//! What can only be seen from inside: what a failing disk does to the file, and what is under a
-//! key that is no record.
+//! Tests that need the inside of the store: what a failing disk does to the file, and values that
+//! are not records.
 
 mod contract;
 mod faults;
@@ -35,7 +35,7 @@ impl RedbOptions {
 }
 
 impl RedbStore {
-    /// Puts bytes under a key that are no record.
+    /// Puts bytes that are not a record under a key.
     fn damage(&self, key: RecordKey, bytes: &[u8]) {
         let put = self.file().with(|database| {
             let write = database.begin_write().map_err(Fault::undone)?;

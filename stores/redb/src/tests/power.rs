@@ -1,4 +1,4 @@
-//! Power failures: the process ends at any access to the file, and of what was not synced any part
+//! Power failures: the process ends at any access to the file, and any part of the unsynced data
 //! may be missing.
 
 use std::{
@@ -21,7 +21,7 @@ use crate::{
     record::{self, Head},
 };
 
-/// Ends at an access, and knows what was there before each write since the last sync.
+/// Cuts the power at an access. Keeps what was there before each write since the last sync.
 #[derive(Debug)]
 struct Cord {
     left: AtomicU64,
@@ -92,7 +92,7 @@ fn way(path: std::path::PathBuf, access: Arc<dyn Access>) -> Way {
     }
 }
 
-/// The state of this number of a record: no part of it fits another.
+/// A record's state with this number. No part of it fits another.
 fn state(number: u64) -> (Version, Bytes) {
     let len = 40 + (number * 977 % 6_000) as usize;
     let data = (0..len).map(|at| (number as usize + at) as u8).collect();
@@ -101,7 +101,7 @@ fn state(number: u64) -> (Version, Bytes) {
 
 const KEYS: u8 = 5;
 
-/// Writes a state of each record again and again, until the power fails. Returns the last number
+/// Writes a state of every record again and again, until the power fails. Returns the last number
 /// that was answered.
 fn write_until_dark(file: &File, rounds: u64) -> u64 {
     let mut answered = 0;
@@ -160,12 +160,12 @@ fn found(file: &File) -> u64 {
 }
 
 #[test]
-fn what_was_answered_survives_a_power_failure_at_any_access() {
+fn answered_writes_survive_a_power_failure_at_any_access() {
     fails_at_any_access(false);
 }
 
 #[test]
-fn a_file_that_was_being_made_is_made_after_a_power_failure() {
+fn a_file_is_created_after_a_power_failure_during_its_creation() {
     fails_at_any_access(true);
 }
 

@@ -1,4 +1,4 @@
-//! Those who wait share a transaction.
+//! Waiting writes share a transaction.
 
 use std::{
     io,
@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use super::{END, data, key, path};
 use crate::{RedbStore, disk::Access};
 
-/// Counts the syncs, and holds them up while the gate is closed.
+/// Counts syncs, and blocks them while the gate is closed.
 #[derive(Debug)]
 struct Gate {
     syncs: AtomicU64,
@@ -43,7 +43,7 @@ impl Access for Gate {
 }
 
 #[tokio::test]
-async fn two_hundred_who_wait_for_a_sync_share_the_next_one() {
+async fn two_hundred_waiting_writes_share_the_next_sync() {
     let dir = TempDir::new().unwrap();
     let gate = Arc::new(Gate {
         syncs: AtomicU64::new(0),
@@ -64,7 +64,7 @@ async fn two_hundred_who_wait_for_a_sync_share_the_next_one() {
     let first = create(0);
     gate.arrived.acquire().await.unwrap().forget();
     let others: Vec<_> = (1..=200).map(create).collect();
-    // One thread runs the tasks: all of them have asked when this one is polled again.
+    // One thread runs the tasks, so all of them have asked when this one is polled again.
     tokio::task::yield_now().await;
     tokio::task::yield_now().await;
     gate.set(true);
@@ -73,7 +73,7 @@ async fn two_hundred_who_wait_for_a_sync_share_the_next_one() {
         other.await.unwrap().unwrap();
     }
     let syncs = gate.syncs.load(Ordering::Relaxed) - before;
-    // The first one's, that of all the others, and what redb adds to free pages.
+    // The first write's sync, that of all the others, and those that redb adds to free pages.
     assert!(syncs <= 4, "{syncs} syncs for 201 writes");
     for number in 0..=200 {
         assert_eq!(

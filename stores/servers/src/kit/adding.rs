@@ -1,4 +1,4 @@
-//! Many tasks that count in one session.
+//! Concurrent tasks that count in one session.
 
 use std::collections::BTreeMap;
 
@@ -7,17 +7,17 @@ use tokio::task::JoinSet;
 
 use super::site::{Visitor, count, ok, visitor_with};
 
-/// How often each status was answered.
+/// The number of answers with each status.
 #[derive(Debug, Default)]
 pub struct Answers(BTreeMap<u16, u64>);
 
-/// Tasks that add at this moment.
+/// Tasks that are adding.
 #[derive(Debug)]
 #[must_use = "they end when this is dropped"]
 pub struct Adding(JoinSet<Answers>);
 
 impl Adding {
-    /// Has so many tabs of the visitor add one so often.
+    /// Starts `tabs` tabs of the visitor that each add one `rounds` times.
     pub fn start(visitor: &Visitor, tabs: u64, rounds: u64) -> Self {
         let mut running = JoinSet::new();
         for _ in 0..tabs {
@@ -27,7 +27,7 @@ impl Adding {
                 for _ in 0..rounds {
                     let page = visitor.get("/add").await;
                     let status = page.status().as_u16();
-                    // The first of each kind says enough.
+                    // One error of each kind is enough.
                     if answers.of(status) == 0
                         && let Some(error) = page.error()
                     {
@@ -41,7 +41,7 @@ impl Adding {
         Self(running)
     }
 
-    /// Waits until they are done.
+    /// Waits until the tasks are done.
     pub async fn answers(self) -> Answers {
         let mut all = Answers::default();
         self.0
@@ -54,26 +54,26 @@ impl Adding {
 }
 
 impl Answers {
-    /// Adds others.
+    /// Adds other answers.
     pub fn extend(&mut self, others: Self) {
         for (status, count) in others.0 {
             *self.0.entry(status).or_default() += count;
         }
     }
 
-    /// Counts those with this status.
+    /// The number of answers with this status.
     #[must_use]
     pub fn of(&self, status: u16) -> u64 {
         self.0.get(&status).copied().unwrap_or_default()
     }
 
-    /// There is none but these.
+    /// Requires every status to be one of these.
     pub fn are_among(&self, statuses: &[u16]) {
         let mut found = self.0.keys();
         assert!(found.all(|status| statuses.contains(status)), "{self:?}");
     }
 
-    /// What was acknowledged is kept. Of what failed nobody knows whether it was done.
+    /// Requires acknowledged increments to be kept. A failed one may have happened.
     pub fn are_kept(&self, kept: u64) {
         println!("{self:?}, and {kept} are kept");
         let all = self.0.values().sum();

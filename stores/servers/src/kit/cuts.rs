@@ -11,7 +11,7 @@ use super::{
 };
 use crate::Proxy;
 
-/// What a visitor does, and what has to be so then.
+/// A visitor's request, and the expected count after it.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
     name: &'static str,
@@ -20,7 +20,7 @@ pub struct Case {
     counted: u64,
 }
 
-#[allow(missing_docs, reason = "each has its name")]
+#[allow(missing_docs, reason = "each has a name")]
 impl Case {
     pub const FIRST_WRITE: Self = Self::new("a first write", &[], "/add", 1);
     pub const WRITE: Self = Self::new("a write", &["/add"], "/add", 2);
@@ -31,7 +31,7 @@ impl Case {
 }
 
 impl Case {
-    /// Those above.
+    /// All cases above.
     pub const ALL: [Self; 6] = [
         Self::FIRST_WRITE,
         Self::WRITE,
@@ -41,8 +41,8 @@ impl Case {
         Self::READ,
     ];
 
-    /// A visitor who has been on the pages `before` makes a request, one of whose answers is lost.
-    /// They have counted so far then.
+    /// Makes a case: a visitor who has been on the pages `before` makes a request, one of whose
+    /// answers is lost. Afterwards their session has counted to `counted`.
     #[must_use]
     pub const fn new(
         name: &'static str,
@@ -59,8 +59,8 @@ impl Case {
     }
 }
 
-/// Cuts the connection after the server has done what it was asked, at each answer of the case's
-/// request, one in each run. Nobody gets an error, and nothing is done twice. Returns how many
+/// Loses each answer of the case's request, one in each run: cuts the connection after the server
+/// has done what it was asked. Nobody gets an error, and nothing is done twice. Returns how many
 /// answers were lost.
 ///
 /// `connect` makes the store of a run from a port that leads to the server.
@@ -115,7 +115,7 @@ pub async fn an_idle_connection_may_be_cut(proxy: &Proxy, store: impl Store, rou
     }
 }
 
-/// While connections are cut, each of many tasks gets its own answer or none. `direct` makes the
+/// While connections are cut, each of many tasks gets its own answer or none. `direct` creates the
 /// records, and `store` goes through the proxy.
 pub async fn everybody_gets_their_own_answers<S: Store>(
     proxy: Proxy,

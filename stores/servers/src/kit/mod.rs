@@ -1,6 +1,6 @@
-//! What the tests of several stores check alike: an application on a store, its visitors, and what
-//! they may see while a proxy or a server fails. Each check takes the store and what is to fail, and
-//! panics where the store does not keep its word.
+//! Checks that the tests of several stores share: an application on a store, its visitors, and what
+//! they may see while a proxy or a server fails. Each check takes the store and the failing part,
+//! and panics if the store breaks its promises.
 #![allow(
     clippy::indexing_slicing,
     clippy::missing_panics_doc,

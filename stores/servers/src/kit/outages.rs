@@ -1,4 +1,4 @@
-//! A server that is away, does not answer, or forgets.
+//! A server that is down, does not answer, or forgets.
 
 use std::{fmt::Debug, time::Duration};
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{Proxy, Server};
 
-/// A result says that the server is away.
+/// Requires a result to say that the server is unavailable.
 #[track_caller]
 pub fn is_unavailable<T: Debug>(result: &Result<T, StoreError>) {
     assert!(
@@ -24,8 +24,8 @@ pub fn is_unavailable<T: Debug>(result: &Result<T, StoreError>) {
     );
 }
 
-/// In a silence, a store that goes through the proxy and does not wait long reports an error and
-/// never that there is no record. The application says so on these pages, and serves all others.
+/// During a silence, a store that goes through the proxy and does not wait long reports an error,
+/// never a missing record. The application answers 503 on these pages, and serves all others.
 pub async fn silence_is_an_error(proxy: &Proxy, hasty: impl Store + Clone, paths: &[&str]) {
     let visitor = visitor_within(hasty.clone(), Duration::from_secs(1));
     proxy.silence();
@@ -40,8 +40,8 @@ pub async fn silence_is_an_error(proxy: &Proxy, hasty: impl Store + Clone, paths
     proxy.speak();
 }
 
-/// A store that does not wait long says that the server is away. One that does waits until the
-/// server is back. Returns the record 1 that it finds then.
+/// An impatient store reports that the server is down. A patient one waits until the server is
+/// back. Returns record 1 as found then.
 pub async fn a_server_that_is_away_is_waited_for<S: Store>(
     server: &Server,
     hasty: S,

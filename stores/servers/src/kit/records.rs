@@ -1,8 +1,8 @@
-//! Records under numbers.
+//! Numbered records.
 
 use silverback::store::{Bytes, Expiry, Read, Record, RecordKey, Store, Version};
 
-/// What [`create`] puts into a record.
+/// The data of a record that [`create`] makes.
 pub const DATA: &[u8] = b"\x01data";
 
 /// Returns the key of this number.
@@ -13,7 +13,7 @@ pub fn key(number: u32) -> RecordKey {
     RecordKey::from_bytes(bytes)
 }
 
-/// Makes the record of this number.
+/// Creates the record of this number.
 pub async fn create(store: &impl Store, number: u32, expiry: Expiry) -> Version {
     let data = Bytes::from_static(DATA);
     store.create(&key(number), data, expiry).await.unwrap()
@@ -24,7 +24,7 @@ pub async fn load(store: &impl Store, number: u32) -> Option<Record> {
     store.load(&key(number), Read::Current).await.unwrap()
 }
 
-/// Loads what the record of this number has.
+/// Loads the data of the record with this number.
 pub async fn data(store: &impl Store, number: u32) -> Option<Bytes> {
     load(store, number).await.map(Record::into_data)
 }

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// A visitor of a [`Site`]. A clone is another tab.
 pub type Visitor = Browser<Site>;
 
-/// An application on one server or several, which take turns.
+/// An application on one server, or on several in turn.
 #[derive(Clone, Debug)]
 pub struct Site {
     servers: Arc<[Router]>,
@@ -63,20 +63,20 @@ impl Service<Request<Body>> for Site {
     }
 }
 
-/// Makes a visitor of one server, which waits as long as it takes.
+/// Makes a visitor of one server, which waits as long as its store takes.
 #[must_use]
 pub fn visitor(store: impl Store) -> Visitor {
     visitor_within(store, PATIENCE)
 }
 
-/// Makes a visitor of one server, which waits this long for its store.
+/// Makes a visitor of one server, which waits for its store this long.
 #[must_use]
 pub fn visitor_within(store: impl Store, budget: Duration) -> Visitor {
     visitor_with([store], |config| config.store_timeout(budget))
 }
 
-/// Makes a visitor of servers with a store each, and with these settings. They wait as long as it
-/// takes, unless the settings say otherwise.
+/// Makes a visitor of servers with a store each and these settings. They wait as long as their
+/// stores take, unless the settings say otherwise.
 #[must_use]
 pub fn visitor_with<S: Store>(
     stores: impl IntoIterator<Item = S>,
@@ -103,7 +103,7 @@ fn app(config: SessionConfig) -> Router {
         .layer(SessionLayer::new(config))
 }
 
-/// Adds one, and says what it came to.
+/// Adds one, and returns the sum.
 pub(super) async fn add(session: Session) -> Result<String, Error> {
     session.load().await?;
     let n = session.update("n", |n: &mut u64| {
@@ -118,7 +118,7 @@ async fn number(session: Session) -> Result<String, Error> {
     Ok(session.get::<u64>("n")?.unwrap_or_default().to_string())
 }
 
-/// As a login without a list of the user's sessions does.
+/// Like a login without a list of the user's sessions.
 async fn renew(session: Session) -> Result<&'static str, Error> {
     session.load().await?;
     session.renew();
@@ -151,19 +151,19 @@ async fn everywhere(session: Session) -> Result<&'static str, Error> {
     Ok("good bye, everywhere")
 }
 
-/// Visits a page that has to answer, and returns its text.
+/// Visits a page that has to succeed, and returns its text.
 pub async fn ok(visitor: &Visitor, path: &str) -> String {
     let page = visitor.get(path).await;
     assert_eq!(page.status(), 200, "{path}: {:?}", page.error());
     page.text().to_owned()
 }
 
-/// Returns what the session has counted.
+/// Returns the session's count.
 pub async fn count(visitor: &Visitor) -> u64 {
     ok(visitor, "/n").await.parse().unwrap()
 }
 
-/// Returns what the session has counted, and asks until there is an answer.
+/// Returns the session's count, and asks until there is an answer.
 pub async fn count_at_last(visitor: &Visitor) -> u64 {
     loop {
         let page = visitor.get("/n").await;

@@ -9,13 +9,13 @@ pub async fn listed(store: &impl Browse, limit: usize) -> Vec<Listed> {
         let page = store.browse(&cursor, limit).await.unwrap();
         assert!(page.entries.len() <= limit.max(1));
         listed.extend(page.entries);
-        assert!(listed.len() <= 1_000, "it comes to an end");
+        assert!(listed.len() <= 1_000, "the listing does not end");
         from = page.next;
     }
     listed
 }
 
-/// Sweeps in steps of this many records to the end, and returns how many it has removed.
+/// Sweeps to the end in steps of this many records, and returns how many were removed.
 pub async fn swept(store: &impl Sweep, limit: u64) -> u64 {
     let mut removed = 0;
     loop {

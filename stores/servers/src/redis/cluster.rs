@@ -8,13 +8,13 @@ use super::{
 };
 use crate::{server::Server, waiting::until};
 
-/// A Redis Cluster. A master that does not answer for two seconds is replaced by its replica.
+/// A Redis Cluster. A replica replaces a master that does not answer for two seconds.
 #[derive(Debug)]
 pub struct Cluster {
     nodes: Vec<Redis>,
 }
 
-/// How many slots a cluster has, as the protocol says.
+/// The number of slots of a cluster, by the protocol.
 const SLOTS: usize = 16_384;
 
 impl Cluster {
@@ -22,7 +22,7 @@ impl Cluster {
     ///
     /// # Panics
     ///
-    /// If it does not start; if Redis is not installed and `CI` is set.
+    /// If the cluster does not start, or if Redis is not installed and `CI` is set.
     #[must_use]
     pub fn start() -> Option<Self> {
         ClusterOptions::default().start()
@@ -34,30 +34,30 @@ impl Cluster {
         ClusterOptions::default()
     }
 
-    /// Returns its servers, those first that were masters in the beginning.
+    /// Returns the servers, beginning with those that were masters at first.
     #[must_use]
     pub fn nodes(&self) -> &[Redis] {
         &self.nodes
     }
 
-    /// Returns the address of each.
+    /// Returns the address of each server.
     #[must_use]
     pub fn urls(&self) -> Vec<String> {
         self.nodes.iter().map(Redis::url).collect()
     }
 
-    /// Returns those that are masters now. One that does not run is none.
+    /// Returns the present masters. A server that does not run is none.
     #[must_use]
     pub fn masters(&self) -> Vec<&Redis> {
         let masters = self.nodes.iter().filter(|node| node.says("role:master"));
         masters.collect()
     }
 
-    /// Returns the master that has this key now.
+    /// Returns the present master of this key.
     ///
     /// # Panics
     ///
-    /// If there is none.
+    /// If no master has it.
     #[must_use]
     pub fn master_of(&self, key: &str) -> &Redis {
         let masters = self.masters();
@@ -67,12 +67,12 @@ impl Cluster {
         found.unwrap_or_else(|| panic!("no master has {key}"))
     }
 
-    /// Waits until every server that runs knows a master for every slot, and every replica that
-    /// runs has what its master has.
+    /// Waits until every running server knows a master for every slot, and every running replica
+    /// has its master's data.
     ///
     /// # Panics
     ///
-    /// If that is not so for two minutes.
+    /// If that takes more than two minutes.
     pub fn settle(&self) {
         let running = || self.nodes.iter().filter(|node| node.is_running());
         until("the cluster is whole", || {
@@ -87,7 +87,7 @@ impl Cluster {
     }
 }
 
-/// How a cluster is started.
+/// The options of a cluster.
 #[derive(Clone, Debug)]
 pub struct ClusterOptions {
     flavour: Flavour,
@@ -108,32 +108,32 @@ impl Default for ClusterOptions {
 }
 
 impl ClusterOptions {
-    /// Whose servers they are. The default is [`Flavour::Redis`].
+    /// Sets whose servers they are. The default is [`Flavour::Redis`].
     #[must_use]
     pub const fn flavour(mut self, flavour: Flavour) -> Self {
         self.flavour = flavour;
         self
     }
 
-    /// How many replicas each master has. The default is 1.
+    /// Sets the number of replicas of each master. The default is 1.
     #[must_use]
     pub const fn replicas(mut self, replicas: usize) -> Self {
         self.replicas = replicas;
         self
     }
 
-    /// Sets what each server's `redis.conf` has under this name.
+    /// Sets an option of each server's `redis.conf`.
     #[must_use]
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Starts it.
+    /// Starts the cluster.
     ///
     /// # Panics
     ///
-    /// As [`Cluster::start`] does.
+    /// Like [`Cluster::start`].
     #[must_use]
     pub fn start(self) -> Option<Cluster> {
         let path = self.flavour.find()?;
@@ -167,7 +167,7 @@ impl ClusterOptions {
         Some(cluster)
     }
 
-    /// What `redis-cli --cluster create` does, which asks for more time between its steps.
+    /// Does the same as `redis-cli --cluster create`, which takes more time between its steps.
     fn join(&self, cluster: &Cluster) {
         let nodes = &cluster.nodes;
         let (masters, replicas) = nodes.split_at(self.masters);

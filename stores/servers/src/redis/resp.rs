@@ -1,4 +1,4 @@
-//! As much of the protocol of Redis as it takes to ask a server how it is.
+//! The part of Redis' protocol that it takes to ask a server about its state.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-/// What a server answers.
+/// A server's answer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Reply {
@@ -18,12 +18,12 @@ pub enum Reply {
     Many(Vec<Self>),
     /// Nothing.
     Nil,
-    /// An error, as the server says it.
+    /// An error, in the server's words.
     Error(String),
 }
 
 impl Reply {
-    /// Returns the bytes as text; empty if it has none.
+    /// Returns the answer as text. Empty for several answers or none.
     #[must_use]
     pub fn text(&self) -> String {
         match self {
@@ -35,7 +35,7 @@ impl Reply {
     }
 }
 
-/// A busy machine may keep a server from its work for seconds.
+/// A busy machine may delay a server for seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Connects, sends one command and returns the answer.

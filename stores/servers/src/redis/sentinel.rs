@@ -9,7 +9,7 @@ use crate::{
     waiting::until,
 };
 
-/// A master, a replica, and three Sentinels that make the replica a master if they get no answer
+/// A master, a replica, and three Sentinels that promote the replica if the master does not answer
 /// for two seconds.
 #[derive(Debug)]
 pub struct Sentinel {
@@ -22,18 +22,18 @@ impl Sentinel {
     ///
     /// # Panics
     ///
-    /// If they do not start; if Redis is not installed and `CI` is set.
+    /// If they do not start, or if Redis is not installed and `CI` is set.
     #[must_use]
     pub fn start() -> Option<Self> {
         Self::start_with(Duration::from_secs(2))
     }
 
-    /// Starts them with Sentinels that wait so long for an answer. A busy machine may keep a server
-    /// from its work for seconds.
+    /// Starts them with Sentinels that wait this long for an answer. A busy machine may delay a
+    /// server for seconds.
     ///
     /// # Panics
     ///
-    /// As [`start`](Self::start) does.
+    /// Like [`start`](Self::start).
     #[must_use]
     pub fn start_with(patience: Duration) -> Option<Self> {
         let patience = patience.as_millis();
@@ -80,7 +80,7 @@ impl Sentinel {
         Some(started)
     }
 
-    /// What the Sentinels call the master.
+    /// The Sentinels' name for the master.
     pub const NAME: &'static str = "mymaster";
 
     /// Returns the address of each Sentinel.
@@ -95,17 +95,17 @@ impl Sentinel {
         &self.sentinels
     }
 
-    /// Returns the servers with the data, the one first that was the master in the beginning.
+    /// Returns the servers with the data, beginning with the one that was the master at first.
     #[must_use]
     pub fn nodes(&self) -> &[Redis] {
         &self.nodes
     }
 
-    /// Returns the server that is the master now, by what the Sentinels say.
+    /// Returns the present master, according to the Sentinels.
     ///
     /// # Panics
     ///
-    /// If they do not know one.
+    /// If they know none.
     #[must_use]
     pub fn master(&self) -> &Redis {
         let port = self.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", Self::NAME]);
@@ -119,12 +119,11 @@ impl Sentinel {
             .unwrap_or_else(|| panic!("the master is none of these servers: {address:?}"))
     }
 
-    /// Waits until the Sentinels know each other, and the replica that runs has what the master
-    /// has.
+    /// Waits until the Sentinels know each other, and the running replica has the master's data.
     ///
     /// # Panics
     ///
-    /// If that is not so for two minutes.
+    /// If that takes more than two minutes.
     pub fn settle(&self) {
         until("the replica follows", || {
             let mut nodes = self.nodes.iter().filter(|node| node.is_running());

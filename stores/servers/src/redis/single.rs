@@ -45,7 +45,7 @@ impl Redis {
     ///
     /// # Panics
     ///
-    /// If it does not start; if it is not installed and `CI` is set.
+    /// If it does not start, or if it is not installed and `CI` is set.
     #[must_use]
     pub fn start() -> Option<Self> {
         RedisOptions::default().start()
@@ -63,11 +63,11 @@ impl Redis {
         format!("redis://127.0.0.1:{}", self.port())
     }
 
-    /// Sends one command on a connection of its own, and returns the answer.
+    /// Sends one command on a separate connection, and returns the answer.
     ///
     /// # Panics
     ///
-    /// If the server cannot be asked.
+    /// If the server does not answer.
     #[must_use]
     pub fn ask(&self, command: &[&str]) -> Reply {
         let words: Vec<_> = command.iter().map(|word| word.as_bytes()).collect();
@@ -75,7 +75,7 @@ impl Redis {
             .unwrap_or_else(|error| panic!("{command:?} was not answered: {error}"))
     }
 
-    /// Says whether a line of `INFO` is this one; not if the server does not answer.
+    /// Returns whether `INFO` has this line. `false` if the server does not answer.
     pub(super) fn says(&self, line: &str) -> bool {
         let info = resp::ask(self.port(), &[b"INFO"]);
         info.is_ok_and(|info| info.text().lines().any(|found| found == line))
@@ -90,7 +90,7 @@ impl Deref for Redis {
     }
 }
 
-/// How a Redis is started.
+/// The options of a Redis.
 #[derive(Clone, Debug, Default)]
 pub struct RedisOptions {
     flavour: Flavour,
@@ -98,32 +98,32 @@ pub struct RedisOptions {
 }
 
 impl RedisOptions {
-    /// Whose server it is. The default is [`Flavour::Redis`].
+    /// Sets whose server it is. The default is [`Flavour::Redis`].
     #[must_use]
     pub const fn flavour(mut self, flavour: Flavour) -> Self {
         self.flavour = flavour;
         self
     }
 
-    /// Keeps every write before it is answered: `appendonly yes` and `appendfsync always`. Without
-    /// it, a server that ends has lost all.
+    /// Saves every write before it is answered: `appendonly yes` and `appendfsync always`.
+    /// Otherwise a server that ends loses everything.
     #[must_use]
     pub fn durable(self) -> Self {
         self.set("appendonly", "yes").set("appendfsync", "always")
     }
 
-    /// Sets what `redis.conf` has under this name.
+    /// Sets an option of `redis.conf`.
     #[must_use]
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Starts it.
+    /// Starts the server.
     ///
     /// # Panics
     ///
-    /// As [`Redis::start`] does.
+    /// Like [`Redis::start`].
     #[must_use]
     pub fn start(self) -> Option<Redis> {
         let program = self.flavour.find()?;
@@ -156,13 +156,13 @@ pub(super) fn launch(path: &Path, place: &Place<'_>, settings: &[(&str, &str)]) 
     }
 }
 
-/// The ports of a server of a cluster: the clients' and that of the other servers.
+/// The two ports of a cluster's server: the clients' and the other servers'.
 pub(super) fn with_ports(node: &Redis) -> (String, String) {
     (node.port().to_string(), node.0.port_at(1).to_string())
 }
 
-/// A server that is loading its data, or waits for its master, answers with an error, and one that
-/// asks for a password with another.
+/// Returns whether the server is ready. One that is loading its data or waits for its master
+/// answers with an error, and one that asks for a password with another.
 pub(super) fn answers(port: u16) -> bool {
     match resp::ask(port, &[b"PING"]) {
         Ok(Reply::Error(error)) => error.starts_with("NOAUTH"),

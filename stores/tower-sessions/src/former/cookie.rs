@@ -1,11 +1,11 @@
-//! The cookie of tower-sessions: an ID, as it is, signed or encrypted.
+//! The cookie of tower-sessions: an ID, in plain text, signed or encrypted.
 
 use std::borrow::Cow;
 
 use cookie::{Cookie, CookieJar};
 use http::{HeaderMap, HeaderValue, header};
 
-/// What the cookie was in the settings of `SessionManagerLayer`.
+/// The cookie's former settings in `SessionManagerLayer`.
 #[derive(Clone)]
 pub(super) struct FormerCookie {
     pub(super) name: Cow<'static, str>,
@@ -24,7 +24,7 @@ pub(super) enum Seal {
 }
 
 impl FormerCookie {
-    /// The ID, if the request has one that nobody else can have made.
+    /// Returns the ID, if the request has a genuine one.
     pub(super) fn find(&self, headers: &HeaderMap) -> Option<String> {
         let mut jar = CookieJar::new();
         let fields = headers.get_all(header::COOKIE).iter();
@@ -47,10 +47,10 @@ impl FormerCookie {
         cookie.map(|cookie| cookie.value().to_owned())
     }
 
-    /// The field that removes the cookie from the browser.
+    /// The `Set-Cookie` value that removes the cookie from the browser.
     ///
-    /// Without `Secure` browsers refuse even the removal of a cookie with a prefix (RFC 6265bis,
-    /// section 5.7).
+    /// Browsers refuse even the removal of a cookie with a prefix if it lacks `Secure` (RFC
+    /// 6265bis, section 5.7).
     pub(super) fn removal(&self) -> Option<HeaderValue> {
         let mut cookie = Cookie::build((self.name.as_ref(), ""))
             .path(self.path.as_ref())
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_has_the_attributes_of_what_it_removes() {
+    fn a_removal_has_the_cookies_attributes() {
         let removal = cookie("id", Some("example.com")).removal().unwrap();
         let removal = removal.to_str().unwrap();
         assert!(removal.starts_with("id=;"), "{removal}");

@@ -26,8 +26,8 @@ use crate::{
     row::{Row, date},
 };
 
-/// A layer that moves the sessions of tower-sessions into silverback's, each when its visitor comes.
-/// It goes inside of a [`SessionLayer`](silverback::SessionLayer).
+/// A layer that moves the sessions of tower-sessions into silverback's, each when its visitor
+/// comes. Place it inside a [`SessionLayer`](silverback::SessionLayer).
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -52,24 +52,24 @@ use crate::{
 ///
 /// # What happens to a session
 ///
-/// A request that has the cookie of tower-sessions and no valid one of yours gets a session with the
-/// values of the old one, before the handler runs. It is saved at once, and has the timeouts of your
-/// configuration. If the response is not a 5xx, the old cookie is removed and the old record ends in
-/// 60 seconds.
+/// If a request has the cookie of tower-sessions and no valid one of yours, it gets a new session
+/// with the old one's values before the handler runs. The new session is saved at once, with the
+/// timeouts of your configuration. If the response is not a 5xx, the old cookie is removed and the
+/// old record ends in 60 seconds.
 ///
 /// - **Requests at the same time.** A page loads its parts side by side, so several requests may
-///   bring the old cookie. In those 60 seconds each gets a session of its own. The browser keeps the
-///   cookie that arrives last, and the other sessions are never asked for again.
+///   bring the old cookie. In those 60 seconds each gets its own session. The browser keeps the
+///   cookie that arrives last, and the other sessions are never used again.
 /// - **Logout.** A request that has both cookies deletes the old record at once. So does one whose
-///   handler ends the session it was just given. After any other logout, a copy of the old cookie is
-///   good for the rest of those 60 seconds.
-/// - **Another try.** If the move is cut off at any point, or the browser never gets the response,
-///   the old session is there for another minute at least.
+///   handler ends the session it was just given. After any other logout, a copy of the old cookie
+///   works for the rest of those 60 seconds.
+/// - **Retries.** If the move is cut off at any point, or the browser never gets the response, the
+///   old session stays for at least another minute.
 ///
-/// If the former store fails, or yours does, the answer is 503, and the handler does not run: there
-/// is a session, and an empty one in its place would log the visitor out.
+/// If the former store fails, or yours does, the answer is 503, and the handler does not run: an
+/// empty session in place of the existing one would log the visitor out.
 ///
-/// Requests without the old cookie cost one look at their `Cookie` fields.
+/// Requests without the old cookie only have their `Cookie` fields searched.
 #[derive(Clone, Debug)]
 pub struct FormerSessions(Arc<Shared>);
 
@@ -84,8 +84,8 @@ struct Shared {
 const GRACE: Duration = Duration::from_secs(60);
 
 impl FormerSessions {
-    /// Moves the sessions of `former`. The cookie is that of tower-sessions' defaults: it is called
-    /// `id`, its path is `/`, and it is neither signed nor encrypted.
+    /// Moves the sessions of `former`. By default the cookie is that of tower-sessions' defaults:
+    /// its name is `id`, its path is `/`, and it is neither signed nor encrypted.
     ///
     /// ```
     /// # use silverback_tower_sessions::{Former, FormerSessions};
@@ -107,7 +107,7 @@ impl FormerSessions {
         }))
     }
 
-    /// Names the cookie, as `SessionManagerLayer::with_name` did.
+    /// Sets the cookie's name, as `SessionManagerLayer::with_name` did.
     ///
     /// ```
     /// # use silverback_tower_sessions::{Former, FormerSessions};
@@ -144,7 +144,7 @@ impl FormerSessions {
         self.with(|shared| shared.cookie.domain = Some(domain.into()))
     }
 
-    /// Takes signed cookies alone, as `SessionManagerLayer::with_signed` made them.
+    /// Accepts only signed cookies, as `SessionManagerLayer::with_signed` made them.
     ///
     /// ```
     /// use cookie::Key; // `tower_sessions::cookie::Key`
@@ -159,7 +159,7 @@ impl FormerSessions {
         self.with(|shared| shared.cookie.seal = Seal::Signed(key))
     }
 
-    /// Takes encrypted cookies alone, as `SessionManagerLayer::with_private` made them.
+    /// Accepts only encrypted cookies, as `SessionManagerLayer::with_private` made them.
     ///
     /// ```
     /// use cookie::Key; // `tower_sessions::cookie::Key`
@@ -174,7 +174,7 @@ impl FormerSessions {
         self.with(|shared| shared.cookie.seal = Seal::Private(key))
     }
 
-    /// Sets the clock that the 60 seconds of an old record are counted by. Its store goes by the
+    /// Sets the clock that counts the 60 seconds of an old record. The former store uses the
     /// system's.
     ///
     /// ```
@@ -232,7 +232,7 @@ where
         let Some(visit) = Visit::of(&self.shared, &request) else {
             return Box::pin(self.inner.call(request));
         };
-        // The one that is ready is the one to call (`tower_service::Service`).
+        // Only the service that was polled ready may be called (`tower_service::Service`).
         let clone = self.inner.clone();
         let inner = mem::replace(&mut self.inner, clone);
         Box::pin(visit.serve(inner, request))
@@ -283,7 +283,7 @@ impl Visit {
             None if is_stranger => Ok(()),
             _ => self.shared.former.delete(self.id).await,
         };
-        // Otherwise the browser brings it again, beside the new one.
+        // Otherwise the browser sends the old cookie again, beside the new one.
         if retired.is_ok()
             && let Some(removal) = self.shared.cookie.removal()
         {
@@ -305,7 +305,7 @@ impl Visit {
         Ok(Some(row))
     }
 
-    /// Whether the handler has left anything of what was moved.
+    /// Returns whether the handler has left any of the moved values.
     fn still_has(&self, row: &Row) -> bool {
         let mut keys = row.data.keys();
         keys.any(|key| self.session.contains_key(key).unwrap_or(true))

@@ -1,4 +1,4 @@
-//! The sessions that a former store has.
+//! The sessions of a former store.
 
 use async_trait::async_trait;
 
@@ -10,9 +10,9 @@ pub(crate) struct Ids {
     pub(crate) next: Option<String>,
 }
 
-/// Rows that can be listed. tower-sessions' `SessionStore` cannot.
+/// Rows that can be listed, which tower-sessions' `SessionStore` cannot do.
 #[async_trait]
 pub(crate) trait List: Sync {
-    /// About `limit` IDs from there on: "" is the beginning. One that stays is never left out.
+    /// Returns about `limit` IDs from a place on, at first "". An ID that stays is never left out.
     async fn ids(&self, from: &str, limit: usize) -> Result<Ids, Failure>;
 }

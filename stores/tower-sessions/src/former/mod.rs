@@ -1,4 +1,4 @@
-//! Sessions that tower-sessions has kept so far.
+//! The former sessions of tower-sessions.
 
 mod cookie;
 mod layer;
@@ -24,23 +24,23 @@ pub(crate) use self::list::List;
 use crate::{failure::Failure, row::Row};
 
 /// A store of tower-sessions that you are leaving: any type that implements its `SessionStore`, or
-/// what `tower-sessions-redis-store` or `tower-sessions-sqlx-store` have written.
+/// the data of `tower-sessions-redis-store` or `tower-sessions-sqlx-store`.
 ///
 /// [`FormerSessions`] and [`TowerSessionStore::moving_from`](crate::TowerSessionStore::moving_from)
-/// read it. For these two you need neither of these crates any more, and not their clients.
+/// read it. For the data of these two crates, you need neither them nor their clients any more.
 #[derive(Clone)]
 pub struct Former(Arc<dyn Rows>);
 
-/// A `SessionStore`, whatever its version.
+/// A `SessionStore` of either version.
 #[async_trait]
 pub(crate) trait Rows: Send + Sync + 'static {
-    /// The ID that a cookie's value is.
+    /// The ID in a cookie's value.
     fn parse(&self, text: &str) -> Option<i128>;
     async fn load(&self, id: i128) -> Result<Option<Row>, Failure>;
     async fn save(&self, row: Row) -> Result<(), Failure>;
     async fn delete(&self, id: i128) -> Result<(), Failure>;
 
-    /// Itself, if it can be listed.
+    /// The store itself, if it can be listed.
     fn list(&self) -> Option<&dyn List> {
         None
     }
@@ -98,11 +98,11 @@ impl Former {
         Self(Arc::new(self::redis::RedisRows(connection)))
     }
 
-    /// Takes the rows of `tower-sessions-sqlx-store` in PostgreSQL, MySQL or SQLite. Your sqlx has
-    /// the driver.
+    /// Takes the rows of `tower-sessions-sqlx-store` in PostgreSQL, MySQL or SQLite. Your sqlx
+    /// needs the driver.
     ///
-    /// The store's own names of its table are `["tower_sessions", "session"]` in PostgreSQL and
-    /// MySQL, and `["tower_sessions"]` in SQLite.
+    /// The crate's default names for the table are `["tower_sessions", "session"]` in PostgreSQL
+    /// and MySQL, and `["tower_sessions"]` in SQLite.
     ///
     /// ```no_run
     /// use silverback_tower_sessions::Former;

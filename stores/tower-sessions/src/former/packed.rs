@@ -15,7 +15,7 @@ use crate::{
 pub(super) fn unpack(bytes: &[u8]) -> Result<Row, Failure> {
     let read = rmp_serde::from_slice::<(i128, Data, OffsetDateTime)>(bytes);
     // The error may quote a value.
-    let refuse = |_| Failure::Decode("it is no record of tower-sessions".to_owned());
+    let refuse = |_| Failure::Decode("it is not a record of tower-sessions".to_owned());
     let (id, data, expires) = read.map_err(refuse)?;
     Ok(Row { id, data, expires })
 }
@@ -32,13 +32,13 @@ mod tests {
 
     use super::*;
 
-    /// As tower-sessions-redis-store 0.16 has written it.
+    /// Written by tower-sessions-redis-store 0.16.
     const PACKED: &[u8] = b"\x93\xc4\x10\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\
         \x0f\x10\x82\xa4cart\x92\x82\xa4item\xa2\xc3\xa4\xa5price\xcb?\xf8\x00\x00\x00\x00\x00\x00\
         \xc0\xa4user\x07\x99\xcd\x080\xcd\x01\x14\x07\x06(\xce\x07[\xcd\x15\x00\x00\x00";
 
     #[test]
-    fn what_their_stores_have_written_is_read() {
+    fn records_of_their_stores_are_read() {
         let row = unpack(PACKED).unwrap();
         assert_eq!(row.id, 0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10);
         let second = OffsetDateTime::from_unix_timestamp(4_000_000_000).unwrap();
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_written_as_their_stores_do() {
+    fn records_are_written_like_those_of_their_stores() {
         let mut row = unpack(PACKED).unwrap();
         row.data.clear(); // whose order is any
         let packed = pack(&row).unwrap();
@@ -66,7 +66,7 @@ mod tests {
             let Err(Failure::Decode(why)) = unpack(bytes) else {
                 panic!("{bytes:?} was read")
             };
-            assert_eq!(why, "it is no record of tower-sessions");
+            assert_eq!(why, "it is not a record of tower-sessions");
         }
     }
 }

@@ -54,7 +54,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Rows for RedisRows<C> {
     }
 }
 
-/// Keys that are as long as an ID is in base64.
+/// Matches keys as long as an ID in base64.
 const LIKE_AN_ID: &str = "??????????????????????";
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! The rows of tower-sessions-sqlx-store, in any database that sqlx has a driver for.
+//! The rows of tower-sessions-sqlx-store, in any database with a driver in sqlx.
 
 use async_trait::async_trait;
 use sqlx::{
@@ -26,7 +26,7 @@ pub(super) struct SqlRows<DB: Database> {
 }
 
 impl<DB: Database> SqlRows<DB> {
-    /// Of a table that is named with its schema, if it has one.
+    /// Takes the table's name, with its schema if it has one.
     pub(super) fn new(pool: Pool<DB>, table: &[&str]) -> Self {
         let quote = if DB::NAME == "MySQL" { '`' } else { '"' };
         let quoted = |name: &&str| {

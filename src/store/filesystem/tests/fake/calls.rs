@@ -1,4 +1,4 @@
-//! The operations that the store asks for, each of which may fail.
+//! The operations of the store's `Fs`, each of which may fail.
 
 use std::{io, sync::Mutex, time::Duration};
 
@@ -247,8 +247,8 @@ impl Fs for Fake {
         self.state().process
     }
 
-    /// A sync that fails leaves it open whether what it had in hand is on the disk; no later one
-    /// writes it again.
+    /// After a failed sync, the writes it had in hand may be on the disk or not, and no later sync
+    /// writes them again.
     fn sync_data(&self, file: &Open) -> io::Result<()> {
         self.interrupt("sync file");
         let mut state = self.state();

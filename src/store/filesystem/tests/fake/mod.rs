@@ -1,9 +1,9 @@
-//! A file system in memory that fails, or loses its power, at a chosen operation.
+//! A file system in memory that fails, or loses power, at a chosen operation.
 //!
 //! | File | Has |
 //! |---|---|
-//! | `state` | what is in the directories and files, and what of it is on the disk |
-//! | `power` | what a power failure leaves of it |
+//! | `state` | the content of directories and files, in memory and on the disk |
+//! | `power` | what a power failure leaves |
 //! | `calls` | the operations of the store's [`Fs`](super::super::fs::Fs), each of which may fail |
 
 mod calls;
@@ -26,20 +26,20 @@ pub(super) struct Fake {
 
 type Meanwhile = (&'static str, Box<dyn FnOnce() + Send>);
 
-/// What goes wrong at the chosen operation.
+/// The fault at the chosen operation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Fault {
-    /// It fails and does nothing.
+    /// The operation fails and does nothing.
     Error(i32),
-    /// A write writes half and says so; others fail.
+    /// A write writes half and returns that count; other operations fail.
     ShortWrite,
-    /// A write writes half, then the disk is full for good.
+    /// A write writes half and fails with this error.
     HalfWritten(i32),
-    /// It and all after it fail, as they would have after a kill.
+    /// This operation and all after it fail, as after a kill.
     DownBefore,
-    /// A write writes half before it goes down.
+    /// A write writes half, and all operations after it fail.
     DownMidway,
-    /// It is done, and all after it fail.
+    /// The operation succeeds, and all after it fail.
     DownAfter,
 }
 
@@ -61,12 +61,12 @@ impl Fake {
         state.plan = Some((operation, fault));
     }
 
-    /// Has somebody else do something just before the next operation of that name.
+    /// Runs `work`, as another process might, just before the next operation of that name.
     pub(super) fn meanwhile(&self, operation: &'static str, work: impl FnOnce() + Send + 'static) {
         *self.meanwhile.lock().unwrap() = Some((operation, Box::new(work)));
     }
 
-    /// As [`meanwhile`](Self::meanwhile), for the first operation of that name after `first`.
+    /// Like [`meanwhile`](Self::meanwhile), for the first operation of that name after `first`.
     pub(super) fn meanwhile_after(
         &self,
         first: &'static str,
@@ -77,7 +77,7 @@ impl Fake {
         self.meanwhile(first, move || fake.meanwhile(operation, work));
     }
 
-    /// Says whether the planned fault happened, and at what.
+    /// Returns the operation at which the planned fault happened, if it did.
     pub(super) fn struck(&self) -> Option<&'static str> {
         let state = self.state();
         state
@@ -98,14 +98,14 @@ impl Fake {
         }
     }
 
-    /// What is there after the process was killed.
+    /// The state after the process was killed.
     pub(super) fn after_kill(&self) -> Self {
         let fake = self.fork();
         fake.state().locked.clear();
         fake
     }
 
-    /// What is there after the power failed.
+    /// The state after the power failed.
     pub(super) fn after_power_failure(&self, seed: u64) -> Self {
         let fake = self.after_kill();
         fake.state().lose_power(&mut Dice::new(seed));
@@ -154,24 +154,24 @@ impl Fake {
         state.locked.insert(file);
     }
 
-    /// Files that were removed count a link all the same.
+    /// Makes removed files count a link all the same.
     pub(super) fn keep_links(&self) {
         self.state().keeps_links = true;
     }
 
-    /// Moves the clock on.
+    /// Advances the clock.
     pub(super) fn pass(&self, time: Duration) {
         self.state().uptime += time;
     }
 
-    /// Has the thread wait for a processor.
+    /// Makes the thread wait for a processor.
     pub(super) fn queue(&self, time: Duration) {
         let mut state = self.state();
         state.uptime += time;
         *state.queued.get_or_insert_default() += time;
     }
 
-    /// Goes on as a child process, which has the parent's files open.
+    /// Continues as a child process, which shares the parent's open files.
     pub(super) fn become_child(&self) {
         self.state().process += 1;
     }
@@ -202,7 +202,7 @@ impl Fake {
         });
     }
 
-    /// The most bytes that a read was for.
+    /// The size of the largest read.
     pub(super) fn most_read(&self) -> usize {
         self.state().most_read
     }

@@ -1,10 +1,10 @@
-//! What a power failure leaves of what was not synced.
+//! What a power failure leaves of unsynced writes.
 
 use super::state::{State, Write, apply, put};
 
 const SECTOR: usize = 512;
 
-/// What a power failure does to what was not synced: the same for the same seed.
+/// Random decisions about unsynced writes, the same for the same seed.
 pub(crate) struct Dice(u64);
 
 impl Dice {
@@ -39,7 +39,7 @@ impl State {
     }
 }
 
-/// Each sector of the write is there, or not, or garbled.
+/// Each sector of the write is on the disk, or missing, or garbled.
 fn tear(durable: &mut Vec<u8>, write: &Write, dice: &mut Dice) {
     let mut at = write.offset;
     let end = write.offset + write.bytes.len();

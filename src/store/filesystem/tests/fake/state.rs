@@ -1,4 +1,4 @@
-//! What is in the directories and files, and what of it is on the disk.
+//! The content of directories and files, in memory and on the disk.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -47,7 +47,7 @@ pub(super) struct File {
 pub(super) struct Write {
     pub(super) offset: usize,
     pub(super) bytes: Vec<u8>,
-    /// A failed sync had it in hand: later ones do not write it again.
+    /// A failed sync had it in hand, so later syncs do not write it again.
     pub(super) doomed: bool,
 }
 
@@ -73,7 +73,8 @@ pub(super) fn put(content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
 }
 
 impl State {
-    /// Counts an operation; the fault, if one is due that the operation has to see to itself.
+    /// Counts an operation. Returns the fault that is due, if the operation has to simulate it
+    /// itself.
     pub(super) fn count(&mut self, name: &'static str) -> io::Result<Option<Fault>> {
         if self.down {
             return Err(error(EIO));
