@@ -1,4 +1,4 @@
-//! What can be asked for.
+//! The command line's arguments.
 
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ pub(crate) struct Args {
     pub(crate) command: Command,
 }
 
-/// What most commands take.
+/// Options that most commands share.
 #[derive(Clone, Debug, Group)]
 #[command(next_help_heading = "What your application uses")]
 pub(crate) struct Common {
@@ -100,7 +100,7 @@ pub(crate) struct Common {
         hide_env_values = true
     )]
     pub(crate) kept_in: Kept,
-    /// The store takes sessions that outgrow their cookie (CookieStore::overflow).
+    /// Sessions that outgrow their cookie are in the store (CookieStore::overflow).
     #[arg(
         long,
         global = true,
@@ -184,7 +184,7 @@ pub(crate) struct List {
     /// Only records of this kind.
     #[arg(long, value_enum)]
     pub(crate) kind: Option<Kind>,
-    /// Only records that have expired and are not swept yet.
+    /// Only records that have expired and have not been swept.
     #[arg(long, conflicts_with = "within")]
     pub(crate) expired: bool,
     /// Only records that expire within this time, such as 90m or "2 days".
@@ -205,13 +205,13 @@ pub(crate) struct List {
 pub(crate) enum Kind {
     /// A session.
     Session,
-    /// What a renewed or destroyed session leaves for a minute.
+    /// The mark that a renewed or destroyed session leaves for a minute.
     Mark,
     /// The list of a user's sessions.
     Roster,
     /// The end of a session in a cookie.
     End,
-    /// Stands for a record that `migrate` has moved to another store.
+    /// Replaces a record that `migrate` has moved to another store.
     Moved,
     /// Written by a later release, or by another program.
     Unknown,
@@ -259,14 +259,14 @@ pub(crate) struct Sure {
     /// Do not ask.
     #[arg(long, short)]
     pub(crate) yes: bool,
-    /// Say what would be done, and do nothing.
+    /// Say what would be done, without doing it.
     #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Group)]
 pub(crate) struct Sweep {
-    /// How many records to look at in one batch.
+    /// How many records to examine in one batch.
     #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
     pub(crate) batch: usize,
     /// Pause between two batches, such as 1s, so that the store has time for others.
@@ -279,12 +279,12 @@ pub(crate) struct Sweep {
 
 #[derive(Debug, Group)]
 pub(crate) struct Migrate {
-    /// The store to move from, as for --store. tower-sessions+redis://, +postgres://, +mysql://
-    /// and +sqlite: are what the published stores of tower-sessions have written.
+    /// The store to move from, as for --store. tower-sessions+redis://, +postgres://, +mysql:// and
+    /// +sqlite: name data of the published stores of tower-sessions.
     pub(crate) from: String,
     /// The store to move to.
     pub(crate) to: String,
-    /// How many records to look at in one batch.
+    /// How many records to examine in one batch.
     #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
     pub(crate) batch: usize,
     /// Pause between two batches, such as 1s, so that the stores have time for others.
@@ -302,19 +302,20 @@ pub(crate) struct Import {
     /// block key, in hexadecimal digits, the newest pair first.
     #[arg(long, value_name = "FILE")]
     pub(crate) go_key_file: PathBuf,
-    /// How old a file may be, as Go's MaxAge, such as "7 days". Unless given, 30 days.
+    /// How old a file may be, like Go's MaxAge, such as "7 days". By default, 30 days.
     #[arg(long, value_name = "TIME")]
     pub(crate) go_max_age: Option<String>,
-    /// A key that the Go program gives to AddFlash, if it is not the default one; once for each.
+    /// A key that the Go program passes to AddFlash, if it is not the default one. May be given
+    /// several times.
     #[arg(long, value_name = "KEY")]
     pub(crate) go_flash_queue: Vec<String>,
-    /// Remove each file when its session is in the store, or over: switch the Go program off first.
+    /// Remove each file once its session is in the store, or over. Switch the Go program off first.
     #[arg(long)]
     pub(crate) remove: bool,
-    /// Look at so many files at a time.
+    /// How many files to examine in one batch.
     #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
     pub(crate) batch: usize,
-    /// Rest between two batches, such as 1s, so that the store has time for others.
+    /// Pause between two batches, such as 1s, so that the store has time for others.
     #[arg(long, value_name = "TIME")]
     pub(crate) pause: Option<String>,
     /// Do not ask.
@@ -378,7 +379,7 @@ pub(crate) struct Explain {
 
 #[derive(Debug, Group)]
 pub(crate) struct Doctor {
-    /// How many reads measure how fast the store answers.
+    /// How many reads to time.
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     pub(crate) reads: usize,
 }

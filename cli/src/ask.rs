@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use crate::{args::Sure, failure::Failure, out};
 
-/// Asks whether to go on, on a terminal; refuses without one.
+/// Asks on a terminal whether to continue. Refuses without one.
 pub(crate) fn whether(question: &str, sure: Sure) -> Result<(), Failure> {
     if sure.yes {
         return Ok(());

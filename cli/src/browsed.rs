@@ -1,4 +1,4 @@
-//! An opened store as one that can be used and listed, whatever it is.
+//! Any opened store as a `Store` that can be listed.
 
 use silverback::store::{
     Browse, Bytes, Cursor, Expiry, Limits, Page, Read, Record, RecordKey, Store, StoreError,

@@ -1,4 +1,4 @@
-//! Cookies as operators have them, and what a server makes of one.
+//! Cookies as operators give them, and a server's answer to one.
 
 use std::{
     convert::Infallible,
@@ -13,10 +13,11 @@ use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 
-/// The longest input that can have a cookie in it.
+/// The longest input that is searched for a cookie.
 const LONGEST: u64 = 64 << 10;
 
-/// Takes a cookie's value out of what was given: the value, `name=value`, a whole header, or stdin.
+/// Extracts a cookie's value from the argument: the value itself, `name=value`, a whole header, or
+/// stdin.
 pub(crate) fn given(argument: &str, names: &[String]) -> Result<Zeroizing<String>, Failure> {
     let mut text = Zeroizing::new(argument.to_owned());
     if argument == "-" {
@@ -37,7 +38,7 @@ pub(crate) fn given(argument: &str, names: &[String]) -> Result<Zeroizing<String
     Ok(Zeroizing::new(value.to_owned()))
 }
 
-/// The value of the session's cookie; of another one if that is the only one.
+/// The value of the session's cookie, or of another if it is the only one.
 fn value_in<'a>(text: &'a str, names: &[String]) -> &'a str {
     let headers = ["cookie:", "set-cookie:"];
     let header = |prefix: &&str| {
@@ -60,8 +61,8 @@ fn value_in<'a>(text: &'a str, names: &[String]) -> &'a str {
     ours.map_or("", |(_, value)| value)
 }
 
-/// Has a server of this session serve one request with the cookie, and returns what the handler
-/// made of it. It is not use: no timeout restarts, and no store is written to.
+/// Has a server of this session serve one request with the cookie, and returns the handler's
+/// result. This does not count as use: no timeout restarts, and nothing is written to a store.
 pub(crate) async fn ask<T: Send + 'static>(
     config: SessionConfig,
     names: &[String],
@@ -91,8 +92,8 @@ pub(crate) async fn ask<T: Send + 'static>(
             Ok::<_, Infallible>(Response::new(String::new()))
         }
     });
-    // The server knows which of its names the cookie has. POST has the store asked for what it has
-    // now.
+    // The server knows which of its names the cookie has. For a POST it reads the store's current
+    // state.
     let pairs: Vec<_> = names
         .iter()
         .map(|name| format!("{name}={cookie}"))
@@ -114,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cookie_is_taken_out_of_what_browsers_show() {
+    fn a_cookie_is_extracted_from_what_browsers_show() {
         let names = ["__Host-s".to_owned(), "s".to_owned()];
         for (text, value) in [
             ("abc", "abc"),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::failure::Failure;
 
-/// An address, split into what each store's client is given.
+/// An address, split for the store's client.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Dsn {
     pub(crate) place: Place,
@@ -14,14 +14,14 @@ pub(crate) struct Dsn {
     pub(crate) table: Option<String>,
     /// The collection in MongoDB or Firestore.
     pub(crate) collection: Option<String>,
-    /// Where the table of DynamoDB is, if it is not where the AWS CLI would look.
+    /// Where the table of DynamoDB is, if not where the AWS CLI would look.
     pub(crate) region: Option<String>,
     pub(crate) endpoint: Option<String>,
-    /// A directory on a file system of another machine is meant to be one.
+    /// The directory is meant to be on another machine's file system.
     pub(crate) is_network: bool,
-    /// The address without what logs in.
+    /// The address without the login.
     pub(crate) shown: String,
-    /// What must not be printed.
+    /// The password, which must not be printed.
     pub(crate) secret: Option<String>,
 }
 
@@ -92,7 +92,7 @@ impl Dsn {
             }
             "redis+sentinel" | "rediss+sentinel" => {
                 let (hosts, master) = hosts.split_once('/').ok_or_else(no_master)?;
-                // Sentinels have a login of their own, which an address has no room for.
+                // Sentinels have their own login, for which an address has no room.
                 let hosts = each(scheme, None, hosts, "");
                 let plain = scheme.trim_end_matches("+sentinel");
                 let login = login.map_or(String::new(), |login| format!("{login}@"));
@@ -109,7 +109,7 @@ impl Dsn {
         dsn.check()
     }
 
-    /// Refuses what would be left out without a word.
+    /// Refuses options that would be silently ignored.
     fn check(self) -> Result<Self, Failure> {
         let has_prefix = matches!(
             self.place,
@@ -144,7 +144,7 @@ impl Dsn {
     }
 }
 
-/// Splits what logs in off what comes after the scheme.
+/// Splits the login off the rest after the scheme.
 fn split_login(rest: &str) -> (Option<&str>, &str) {
     let rest = rest.strip_prefix("//").unwrap_or(rest);
     let end = rest.find('/').unwrap_or(rest.len());
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_means_nothing_is_refused() {
+    fn options_without_meaning_are_refused() {
         for text in [
             "",
             "x",

@@ -1,10 +1,10 @@
-//! Why a command did not do what it was asked for, and the exit code that says so.
+//! Why a command failed, and the exit code for it.
 
 use std::{error::Error, io, process::ExitCode};
 
 use silverback::{ConfigError, KeyError, store::StoreError};
 
-/// What `--help` says of exit codes.
+/// The exit codes in `--help`.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0    done
@@ -16,15 +16,15 @@ Exit codes:
 
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The store, a file or the system.
+    /// The store, a file or the system failed.
     Failed(String),
-    /// Arguments, settings, keys, or a question that nobody answered with yes.
+    /// Arguments, settings or keys were refused, or a question was not answered with yes.
     Refused(String),
     NotFound(String),
-    /// The answer was printed, and it is not a good one.
+    /// The answer was printed, and it is a bad one.
     Findings,
     Interrupted(String),
-    /// Nobody reads on.
+    /// Nobody reads the output any more.
     Hangup,
 }
 
@@ -37,7 +37,7 @@ impl Failure {
         Self::Refused(format!("{}: {}", doing.as_ref(), chain(error)))
     }
 
-    /// For stderr.
+    /// The message for stderr.
     pub(crate) fn message(&self) -> Option<String> {
         match self {
             Self::Failed(message)
@@ -60,7 +60,7 @@ impl Failure {
     }
 }
 
-/// Errors while printing: a reader such as `head` that has enough is no failure.
+/// Errors while printing. It is no failure if a reader such as `head` has enough.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
@@ -95,7 +95,7 @@ impl From<KeyError> for Failure {
     }
 }
 
-/// The error and what caused it, each said once.
+/// The error and its causes, without repetitions.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,4 +1,4 @@
-//! Keys as the application reads them, and key files as they are written.
+//! Keys as the application reads them, and key files.
 
 use std::{env, fs, path::Path};
 
@@ -7,10 +7,11 @@ use zeroize::Zeroizing;
 
 use crate::{args::Common, failure::Failure};
 
-/// The variable that the application's own programs read, unless another is given.
+/// The variable with the application's keys, unless another is given.
 const VARIABLE: &str = "SESSION_KEY";
 
-/// Reads the keys from the file or the variable. `None` if neither is there and none was asked for.
+/// Reads the keys from the file or the variable. Returns `None` if there are none and none were
+/// asked for.
 pub(crate) fn read(common: &Common) -> Result<Option<Keys>, Failure> {
     if let Some(path) = &common.key_file {
         return Ok(Some(Keys::from_file(path)?));
@@ -42,7 +43,7 @@ pub(crate) fn read_one(path: &Path) -> Result<Key, Failure> {
     key.map_err(|error| Failure::refused(shown.to_string(), &error))
 }
 
-/// Makes a new key, as text: base64, which is how `openssl rand -base64 32` prints it.
+/// Makes a new key as text: hexadecimal digits, or base64 like `openssl rand -base64 32`.
 pub(crate) fn generate(as_hex: bool) -> Result<(Zeroizing<String>, KeyId), Failure> {
     let mut secret = Zeroizing::new([0; Key::MIN_LEN]);
     getrandom::fill(secret.as_mut())
@@ -59,7 +60,7 @@ fn encode(secret: &[u8], as_hex: bool) -> String {
     }
 }
 
-/// A key file in parts: what each key is used for, its id, and its text.
+/// A parsed key file: the state of each key, its id and its text.
 pub(crate) struct KeyFile(pub(crate) Vec<Entry>);
 
 pub(crate) struct Entry {
@@ -69,7 +70,7 @@ pub(crate) struct Entry {
 }
 
 impl KeyFile {
-    /// Splits text that [`Keys::parse`] takes.
+    /// Splits text that [`Keys::parse`] accepts.
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
         let ring = Keys::parse(text)?.list();
         let is_gap = |letter: char| letter == ',' || letter.is_ascii_whitespace();
@@ -85,7 +86,7 @@ impl KeyFile {
         Ok(Self(ring.into_iter().zip(words).map(entry).collect()))
     }
 
-    /// One key a line, each with its state.
+    /// Writes one key per line, each with its state.
     pub(crate) fn write(&self) -> Zeroizing<String> {
         let mut text = Zeroizing::new(String::new());
         for entry in &self.0 {
@@ -97,7 +98,7 @@ impl KeyFile {
         text
     }
 
-    /// Makes the new key the active one. The one until now becomes `former`.
+    /// Makes the new key the active one. The previous active key becomes `former`.
     pub(crate) fn rotate(&mut self, (word, id): (Zeroizing<String>, KeyId), former: KeyState) {
         self.retire_active(former);
         let state = KeyState::Active;
@@ -109,7 +110,7 @@ impl KeyFile {
         self.0.push(Entry { state, id, word });
     }
 
-    /// Makes the pending key the active one; the first, if there are several.
+    /// Makes the pending key the active one, or the first of several.
     pub(crate) fn activate(&mut self, former: KeyState) -> Option<KeyId> {
         let is_pending = |entry: &Entry| entry.state == KeyState::Pending;
         let place = self.0.iter().position(is_pending)?;
@@ -121,8 +122,8 @@ impl KeyFile {
         Some(id)
     }
 
-    /// Revokes the key whose id begins so. The active one is not to be revoked without another in
-    /// its place.
+    /// Revokes the key whose id begins with this text. The active key can only be revoked together
+    /// with a replacement.
     pub(crate) fn revoke(&mut self, text: &str) -> Result<KeyId, Failure> {
         let text = text.to_ascii_lowercase();
         let begins = |entry: &&mut Entry| entry.id.to_string().starts_with(&text);
@@ -132,7 +133,7 @@ impl KeyFile {
             return Err(Failure::NotFound(format!("{text}: {missing}")));
         };
         if found.next().is_some() {
-            let several = "several keys begin so: give more digits";
+            let several = "several keys begin with this: give more digits";
             return Err(Failure::Refused(format!("{text}: {several}")));
         }
         if entry.state == KeyState::Active {
@@ -170,14 +171,14 @@ impl KeyFile {
     }
 }
 
-/// The word of a state, as key files have it.
+/// The word for a state in key files.
 pub(crate) fn word_of(state: KeyState) -> &'static str {
     match state {
         KeyState::Active => "active",
         KeyState::Pending => "pending",
         KeyState::Retired => "retired",
         KeyState::Revoked => "revoked",
-        // A state that a later release of the library has would not be parsed here.
+        // A state of a later release of the library would not have been parsed.
         _ => "unknown",
     }
 }
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rotation_keeps_what_the_library_would() {
+    fn a_rotation_keeps_the_same_keys_as_the_librarys() {
         let (first, second, third) = (new(), new(), new());
         let ids = [first.1, second.1, third.1];
         let text = format!("{},{}", *first.0, *second.0);
@@ -238,7 +239,7 @@ mod tests {
             states(&file),
             [(KeyState::Active, ids[1]), (KeyState::Revoked, ids[0])]
         );
-        // Users' lists that a revoked key has sealed must stay readable.
+        // Rosters that a revoked key has sealed must stay readable.
         assert_eq!(file.drop_retired(0), []);
     }
 

@@ -1,5 +1,5 @@
-//! `silverback`, the operator's tool for sessions: what is there, who is logged in, why a cookie
-//! was refused, and whether keys and stores are as they should be.
+//! `silverback`, the operators' tool for sessions: what is in the store, who is logged in, why a
+//! cookie was refused, and whether keys and stores are in order.
 
 mod args;
 mod ask;
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         Err(failure) => failure,
     };
     if let Some(message) = failure.message() {
-        // Who has closed stderr has not asked for it.
+        // Whoever has closed stderr does not want the message.
         let _ = writeln!(io::stderr(), "silverback: {}", out::one_line(&message));
     }
     failure.code()

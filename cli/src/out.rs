@@ -1,4 +1,4 @@
-//! What is printed: tables for people, JSON for programs.
+//! Output: tables for people, JSON for programs.
 
 use std::{
     fmt::Write as _,
@@ -10,7 +10,7 @@ use silverback::{Clock, Timestamp};
 
 use crate::{args::Color, failure::Failure};
 
-/// Where answers go. What is said on the way goes to stderr.
+/// The output of answers. Messages on the way go to stderr.
 pub(crate) struct Out {
     stdout: BufWriter<Stdout>,
     pub(crate) is_json: bool,
@@ -94,7 +94,7 @@ impl Out {
 /// Columns side by side, each as wide as its widest cell.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
-    /// Columns of numbers.
+    /// The columns of numbers, which are aligned to the right.
     right: &'static [usize],
     widths: Vec<usize>,
     has_head: bool,
@@ -112,7 +112,7 @@ impl Table {
         table
     }
 
-    /// Names and what stands beside them.
+    /// Makes a table without a head: names and their values.
     pub(crate) fn plain() -> Self {
         Self {
             rows: Vec::new(),
@@ -137,7 +137,7 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// The next rows of a long table: as wide as those before at least, and without the head.
+    /// Begins the next rows of a long table, at least as wide as those before and without the head.
     pub(crate) fn next_page(&mut self) {
         self.rows.clear();
         self.has_head = false;
@@ -162,7 +162,8 @@ impl Table {
     }
 }
 
-/// Text of others, such as a device's name, that shall not move the cursor or ring the bell.
+/// Escapes control characters in foreign text, such as a device's name, so that it cannot move the
+/// cursor or ring the bell.
 pub(crate) fn one_line(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -179,7 +180,7 @@ pub(crate) fn now() -> Timestamp {
     Clock::system().now()
 }
 
-/// How far off a time is: `in 3 h`, `2 d ago`.
+/// The distance of a time: `in 3 h`, `2 d ago`.
 pub(crate) fn relative(time: Timestamp, now: Timestamp) -> String {
     let (time, now) = (time.as_secs(), now.as_secs());
     match time.abs_diff(now) {
@@ -189,7 +190,7 @@ pub(crate) fn relative(time: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// A number of seconds, by its largest unit.
+/// A number of seconds, in its largest unit.
 pub(crate) fn length(seconds: u64) -> String {
     let units = [(86_400, "d"), (3_600, "h"), (60, "min")];
     let fitting = units.iter().find(|(unit, _)| seconds >= 2 * unit);
@@ -198,12 +199,12 @@ pub(crate) fn length(seconds: u64) -> String {
     })
 }
 
-/// A time, and how far off it is.
+/// A time with its distance.
 pub(crate) fn time(time: Timestamp, now: Timestamp) -> String {
     format!("{time}  {}", relative(time, now))
 }
 
-/// A number of bytes, by its largest unit.
+/// A number of bytes, in its largest unit.
 pub(crate) fn bytes(count: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     let fitting = units.iter().find(|(unit, _)| count >= 10 * unit);
@@ -218,7 +219,7 @@ pub(crate) fn counted(count: u64, thing: &str) -> String {
     format!("{count} {thing}{plural}")
 }
 
-/// Says something on the way, on stderr, that no program reads.
+/// Prints a message on stderr, where no program reads it.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{}", one_line(text));
 }
@@ -228,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_told_by_their_largest_unit() {
+    fn times_are_shown_in_their_largest_unit() {
         let now = Timestamp::from_secs(1_000_000);
         for (by, text) in [
             (0, "now"),
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_wrote_moves_no_cursor() {
+    fn foreign_text_moves_no_cursor() {
         assert_eq!(
             one_line("a\u{1b}[2Jb\n\u{9b}1m"),
             "a\\u{1b}[2Jb\\n\\u{9b}1m"
@@ -262,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_told_by_their_largest_unit() {
+    fn bytes_are_shown_in_their_largest_unit() {
         assert_eq!(
             (bytes(9), bytes(10_239)),
             ("9 B".to_owned(), "10239 B".to_owned())

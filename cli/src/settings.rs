@@ -14,7 +14,7 @@ pub(crate) fn read(path: &Path, table: Option<&str>) -> Result<SessionSettings, 
     let text = fs::read_to_string(path)
         .map_err(|error| Failure::failed(format!("{shown} cannot be read"), &error))?;
     let refused = |error: &dyn std::error::Error| {
-        // The line that parsers show may hold a password of the application.
+        // The line that parsers quote may contain a password of the application.
         let first = error
             .to_string()
             .lines()
@@ -58,7 +58,7 @@ pub(crate) fn read(path: &Path, table: Option<&str>) -> Result<SessionSettings, 
     })
 }
 
-/// Reads a length of time as settings have it: `90m`, `2 days`.
+/// Parses a length of time as in settings: `90m`, `2 days`.
 pub(crate) fn length(option: &str, text: &str) -> Result<Duration, Failure> {
     let read = SessionSettings::deserialize(json!({ "idle_timeout": text }));
     let length = read.ok().and_then(|settings| settings.idle_timeout);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_shows_no_line_of_the_file() {
+    fn an_error_shows_no_line_of_the_file() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["s.toml", "s.json", "s.yaml", "s.ini"] {
             let path = dir.path().join(name);

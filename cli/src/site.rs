@@ -1,4 +1,4 @@
-//! The session as the application has configured it.
+//! The session as the application configures it.
 
 use silverback::{
     Key, Keys, MemoryStore, SessionConfig, SessionSettings,
@@ -13,17 +13,17 @@ use crate::{
     stores::Opened,
 };
 
-/// What the options say of the application.
+/// The application, according to the options.
 pub(crate) struct Site {
     pub(crate) config: SessionConfig,
     pub(crate) name: String,
-    /// The cookie's names: the one that is set, or the two that are the default, and former ones.
+    /// The cookie's names: the configured one or the two default ones, and former ones.
     pub(crate) cookie_names: Vec<String>,
     pub(crate) has_keys: bool,
 }
 
 impl Site {
-    /// For what needs the keys.
+    /// For commands that need the keys.
     pub(crate) fn with_keys(common: &Common, store: Option<&Opened>) -> Result<Self, Failure> {
         let site = Self::new(common, store)?;
         if site.has_keys {
@@ -33,13 +33,13 @@ impl Site {
         Err(Failure::Refused(format!("this needs the keys: {how}")))
     }
 
-    /// For what can do without the keys too.
+    /// For commands that also work without the keys.
     pub(crate) fn new(common: &Common, store: Option<&Opened>) -> Result<Self, Failure> {
         let settings = read_settings(common)?;
         let name = name(common);
         let keys = keyring::read(common)?;
         let has_keys = keys.is_some();
-        // Nothing is opened by these.
+        // Nothing is opened with these keys.
         let keys = keys.map_or_else(Keys::generate, Ok)?;
         let mut cookie_names = match &settings.cookie_name {
             Some(cookie) => vec![cookie.clone()],
@@ -64,7 +64,7 @@ pub(crate) fn read_settings(common: &Common) -> Result<SessionSettings, Failure>
     }
 }
 
-/// What the session is called in the application.
+/// The session's name in the application.
 pub(crate) fn name(common: &Common) -> String {
     let of_table = || {
         common
@@ -108,7 +108,7 @@ fn configure(
             None => SessionConfig::new(name, MemoryStore::new(), keys),
         }
     };
-    // An operator may look at what an application has told to be forgotten.
+    // An operator may look at stores that forget, whether the application allows them or not.
     let config = config.allow_forgetful_stores();
     let config = match &common.audience {
         Some(audience) => config.audience(audience),

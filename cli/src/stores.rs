@@ -1,4 +1,4 @@
-//! The stores, each by its address.
+//! The stores by address.
 
 use std::{
     env,
@@ -33,14 +33,14 @@ use crate::{
     failure::Failure,
 };
 
-/// A store that was found at its address.
+/// A store that was opened by its address.
 pub(crate) struct Opened {
     pub(crate) kind: Kind,
     pub(crate) dsn: Dsn,
     shared: DynStore,
 }
 
-/// The store, and what `doctor` asks about it.
+/// The store with its type, for `doctor`.
 pub(crate) enum Kind {
     File(FilesystemStore, PathBuf),
     Redis(RedisStore),
@@ -54,11 +54,11 @@ pub(crate) enum Kind {
     DynamoDb(DynamoDbStore),
 }
 
-/// How long a database may need to let this tool in.
+/// How long a database may take to accept this tool.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Opened {
-    /// Opens what is there, and makes nothing.
+    /// Opens an existing store, and creates nothing.
     pub(crate) async fn open(dsn: Dsn) -> Result<Self, Failure> {
         let kind = match open(&dsn).await {
             Err(Failure::Failed(message)) => return Err(Failure::Failed(dsn.hide(&message))),
@@ -80,7 +80,7 @@ impl Opened {
         Ok(Self { kind, dsn, shared })
     }
 
-    /// The store as a session's settings take it.
+    /// The store, for a session's settings.
     pub(crate) fn shared(&self) -> DynStore {
         self.shared.clone()
     }
@@ -100,7 +100,7 @@ impl Opened {
         }
     }
 
-    /// Sweeps some records; `None` if the server removes by itself what is over.
+    /// Sweeps some records. Returns `None` if the server removes expired records itself.
     pub(crate) async fn sweep_some(&self, limit: usize) -> Option<Swept> {
         Some(match &self.kind {
             Kind::Redis(_) | Kind::Memcached(_) | Kind::DynamoDb(_) => return None,
@@ -116,7 +116,7 @@ impl Opened {
 }
 
 impl Dsn {
-    /// Takes the password out of what a client says.
+    /// Replaces the password in a client's message.
     pub(crate) fn hide(&self, message: &str) -> String {
         match &self.secret {
             Some(secret) if !secret.is_empty() => message.replace(secret, "***"),
@@ -202,7 +202,7 @@ async fn open(dsn: &Dsn) -> Result<Kind, Failure> {
     })
 }
 
-/// Connects once: a pool would try a server that is away again and again.
+/// Connects once, since a pool would keep trying to reach a server that is down.
 async fn reach<C: Connection>(url: &str, shown: &str) -> Result<(), Failure> {
     let reached = tokio::time::timeout(PATIENCE, async { C::connect(url).await?.close().await });
     match reached.await {
@@ -211,7 +211,7 @@ async fn reach<C: Connection>(url: &str, shown: &str) -> Result<(), Failure> {
     }
 }
 
-/// Connects once: the store would wait for a server that is about to start.
+/// Connects once, since the store would wait for a server that is about to start.
 async fn reach_redis(url: &str, shown: &str) -> Result<(), Failure> {
     let client = redis::Client::open(url).map_err(|error| Failure::refused("--store", &error))?;
     let config = redis::AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE));
@@ -223,7 +223,7 @@ async fn reach_redis(url: &str, shown: &str) -> Result<(), Failure> {
         .map_err(|error| cannot_open(shown, &error))
 }
 
-/// With the credentials that the AWS CLI would take, and asked once, for any key.
+/// Uses the same credentials as the AWS CLI, and asks once, for any key.
 async fn open_table(table: &str, dsn: &Dsn) -> Result<DynamoDbStore, Failure> {
     let tls = tls::Provider::Rustls(CryptoMode::Ring);
     let http = aws_smithy_http_client::Builder::new().tls_provider(tls);
@@ -259,7 +259,7 @@ fn open_directory(path: &PathBuf, dsn: &Dsn) -> Result<FilesystemStore, Failure>
 }
 
 /// Opens Google's service with a token, or the emulator, by the variables that Google's own tools
-/// and Terraform know.
+/// and Terraform use.
 async fn open_firestore(url: &str, dsn: &Dsn) -> Result<FirestoreStore, Failure> {
     let connected = match env::var("FIRESTORE_EMULATOR_HOST") {
         Ok(host) => FirestoreStore::connect_emulator(&host, url).await,
@@ -274,7 +274,7 @@ async fn open_firestore(url: &str, dsn: &Dsn) -> Result<FirestoreStore, Failure>
     named.map_err(|error| Failure::refused("--store", &error))
 }
 
-/// From `gcloud auth print-access-token`.
+/// The variable for a token of `gcloud auth print-access-token`.
 const TOKEN: &str = "GOOGLE_OAUTH_ACCESS_TOKEN";
 
 fn token() -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
@@ -319,7 +319,7 @@ fn cannot_open(shown: &str, error: &(dyn std::error::Error + 'static)) -> Failur
     Failure::failed(format!("{shown} cannot be opened"), error)
 }
 
-/// rustls has no provider of its own where an application may choose one.
+/// rustls has no default provider where an application may choose one.
 pub(crate) fn install_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -1,4 +1,4 @@
-//! What is done a batch at a time, until it is over or somebody interrupts it.
+//! Work in batches, until it is done or interrupted.
 
 use std::time::Duration;
 
@@ -14,29 +14,29 @@ use tokio::{
 use super::progress::Progress;
 use crate::failure::Failure;
 
-/// What batches have done together.
+/// The sum of the batches.
 pub(super) trait Tally: Default {
     fn add(&mut self, next: Self);
     fn is_finished(&self) -> bool;
-    /// Whether a batch could not begin: the next one could not either.
+    /// Returns whether a batch could not begin, so that the next one could not either.
     fn is_stuck(&self) -> bool;
-    /// How far it is.
+    /// The progress, for people.
     fn shown(&self) -> String;
 }
 
-/// How it ended, and what was done until then.
+/// How the work ended, and what was done until then.
 pub(super) enum Ended<T> {
     Done(T),
     Interrupted(T),
 }
 
-/// Does batch after batch. The answer `None` ends it as well, and so does a failure.
+/// Runs batch after batch. The answer `None` ends the work as well, and so does a failure.
 pub(super) async fn run<T: Tally>(
     pause: Duration,
     mut batch: impl AsyncFnMut() -> Result<Option<T>, Failure>,
 ) -> Result<Option<Ended<T>>, Failure> {
     let (mut done, mut progress) = (T::default(), Progress::new());
-    // From here on, Ctrl-C ends it between two batches.
+    // From here on, Ctrl-C ends the work between two batches.
     let mut interrupt = unix::signal(SignalKind::interrupt())?;
     loop {
         let Some(step) = batch().await? else {
@@ -105,7 +105,7 @@ impl Tally for GorillaImported {
     }
 
     fn is_stuck(&self) -> bool {
-        // A folder that cannot be read is a failure, and a store that fails is counted.
+        // A folder that cannot be read is a failure, and failures of the store are counted.
         false
     }
 

@@ -15,15 +15,15 @@ use crate::{
     site::{self, Site},
 };
 
-/// A cookie's head as JSON has it.
+/// A cookie's head in JSON.
 #[derive(Serialize)]
 struct Head {
     version: u8,
     kind: &'static str,
     key: KeyId,
-    /// The bytes of the token.
+    /// The length of the token in bytes.
     size: usize,
-    /// The letters of the cookie's value.
+    /// The length of the cookie's value in letters.
     length: usize,
     claims: Option<Times>,
 }
@@ -108,7 +108,7 @@ fn no_token(cookie: &str, out: &mut Out) -> Result<(), Failure> {
     Err(Failure::Findings)
 }
 
-/// What people do to cookies when they copy them.
+/// Guesses what happened to the cookie when it was copied.
 fn why_no_token(cookie: &str) -> &'static str {
     let is_ours = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
     if cookie.len() > 4_096 {
@@ -122,7 +122,7 @@ fn why_no_token(cookie: &str) -> &'static str {
     }
 }
 
-/// What `explain` says, as JSON has it.
+/// The answer of `explain` in JSON.
 #[derive(Serialize)]
 struct Report {
     token: Option<Head>,
@@ -130,18 +130,18 @@ struct Report {
     times: Option<Times>,
     record_key: Option<RecordKey>,
     holds_values: Option<bool>,
-    /// The end by the settings, if nobody uses the session again.
+    /// The end according to the settings, if nobody uses the session again.
     expires: Option<Timestamp>,
     rejection: Option<Rejection>,
     /// Whether the store was asked.
     asked_store: bool,
-    /// What a server answers, in a sentence.
+    /// The server's answer, in a sentence.
     answer: String,
     /// The status, if the session's error is not handled.
     status: Option<u16>,
 }
 
-/// What a server makes of the cookie.
+/// The server's verdict on the cookie.
 struct Verdict {
     rejection: Option<Rejection>,
     status: Option<u16>,
@@ -249,7 +249,7 @@ fn print(report: &Report, told: &Explanation, cookie: &str, out: &mut Out) -> Re
         table.row(["made", &out::time(times.created, now)]);
     }
     if let Some(expires) = report.expires {
-        // The record of a session that is refused says nothing of its end any more.
+        // Once a session is refused, its record no longer shows its end.
         let is_of_cookie = !told.holds_values && is_refused(report);
         let name = if is_of_cookie {
             "cookie ends"
@@ -280,7 +280,7 @@ fn print(report: &Report, told: &Explanation, cookie: &str, out: &mut Out) -> Re
     Ok(())
 }
 
-/// What to do about it.
+/// Suggests what to do.
 fn hint(rejection: Option<Rejection>, told: &Explanation, cookie: &str) -> Option<&'static str> {
     Some(match rejection? {
         Rejection::Malformed => why_no_token(cookie),

@@ -85,11 +85,11 @@ fn print(done: &Ended<'_>, out: &mut Out) -> Result<(), Failure> {
     }
 }
 
-/// How sessions are found and ended.
+/// The way in which sessions are found and ended.
 enum Way<'a> {
     /// By their records.
     Records(SessionRecords),
-    /// By the list of their user, which has those in cookies too.
+    /// By the user's list, which includes sessions in cookies.
     User {
         subjects: Subjects,
         user: &'a str,
@@ -155,7 +155,7 @@ fn of_end(key: &RecordKey, error: silverback::Error) -> Failure {
     error.into()
 }
 
-/// What is no session is not ended by its key: a list of a user's sessions would be lost.
+/// Refuses a key of another kind of record: deleting a user's list of sessions would lose it.
 async fn check_kind(store: &Opened, key: &RecordKey) -> Result<(), Failure> {
     let record = store.shared().load(key, Read::Current).await?;
     let kind = record.and_then(|record| RecordKind::of(record.data()));
@@ -164,7 +164,7 @@ async fn check_kind(store: &Opened, key: &RecordKey) -> Result<(), Failure> {
         Some(RecordKind::Roster | RecordKind::End | RecordKind::Moved)
     ) {
         return Err(Failure::Refused(format!(
-            "{}: that is no session",
+            "{}: this is not a session",
             short(key)
         )));
     }
@@ -196,7 +196,7 @@ pub(crate) async fn end_user(common: &Common, end: &EndUser, out: &mut Out) -> R
             Some(keep) => subjects.destroy_all_but(user, &keep).await?,
             None => subjects.destroy_all(user).await?,
         };
-        // The list has those that were ended by their key until it is written next.
+        // Until it is written again, the list includes sessions that were ended by their key.
         ended.min(count)
     };
     if out.is_json {

@@ -1,4 +1,4 @@
-//! Moving the sessions of a Go program's files into the store.
+//! Moving the sessions in a Go program's files into the store.
 
 use std::path::Path;
 
@@ -99,7 +99,7 @@ fn bytes(path: &Path, hex: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     };
     let bytes: Option<Vec<_>> = digits.map(byte).collect();
     let shown = path.display();
-    let bad = || Failure::Refused(format!("{shown}: a key has hexadecimal digits alone"));
+    let bad = || Failure::Refused(format!("{shown}: a key consists of hexadecimal digits"));
     bytes.map(Zeroizing::new).ok_or_else(bad)
 }
 
@@ -115,7 +115,7 @@ fn end(imported: Option<Ended<GorillaImported>>, out: &mut Out) -> Result<(), Fa
             report(&all, out)?;
             let far = out::counted(all.moved(), "session");
             return Err(Failure::Interrupted(format!(
-                "interrupted after {far} had been imported; the next import passes over them"
+                "interrupted after {far} had been imported; the next import skips them"
             )));
         }
     };

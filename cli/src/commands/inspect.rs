@@ -1,4 +1,4 @@
-//! One session: its times, its user, and what its values are called.
+//! One session: its times, its user, and the names of its values.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -17,7 +17,7 @@ use crate::{
     stores::Opened,
 };
 
-/// A session as JSON has it.
+/// A session in JSON.
 #[derive(Default, Serialize)]
 struct Report {
     key: Option<RecordKey>,
@@ -38,7 +38,7 @@ struct Report {
 #[derive(Serialize)]
 struct Value {
     name: String,
-    /// The bytes of its JSON, or of the value if it is bytes.
+    /// The length of its JSON, or of the value itself if it is bytes.
     size: usize,
     is_bytes: bool,
 }
@@ -81,7 +81,7 @@ pub(crate) async fn inspect(
     print(&report, out)
 }
 
-/// What was read of a session: the values are those that were asked for by name.
+/// A session that was read, and the values that were asked for by name.
 #[derive(Default)]
 struct Found {
     report: Report,
@@ -113,7 +113,7 @@ async fn by_key(
     match SessionRecords::new(&site.config)?.load(&key).await {
         Ok(Some(session)) => read(&session, names).map_err(Failure::from),
         Ok(None) => Err(Failure::NotFound(format!(
-            "{key}: there is a record, and no session: it is over by --settings, or they differ \
+            "{key}: there is a record, but no session: it is over according to --settings, or they differ \
              in encrypt_records"
         ))),
         Err(error) if error.kind() == ErrorKind::RecordsEncrypted => {
@@ -201,7 +201,7 @@ fn read(session: &Session, names: &[String]) -> Result<Found, silverback::Error>
     })
 }
 
-/// What the list of the user's sessions says of this one.
+/// This session's note in the list of its user's sessions.
 async fn note(
     site: &Site,
     subject: &str,

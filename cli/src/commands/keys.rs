@@ -1,4 +1,4 @@
-//! New keys and their files.
+//! New keys, and key files.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -22,7 +22,7 @@ use crate::{
 #[derive(Serialize)]
 struct NewKey<'a> {
     id: KeyId,
-    /// Left out where it is in a file.
+    /// Left out if the key is in a file.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
 }
@@ -86,7 +86,7 @@ pub(crate) fn revoke(common: &Common, revoke: &Revoke, out: &mut Out) -> Result<
     })
 }
 
-/// What is to be done to a key file.
+/// The planned change of a key file.
 struct Edit {
     dropped: Vec<KeyId>,
     /// Asked before anything is destroyed.
@@ -103,7 +103,7 @@ fn edit(
     let path = file.or(common.key_file.as_ref()).ok_or_else(|| {
         Failure::Refused("name the key file, or give it by --key-file".to_owned())
     })?;
-    // Not the link to it, which would be replaced by a file.
+    // Resolves links, since a link would be replaced by a file.
     let path = fs::canonicalize(path)
         .map_err(|error| Failure::failed(format!("{} cannot be read", path.display()), &error))?;
     let failed = |error: &io::Error| Failure::failed(path.display().to_string(), error);
@@ -111,7 +111,7 @@ fn edit(
     let mut keys = KeyFile::parse(&text)?;
     let Edit { dropped, question } = change(&mut keys)?;
     let text = keys.write();
-    // What cannot be read again would keep the application from starting.
+    // A file that cannot be read back would keep the application from starting.
     Keys::parse(&text)?;
     if !sure.dry_run {
         if let Some(question) = question {
@@ -126,7 +126,7 @@ fn edit(
     print(keys, dropped, sure.dry_run, out)
 }
 
-/// Changes the keys as asked, and says which were dropped.
+/// Changes the keys as asked, and returns those that were dropped.
 fn change(keys: &mut KeyFile, rotate: &Rotate) -> Result<Vec<KeyId>, Failure> {
     let former = if rotate.revoke {
         KeyState::Revoked
@@ -147,7 +147,7 @@ fn change(keys: &mut KeyFile, rotate: &Rotate) -> Result<Vec<KeyId>, Failure> {
         .map_or_else(Vec::new, |keep| keys.drop_retired(keep)))
 }
 
-/// What to ask, if something is destroyed.
+/// The question to ask before something is destroyed.
 fn question(dropped: &[KeyId], rotate: &Rotate) -> Option<String> {
     let shown: Vec<_> = dropped.iter().map(ToString::to_string).collect();
     let shown = shown.join(", ");
@@ -162,12 +162,12 @@ fn question(dropped: &[KeyId], rotate: &Rotate) -> Option<String> {
     }
 }
 
-/// Reads a file and keeps others from rotating it meanwhile.
+/// Reads a file, and keeps others from rotating it meanwhile.
 fn read_locked(path: &Path) -> io::Result<(File, Zeroizing<String>)> {
     loop {
         let mut file = File::open(path)?;
         file.lock()?;
-        // Who had the lock before may have replaced the file.
+        // The previous holder of the lock may have replaced the file.
         if file.metadata()?.ino() != fs::metadata(path)?.ino() {
             continue;
         }
@@ -177,7 +177,7 @@ fn read_locked(path: &Path) -> io::Result<(File, Zeroizing<String>)> {
     }
 }
 
-/// Replaces the file at once: an application that reads it has the old keys or the new ones.
+/// Replaces the file atomically: an application that reads it gets the old keys or the new ones.
 fn replace(path: &Path, text: &str, was: &fs::Metadata) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -185,7 +185,7 @@ fn replace(path: &Path, text: &str, was: &fs::Metadata) -> io::Result<()> {
     let write = || {
         let mut file = private(OpenOptions::new().create_new(true), &new)?;
         if (was.uid(), was.gid()) != (file.metadata()?.uid(), file.metadata()?.gid()) {
-            // The application is another user than who rotates.
+            // The application may run as another user than this tool.
             fchown(&file, Some(was.uid()), Some(was.gid()))?;
         }
         write_all(&mut file, text)?;
@@ -197,7 +197,7 @@ fn replace(path: &Path, text: &str, was: &fs::Metadata) -> io::Result<()> {
     })
 }
 
-/// Opens a file that its owner alone can read, whatever the umask is.
+/// Opens a file that only its owner can read, whatever the umask.
 fn private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let file = options.write(true).mode(0o600).open(path)?;
     file.set_permissions(fs::Permissions::from_mode(0o600))?;

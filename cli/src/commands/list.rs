@@ -1,4 +1,4 @@
-//! What is in the store, and which sessions a user has.
+//! The content of the store, and the sessions of a user.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::{
     site::{self, Site},
 };
 
-/// A record, one a line in JSON.
+/// A record as a line of JSON.
 #[derive(Serialize)]
 struct Line {
     key: RecordKey,
@@ -27,18 +27,18 @@ struct Line {
     is_expired: bool,
 }
 
-/// Records of one kind, added up.
+/// The totals of records of one kind.
 #[derive(Default, Serialize)]
 struct Sum {
     count: u64,
     bytes: u64,
     expired: u64,
-    /// When the first of them that is not over is over.
+    /// The first end among those that have not expired.
     first_end: Option<Timestamp>,
     last_end: Option<Timestamp>,
 }
 
-/// A session of a user, one a line in JSON.
+/// A user's session as a line of JSON.
 #[derive(Serialize)]
 struct OfUser<'a> {
     key: RecordKey,
@@ -56,7 +56,7 @@ pub(crate) async fn list(common: &Common, list: &List, out: &mut Out) -> Result<
     }
 }
 
-/// Which records are meant.
+/// The records to list.
 struct Filter {
     kind: Option<Kind>,
     is_expired: bool,

@@ -20,7 +20,7 @@ use crate::{
     stores::{Kind, Opened, install_tls},
 };
 
-/// What the address of tower-sessions' own records begins with.
+/// The prefix of addresses with tower-sessions' own records.
 const TOWER_SESSIONS: &str = "tower-sessions+";
 
 #[derive(Serialize)]
@@ -59,7 +59,7 @@ pub(crate) async fn migrate(migrate: &Migrate, out: &mut Out) -> Result<(), Fail
     end(moved, out)
 }
 
-/// Moves the sessions of tower-sessions, under the IDs that its cookies have.
+/// Moves the sessions of tower-sessions under the IDs in its cookies.
 async fn move_in(
     from: &str,
     migrate: &Migrate,
@@ -88,7 +88,7 @@ async fn move_in(
     end(moved, out)
 }
 
-/// What the published stores of tower-sessions have in a place.
+/// The data of tower-sessions' published stores in this place.
 async fn former(from: Dsn) -> Result<Former, Failure> {
     let usual = match &from.place {
         Place::Redis(url) if from.prefix.is_none() => return former_redis(url, &from.shown).await,
@@ -128,7 +128,7 @@ fn end(moved: Option<Ended<Migrated>>, out: &mut Out) -> Result<(), Failure> {
             report(&moved, out)?;
             let far = out::counted(moved.moved(), "record");
             return Err(Failure::Interrupted(format!(
-                "interrupted after {far} had been moved; the next migration goes on"
+                "interrupted after {far} had been moved; the next migration continues"
             )));
         }
     };
@@ -153,7 +153,7 @@ async fn open(dsn: Dsn) -> Result<Opened, Failure> {
     Ok(store)
 }
 
-/// Counts what would be moved.
+/// Counts the records that would be moved.
 async fn count(from: &Opened, out: &mut Out) -> Result<(), Failure> {
     let (mut pages, mut examined, mut left) = (Pages::of(from), 0, 0);
     while let Some(page) = pages.next().await? {

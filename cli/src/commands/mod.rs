@@ -1,4 +1,4 @@
-//! The commands, each in a function.
+//! The commands, one function each.
 
 mod batches;
 mod cookie;

@@ -1,19 +1,19 @@
-//! Walking through a store, and finding a record by the first digits of its key.
+//! Going through a store page by page, and finding a record by the first digits of its key.
 
 use silverback::store::{Cursor, Listed, RecordKey, RecordKind};
 
 use crate::{failure::Failure, stores::Opened};
 
-/// Records of one page: one round trip to a server, or a few.
+/// The records of one page, which takes a server one round trip or a few.
 const PAGE: usize = 1_000;
 
-/// The digits of a key that tables show.
+/// The number of a key's digits in tables.
 pub(crate) const SHORT: usize = 12;
 
-/// From here on, two keys do not have the same digits by chance: one in 10^9 for a million records.
+/// With this many digits, two keys hardly ever collide: once in 10^9 for a million records.
 const SURE: usize = SHORT;
 
-/// Fewer digits find too much.
+/// Fewer digits match too many keys.
 const LEAST: usize = 4;
 
 /// Pages of a store, from the first.
@@ -30,7 +30,7 @@ impl<'a> Pages<'a> {
         }
     }
 
-    /// The next page; `None` after the last. A page may have no records.
+    /// Returns the next page, or `None` after the last. A page may have no records.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<Listed>>, Failure> {
         let Some(from) = self.next.take() else {
             return Ok(None);
@@ -41,7 +41,7 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// Finds the key that begins so.
+/// Finds the key that begins with these digits.
 pub(crate) async fn find(store: &Opened, text: &str) -> Result<RecordKey, Failure> {
     let wanted = match Wanted::parse(text)? {
         Wanted::Key(key) => return Ok(key),
@@ -59,7 +59,7 @@ pub(crate) async fn find(store: &Opened, text: &str) -> Result<RecordKey, Failur
     found.ok_or_else(|| Failure::NotFound(format!("{text}: the store has no such record")))
 }
 
-/// Finds the key that begins so among those of a user.
+/// Finds the key among a user's that begins with these digits.
 pub(crate) fn find_among(keys: &[RecordKey], text: &str) -> Result<RecordKey, Failure> {
     let wanted = match Wanted::parse(text)? {
         Wanted::Key(key) => return Ok(key),
@@ -72,7 +72,7 @@ pub(crate) fn find_among(keys: &[RecordKey], text: &str) -> Result<RecordKey, Fa
     found.ok_or_else(|| Failure::NotFound(format!("{text}: the user has no such session")))
 }
 
-/// What was typed: a key, or the first digits of one.
+/// The argument: a key, or the first digits of one.
 enum Wanted {
     Key(RecordKey),
     Digits(Vec<u32>),
@@ -93,7 +93,7 @@ impl Wanted {
 
 fn only(found: Option<RecordKey>, key: RecordKey, text: &str) -> Result<RecordKey, Failure> {
     if found.is_some_and(|other| other != key) {
-        let several = "several records begin so: give more digits";
+        let several = "several records begin with this: give more digits";
         return Err(Failure::Refused(format!("{text}: {several}")));
     }
     Ok(key)
@@ -104,7 +104,7 @@ fn no_key(text: &str) -> Failure {
     Failure::Refused(format!("{what}; got {} characters", text.chars().count()))
 }
 
-/// Whether these are the first hexadecimal digits of the key.
+/// Returns whether these are the first hexadecimal digits of the key.
 fn begins(key: &RecordKey, digits: &[u32]) -> bool {
     let halves = key
         .as_bytes()
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_digits_are_of_halves_of_bytes() {
+    fn the_first_digits_are_halves_of_bytes() {
         let key = RecordKey::from_bytes([0xab; 32]);
         assert!(begins(&key, &[10, 11, 10]));
         assert!(!begins(&key, &[10, 11, 11]));
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_that_several_sessions_begin_with_name_none() {
+    fn ambiguous_digits_are_refused() {
         let [one, other] = [1, 2].map(|last| {
             let mut key = [0xab; 32];
             key[31] = last;

@@ -1,4 +1,4 @@
-//! How far a command came, on stderr.
+//! A command's progress, on stderr.
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -7,13 +7,13 @@ use std::{
 
 use crate::out;
 
-/// One line that changes on a terminal, and a line a second elsewhere.
+/// One changing line on a terminal, and at most one line a second elsewhere.
 pub(super) struct Progress {
     is_terminal: bool,
     last: Option<Instant>,
 }
 
-/// A log wants fewer lines than there are batches.
+/// Keeps a log shorter than a line for each batch.
 const RARELY: Duration = Duration::from_secs(1);
 
 impl Progress {
@@ -26,7 +26,7 @@ impl Progress {
 
     pub(super) fn show(&mut self, text: &str) {
         if self.is_terminal {
-            // Who has closed stderr has not asked for it.
+            // Whoever has closed stderr does not want the message.
             let _ = write!(io::stderr(), "\r{text}");
         } else if self.last.is_none_or(|last| last.elapsed() >= RARELY) {
             self.last = Some(Instant::now());
@@ -35,7 +35,7 @@ impl Progress {
     }
 }
 
-/// Whatever comes next has the line for itself.
+/// Clears the line for the next output.
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.is_terminal {

@@ -1,4 +1,4 @@
-//! Removing what has expired.
+//! Removing expired records.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub(crate) async fn sweep(common: &Common, sweep: &Sweep, out: &mut Out) -> Resu
     let batch = sweep.batch.max(1);
     let swept = match batches::run(pause, async || Ok(store.sweep_some(batch).await)).await? {
         None => {
-            out::say("The server removes by itself what has expired: there is nothing to sweep");
+            out::say("The server removes expired records itself: there is nothing to sweep");
             return report(&Swept::default().finished(), false, out);
         }
         Some(Ended::Done(swept)) => swept,
@@ -46,7 +46,7 @@ pub(crate) async fn sweep(common: &Common, sweep: &Sweep, out: &mut Out) -> Resu
             report(&swept, false, out)?;
             let far = out::counted(swept.removed(), "record");
             return Err(Failure::Interrupted(format!(
-                "interrupted after {far} had been removed; the next sweep goes on"
+                "interrupted after {far} had been removed; the next sweep continues"
             )));
         }
     };
@@ -62,7 +62,7 @@ pub(crate) async fn sweep(common: &Common, sweep: &Sweep, out: &mut Out) -> Resu
     }
 }
 
-/// Counts what a sweep would remove.
+/// Counts the records that a sweep would remove.
 async fn count(store: &Opened, out: &mut Out) -> Result<(), Failure> {
     let (mut pages, now) = (Pages::of(store), out::now());
     let (mut examined, mut expired) = (0, 0);

@@ -1,4 +1,4 @@
-//! Sessions in DynamoDB: whether it removes what is over.
+//! Sessions in DynamoDB: whether it removes expired ones.
 
 use silverback_dynamodb::DynamoDbStore;
 
@@ -7,10 +7,10 @@ use crate::failure::chain;
 
 pub(super) async fn examine(store: &DynamoDbStore, report: &mut Report) {
     match store.removes_expired().await {
-        Ok(true) => report.good("time to live", "it is on, by the attribute `expires`"),
+        Ok(true) => report.good("time to live", "it is on, with the attribute `expires`"),
         Ok(false) => report.change(
             "time to live",
-            "nothing removes what is over: it is off, or goes by another attribute",
+            "nothing removes expired sessions: it is off, or uses another attribute",
             "aws dynamodb update-time-to-live --table-name TABLE \
              --time-to-live-specification Enabled=true,AttributeName=expires",
         ),

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 use super::Report;
 use crate::out;
 
-/// Less than this is soon full.
+/// Less free space than this is soon used up.
 const LEAST: u64 = 256 << 20;
 
 pub(super) fn directory(path: &Path, report: &mut Report) {
@@ -13,7 +13,7 @@ pub(super) fn directory(path: &Path, report: &mut Report) {
     room(path, report);
 }
 
-/// One file with all sessions.
+/// Checks a single file with all sessions.
 pub(super) fn file(path: &Path, report: &mut Report) {
     permissions(path, "600", report);
     room(path, report);
@@ -32,7 +32,7 @@ fn permissions(path: &Path, least: &str, report: &mut Report) {
     }
 }
 
-/// Room for files on the file system.
+/// Checks the free space on the file system.
 pub(super) fn room(path: &Path, report: &mut Report) {
     let Ok(found) = rustix::fs::statvfs(path) else {
         report.skipped("disk", "the file system does not report its free space");
@@ -45,7 +45,7 @@ pub(super) fn room(path: &Path, report: &mut Report) {
         format!("{} are free", out::bytes(free)),
         "make room: a full disk fails saves, and visitors get errors",
     );
-    // Some file systems have no bound, and say 0.
+    // Some file systems have no limit, and report 0.
     if found.f_files > 0 {
         report.either(
             found.f_favail >= found.f_files / 20,

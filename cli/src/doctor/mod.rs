@@ -1,4 +1,4 @@
-//! Whether settings, keys and the store are as they should be, and what to change.
+//! Whether settings, keys and the store are in order, and what to change.
 
 mod dynamodb;
 mod files;
@@ -23,15 +23,15 @@ use crate::{
 #[serde(rename_all = "snake_case")]
 enum Level {
     Good,
-    /// It was not looked at.
+    /// It was not checked.
     Skipped,
-    /// It works, and should be changed.
+    /// It works, but should be changed.
     Change,
     /// It does not work.
     Broken,
 }
 
-/// What was found of one thing, and what to change.
+/// A finding about one topic, and what to change.
 #[derive(Debug, Serialize)]
 struct Item {
     level: Level,
@@ -40,7 +40,7 @@ struct Item {
     change: Option<String>,
 }
 
-/// All that was found.
+/// All findings.
 #[derive(Debug, Default, Serialize)]
 struct Report {
     items: Vec<Item>,
@@ -63,7 +63,7 @@ impl Report {
         self.add(Level::Broken, topic, found.into(), Some(change.into()));
     }
 
-    /// Good, or to be changed.
+    /// Adds a finding that is good, or has to be changed.
     fn either(
         &mut self,
         is_good: bool,
@@ -145,13 +145,13 @@ async fn examine(store: &Opened, doctor: &Doctor, report: &mut Report) {
     }
 }
 
-/// A day after its end, a record should be swept.
+/// A day after its end, a record should have been swept.
 const DAY: u64 = 86_400;
 
-/// So many pages are enough to tell.
+/// This many pages are enough for a verdict.
 const PAGES: usize = 100;
 
-/// Looks for what nobody has swept.
+/// Looks for expired records that nobody has swept.
 async fn backlog(store: &Opened, report: &mut Report) {
     let (mut pages, now) = (Pages::of(store), out::now().as_secs());
     let (mut looked_at, mut over) = (0_u64, 0_u64);

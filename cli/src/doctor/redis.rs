@@ -1,4 +1,4 @@
-//! Redis: what it forgets, what it keeps, and what time it has.
+//! Redis: what it forgets, what it keeps, and its clock.
 
 use std::collections::HashMap;
 
@@ -48,7 +48,7 @@ async fn clock(
     Ok(())
 }
 
-/// Goes through what `INFO` says.
+/// Judges the answer to `INFO`.
 fn judge(info: &HashMap<&str, &str>, report: &mut Report) {
     let says = |name: &str| info.get(name).copied().unwrap_or("unknown");
     let number = |name: &str| says(name).parse::<f64>().unwrap_or_default();
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_server_says_is_judged() {
+    fn the_answer_of_a_server_is_judged() {
         let good = [
             ("role", "master"),
             ("maxmemory_policy", "noeviction"),

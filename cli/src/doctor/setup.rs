@@ -13,7 +13,7 @@ use crate::{
     stores::Opened,
 };
 
-/// More retired keys than this are of rotations whose cookies have long expired.
+/// Beyond this number, retired keys are from rotations whose cookies have long expired.
 const RETIRED: usize = 5;
 
 pub(super) fn settings(common: &Common, report: &mut Report) {
@@ -34,7 +34,7 @@ pub(super) fn settings(common: &Common, report: &mut Report) {
     }
 }
 
-/// Whether a layer can be made of all of it.
+/// Checks that a layer can be built from everything.
 pub(super) fn session(common: &Common, store: &Opened, report: &mut Report) {
     let topic = "session";
     let built = Site::new(common, Some(store))
@@ -92,7 +92,7 @@ pub(super) fn keys(common: &Common, report: &mut Report) {
     }
 }
 
-/// Who can read a secret file, or replace it.
+/// Checks who can read or replace a secret file.
 pub(super) fn permissions(path: &Path, report: &mut Report) {
     let (topic, shown) = ("permissions", path.display());
     let mode = |path: &Path| fs::metadata(path).map(|found| found.permissions().mode());
@@ -109,7 +109,7 @@ pub(super) fn permissions(path: &Path, report: &mut Report) {
     let Some(folder) = folder.or(Some(Path::new("."))) else {
         return;
     };
-    // In a folder with the sticky bit, only the owner of a file replaces it.
+    // In a folder with the sticky bit, only the owner of a file can replace it.
     if mode(folder).is_ok_and(|mode| mode & 0o022 != 0 && mode & 0o1000 == 0) {
         let folder = folder.display();
         let found = format!("others can put another file in the place of {shown}");

@@ -1,4 +1,4 @@
-//! Databases: the table, its index, and what is set so that writes last.
+//! Databases: the table, its index, and the settings that make writes last.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::{
 
 type Answer<T> = Result<T, sqlx::Error>;
 
-/// A schema and a name, which the store has checked: letters, digits and `_`.
+/// The table's schema and name. The store has checked them: letters, digits and `_`.
 fn table(dsn: &Dsn) -> (Option<&str>, &str) {
     let name = dsn.table.as_deref().unwrap_or("silverback_sessions");
     match name.split_once('.') {
@@ -29,7 +29,7 @@ fn told(asked: Answer<()>, dsn: &Dsn, report: &mut Report) {
     }
 }
 
-/// Says of the indexes whether the sweep has one, and which nobody uses.
+/// Reports whether the sweep has an index, and which indexes nobody uses.
 fn indexes(has_expires: bool, unused: &[String], report: &mut Report) {
     report.either(
         has_expires,

@@ -13,12 +13,12 @@ use crate::{failure::chain, stores::Opened};
 /// A page waits for the store about once, and its visitor should not notice.
 const SLOW: Duration = Duration::from_millis(100);
 
-/// Reads keys that are not there, which costs a round trip as any other.
+/// Reads missing keys, which costs a round trip like any other read.
 pub(super) async fn reads(store: &Opened, count: usize, report: &mut Report) {
     let mut times = Vec::with_capacity(count);
     for _ in 0..count.max(1) {
         let mut key = [0; 32];
-        // A key that is asked for twice does no harm.
+        // Asking for a key twice does no harm.
         let _ = getrandom::fill(&mut key);
         let start = Instant::now();
         let read = store
@@ -46,18 +46,18 @@ pub(super) async fn reads(store: &Opened, count: usize, report: &mut Report) {
     );
 }
 
-/// Of sorted times, the one that so many per cent are not above.
+/// The time that this percentage of the sorted times do not exceed.
 fn percentile(times: &[Duration], percent: usize) -> Duration {
     let rank = (times.len() * percent).div_ceil(100).max(1);
     times.get(rank - 1).copied().unwrap_or_default()
 }
 
-/// Compares a server's clock, in seconds since 1970, with this one, of which whole seconds were
-/// read before and after it was asked.
+/// Compares a server's clock, in seconds since 1970, with this machine's, whose whole seconds were
+/// read before and after the question.
 pub(super) fn skew(server: f64, before: Timestamp, after: Timestamp, report: &mut Report) {
     let seconds = |time: Timestamp| Duration::from_secs(time.as_secs()).as_secs_f64();
     let (earliest, latest) = (seconds(before), seconds(after) + 1.0);
-    // The server has looked at its clock at some time in between.
+    // The server read its clock at some time in between.
     let off = if server < earliest {
         server - earliest
     } else {
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_is_off_if_it_is_outside_of_the_round_trip() {
+    fn a_clock_is_off_if_it_is_outside_the_round_trip() {
         let (before, after) = (Timestamp::from_secs(1_000), Timestamp::from_secs(1_001));
         for (server, is_good) in [
             (1_000.5, true),

@@ -207,7 +207,7 @@ impl Exchange {
         let begun = is_used.then(|| session.record_key()).flatten();
         let id = match begun.or_else(|| session.claimed_key()) {
             Some(key) => Some(id_of(key.as_bytes())),
-            // The session says what is wrong with it, when it is asked for.
+            // The session reports its own error when it is used.
             None if is_used || session.has_cookie() => Some(random_id().ok()?),
             None => None,
         };
