@@ -12,7 +12,8 @@ use crate::{
     id::RecordKey,
     key::Key,
     store::{
-        Budget, Bytes, Calls, Expiry, Read, Record, RecordKind, Reserve, StoreError, Told, Version,
+        Budget, Bytes, Calls, Expiry, Read, Record, RecordKind, Reserve, StoreError, Version,
+        WriteAnswer,
     },
 };
 
@@ -157,7 +158,7 @@ impl Rosters {
         key: &RecordKey,
         loaded: Option<Version>,
         roster: SealedRoster,
-    ) -> Told<()> {
+    ) -> WriteAnswer<()> {
         let SealedRoster { data, expiry } = roster;
         let (saved, sent) = match loaded {
             Some(version) => store.update(key, version, data, expiry).await,

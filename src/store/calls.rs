@@ -35,7 +35,7 @@ pub(crate) struct Calls<'a> {
 }
 
 /// A store's answer to a write, and how often the write was sent.
-pub(crate) type Told<T> = (Result<T, StoreError>, Sent);
+pub(crate) type WriteAnswer<T> = (Result<T, StoreError>, Sent);
 
 /// Whether a refused write may have been in its own way.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -124,7 +124,7 @@ impl<'a> Calls<'a> {
         key: &RecordKey,
         data: Bytes,
         expiry: Expiry,
-    ) -> Told<Version> {
+    ) -> WriteAnswer<Version> {
         let calls = self.store.calls();
         self.twice("create", || calls.create(key, data.clone(), expiry))
             .await
@@ -137,7 +137,7 @@ impl<'a> Calls<'a> {
         key: &RecordKey,
         data: Bytes,
         expiry: Expiry,
-    ) -> Told<Version> {
+    ) -> WriteAnswer<Version> {
         let create = self.store.calls().create(key, data, expiry);
         let watch = Stopwatch::start();
         let answer = self.budget.wait(create).await.unwrap_or_else(Err);
@@ -151,7 +151,7 @@ impl<'a> Calls<'a> {
         expected: Version,
         data: Bytes,
         expiry: Expiry,
-    ) -> Told<Version> {
+    ) -> WriteAnswer<Version> {
         let calls = self.store.calls();
         self.twice("update", || {
             calls.update(key, expected, data.clone(), expiry)
@@ -250,7 +250,7 @@ impl<'a> Calls<'a> {
     }
 
     /// Tells the requests behind a leader that the store has failed it.
-    pub(crate) fn told<T>(self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(crate) fn tell_line<T>(self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
         if let (Some(line), Err(StoreError::Unavailable(cause))) = (self.line, &answer)
             && !cause.is::<Late>()
         {
@@ -288,12 +288,16 @@ impl<'a> Calls<'a> {
         self.budget.wait(sleep).await
     }
 
-    async fn twice<'b, T>(self, operation: &'static str, call: impl Fn() -> One<'b, T>) -> Told<T> {
+    async fn twice<'b, T>(
+        self,
+        operation: &'static str,
+        call: impl Fn() -> One<'b, T>,
+    ) -> WriteAnswer<T> {
         match self.once(operation, call()).await {
             Ok(Err(error)) if self.may_ask_again(&error) => {
                 (Box::pin(self.again(operation, call)).await, Sent::Again)
             }
-            Ok(answer) => self.answered_first(self.told(answer)),
+            Ok(answer) => self.answered_first(self.tell_line(answer)),
             Err(late) => (Err(late), Sent::Once),
         }
     }
@@ -305,7 +309,7 @@ impl<'a> Calls<'a> {
     ) -> Result<T, StoreError> {
         self.pause_to_ask_again().await?;
         let answer = self.once(operation, call()).await?;
-        self.told(answer)
+        self.tell_line(answer)
     }
 
     async fn once<T>(
@@ -337,7 +341,7 @@ impl<'a> Calls<'a> {
     }
 
     /// The answer to a first call, which the store's client may have repeated on its own.
-    fn answered_first<T>(self, answer: Result<T, StoreError>) -> Told<T> {
+    fn answered_first<T>(self, answer: Result<T, StoreError>) -> WriteAnswer<T> {
         let is_refused = matches!(answer, Err(StoreError::Conflict | StoreError::Exists));
         let sent = match is_refused && self.store.limits().may_repeat {
             true => Sent::Again,

@@ -217,7 +217,7 @@ pub use self::{
 };
 pub(crate) use self::{
     budget::{Budget, Meter, check_runtime},
-    calls::{Calls, Reserve, Sent, Told},
+    calls::{Calls, Reserve, Sent, WriteAnswer},
     dynamic::now,
     followers::{Followers, Watch},
     lines::{Lead, Line, Waited},

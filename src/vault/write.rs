@@ -16,7 +16,7 @@ use crate::{
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
     state::{Draft, Enrolment, Home, Job, Place, Written},
-    store::{Bytes, Sent, StoreError, Told, Version},
+    store::{Bytes, Sent, StoreError, Version, WriteAnswer},
     trace,
 };
 
@@ -74,7 +74,11 @@ impl Vault<'_> {
     ///
     /// If the job gives the session its name, the second record has another one: the first may come
     /// late, and must not bring back a session that has ended since.
-    pub(super) async fn make(&self, plain: Bytes, job: &mut Job) -> Result<Told<Version>, Error> {
+    pub(super) async fn make(
+        &self,
+        plain: Bytes,
+        job: &mut Job,
+    ) -> Result<WriteAnswer<Version>, Error> {
         let (records, expiry) = (self.records()?, self.expiry(job.draft.expires));
         let again = (!self.settings.never_waits).then(|| plain.clone());
         let data = self.seal(&job.id, plain)?;
@@ -88,7 +92,7 @@ impl Vault<'_> {
         Box::pin(self.make_again(plain, job)).await
     }
 
-    async fn make_again(&self, plain: Bytes, job: &mut Job) -> Result<Told<Version>, Error> {
+    async fn make_again(&self, plain: Bytes, job: &mut Job) -> Result<WriteAnswer<Version>, Error> {
         let (records, expiry) = (self.records()?, self.expiry(job.draft.expires));
         records.pause_to_ask_again().await?;
         let mut lost = None;
@@ -255,7 +259,7 @@ impl Vault<'_> {
         key: &RecordKey,
         version: Version,
         job: &mut Job,
-    ) -> Result<Told<Home>, Error> {
+    ) -> Result<WriteAnswer<Home>, Error> {
         let records = self.records()?;
         let data = self.seal(&job.id, mem::take(&mut job.draft.plain))?;
         let expiry = self.expiry(job.draft.expires);

@@ -205,9 +205,7 @@ where
 
 fn told(loaded: Result<Option<Record>, StoreError>, read: Read) -> Told {
     match loaded {
-        Ok(Some(record)) if read == Read::Recent && record.data() == OLD => {
-            Told::StaleRecord
-        }
+        Ok(Some(record)) if read == Read::Recent && record.data() == OLD => Told::StaleRecord,
         Ok(Some(_)) => Told::Other("a record".to_owned()),
         Ok(None) => Told::Other("no record".to_owned()),
         Err(error) => failed(&error),

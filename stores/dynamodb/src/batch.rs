@@ -136,7 +136,9 @@ async fn go_on(
     if left < asked || deadline.pause(pauses).await {
         return Ok(());
     }
-    Err(Failure::Busy("DynamoDB keeps putting the batch off".to_owned()))
+    Err(Failure::Busy(
+        "DynamoDB keeps putting the batch off".to_owned(),
+    ))
 }
 
 /// DynamoDB refuses a batch with a repeated key.

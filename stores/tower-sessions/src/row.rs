@@ -50,7 +50,9 @@ impl Kept {
                 data.map(Self::Values)
             }
             [ENDED] => Ok(Self::Ended),
-            _ => Err(Failure::Decode("it is not a record of this crate".to_owned())),
+            _ => Err(Failure::Decode(
+                "it is not a record of this crate".to_owned(),
+            )),
         }
     }
 

@@ -75,7 +75,11 @@ fn a_sweep_in_steps_examines_each_file_once() {
     assert_eq!(steps.iter().map(|step| step.examined()).sum::<u64>(), 100);
     assert_eq!(steps.iter().map(|step| step.removed()).sum::<u64>(), 50);
     assert_eq!(steps.iter().position(|step| step.is_finished()), Some(14));
-    assert_eq!(disk.sweep_some(1_000).examined(), 50, "the next sweep starts from the beginning");
+    assert_eq!(
+        disk.sweep_some(1_000).examined(),
+        50,
+        "the next sweep starts from the beginning"
+    );
     assert_eq!(disk.sweep_some(0).examined(), 1, "the sweep continues");
 }
 

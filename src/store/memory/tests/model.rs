@@ -102,7 +102,10 @@ impl Pair {
             let page = done(self.store.browse(&cursor, limit)).unwrap();
             assert!(page.entries.len() <= limit.max(1));
             for listed in page.entries {
-                assert!(all.insert(listed.key, listed).is_none(), "a record is listed twice");
+                assert!(
+                    all.insert(listed.key, listed).is_none(),
+                    "a record is listed twice"
+                );
             }
             from = page.next;
         }
@@ -301,7 +304,10 @@ impl Pair {
                     Class::End => (Class::End as usize, kept.set().unwrap_or(u64::MAX)),
                     class => (class as usize, 0),
                 };
-                assert!(order(left) >= order(kept), "{left:?} stayed instead of {kept:?}");
+                assert!(
+                    order(left) >= order(kept),
+                    "{left:?} stayed instead of {kept:?}"
+                );
             }
         }
     }

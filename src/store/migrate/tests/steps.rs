@@ -497,11 +497,7 @@ fn listings_and_sweeps_cover_both_stores() {
         let step = at_once(store.sweep_some(1));
         (swept, removed) = (step.is_finished(), removed + step.removed());
     }
-    assert_eq!(
-        (removed, from.len()),
-        (2, 0),
-        "the mark stays longer"
-    );
+    assert_eq!((removed, from.len()), (2, 0), "the mark stays longer");
     clock.advance(std::time::Duration::from_secs(600));
     assert_eq!(at_once(store.sweep()).removed(), 1);
 }
