@@ -36,7 +36,7 @@ pub(crate) struct Line {
     news: Notify,
     failure: Mutex<Failure>,
     /// The state that the requests in the line share.
-    luggage: OnceLock<Box<dyn Any + Send + Sync>>,
+    shared: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 /// The store's failure of a leader.
@@ -111,9 +111,9 @@ impl Lines {
 
 impl Line {
     /// The state that the requests in this line share.
-    pub(crate) fn luggage<T: Any + Send + Sync + Default>(&self) -> Option<&T> {
-        let luggage = self.luggage.get_or_init(|| Box::<T>::default());
-        luggage.downcast_ref()
+    pub(crate) fn shared<T: Any + Send + Sync + Default>(&self) -> Option<&T> {
+        let shared = self.shared.get_or_init(|| Box::<T>::default());
+        shared.downcast_ref()
     }
 
     /// Waits for the lead, or until another leader has done all the work.

@@ -149,7 +149,7 @@ impl Vault<'_> {
     /// What is this one's alone: that its time is over, or that it keeps losing. What the store
     /// says of itself all others in the line are told.
     async fn lead(&self, lead: &Lead, own: &Arc<Ticket>, id: &SessionId) -> Result<(), Error> {
-        let Some(crowd) = lead.line().luggage::<Crowd>() else {
+        let Some(crowd) = lead.line().shared::<Crowd>() else {
             return Ok(());
         };
         let (records, key) = (self.records()?.led_by(lead), &id.record_key());
@@ -419,7 +419,7 @@ fn address(settings: &Settings) -> usize {
 impl<'a> Parked<'a> {
     fn new(line: &'a Arc<Line>, job: &'a mut Job, settings: &Settings) -> Self {
         let ticket = Arc::new(Ticket::new(address(settings), job.lend()));
-        if let Some(crowd) = line.luggage::<Crowd>() {
+        if let Some(crowd) = line.shared::<Crowd>() {
             crowd.tickets().push(Arc::clone(&ticket));
         }
         Self {
@@ -431,7 +431,7 @@ impl<'a> Parked<'a> {
     }
 
     fn take_back(&mut self) {
-        if let Some(crowd) = self.line.luggage::<Crowd>() {
+        if let Some(crowd) = self.line.shared::<Crowd>() {
             let is_other = |other: &Arc<Ticket>| !Arc::ptr_eq(other, &self.ticket);
             crowd.tickets().retain(is_other);
         }
