@@ -31,7 +31,7 @@ pub(super) struct Evictions {
 }
 
 /// A store logs again after this many more evictions of a class in use.
-const TOLD: u64 = 1_000;
+const LOG_EVERY: u64 = 1_000;
 
 /// A write that needs room: the slot of its own record, and the number of failed attempts.
 pub(super) struct Room {
@@ -102,7 +102,7 @@ impl Evictions {
             }
             metrics::evicted(class.name(), more);
             let before = count.fetch_add(more, Ordering::Relaxed);
-            let is_worth_a_line = before == 0 || before / TOLD != (before + more) / TOLD;
+            let is_worth_a_line = before == 0 || before / LOG_EVERY != (before + more) / LOG_EVERY;
             if is_worth_a_line && class != Class::Unused {
                 trace::evicted(class.name(), before + more);
             }

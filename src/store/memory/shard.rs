@@ -37,7 +37,7 @@ pub(super) struct Shard {
     passing: usize,
     sweeping: usize,
     table: Table,
-    leaving: usize,
+    evicting: usize,
 }
 
 /// The number of records of each class, by window.
@@ -68,7 +68,7 @@ pub(super) enum Class {
 }
 
 const CLASSES: usize = 5;
-const LEAVING: [Class; 4] = [Class::Unused, Class::Session, Class::Roster, Class::End];
+const EVICTION_ORDER: [Class; 4] = [Class::Unused, Class::Session, Class::Roster, Class::End];
 
 impl Class {
     /// The class in the log.
@@ -303,7 +303,7 @@ impl Shard {
             let is_spared = spared.is_some_and(|(_, spared)| spared == *class);
             self.census.has_more(*class, usize::from(is_spared))
         };
-        match LEAVING.into_iter().find(is_there) {
+        match EVICTION_ORDER.into_iter().find(is_there) {
             None => return false,
             Some(Class::End) => self.forget(spare, now, removed),
             Some(class) => self.evict(class, spared, removed),
@@ -315,7 +315,7 @@ impl Shard {
     fn evict(&mut self, class: Class, spared: Option<(usize, Class)>, removed: &mut Removed) {
         let window = self.window_with(class, spared);
         let spare = spared.map(|(slot, _)| slot);
-        self.leaving = (window + 1) % self.census.windows.len().max(1);
+        self.evicting = (window + 1) % self.census.windows.len().max(1);
         let mut ends: Vec<_> = self
             .in_window(window, class, spare)
             .map(|entry| (entry.expires(), entry.key))
@@ -337,8 +337,8 @@ impl Shard {
         };
         let windows = || self.census.windows.iter().enumerate();
         let from_here = windows()
-            .skip(self.leaving)
-            .chain(windows().take(self.leaving));
+            .skip(self.evicting)
+            .chain(windows().take(self.evicting));
         from_here
             .clone()
             .find(|window| count(window) >= PART)

@@ -13,7 +13,7 @@ pub(super) struct Position {
     /// The number of the turn's slots that were examined.
     done: usize,
     /// Some shard has slots beyond this round.
-    goes_on: bool,
+    has_more: bool,
 }
 
 impl Position {
@@ -23,7 +23,7 @@ impl Position {
         let mut removed = Vec::new();
         while left > 0 {
             let Some(shard) = shards.get(self.shard) else {
-                if !self.goes_on {
+                if !self.has_more {
                     *self = Self::default();
                     return swept.finished();
                 }
@@ -45,7 +45,7 @@ impl Position {
             self.done += count;
             left -= count.min(slots.saturating_sub(start));
             if is_done || self.done == STEP {
-                self.goes_on |= !is_done;
+                self.has_more |= !is_done;
                 self.shard += 1;
                 self.done = 0;
             }

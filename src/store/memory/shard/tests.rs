@@ -58,7 +58,7 @@ fn emptied(shard: &mut Shard, spare: Option<u32>) -> Vec<(Class, u64)> {
         if !shard.make_room(spare, START, &mut removed) {
             return left;
         }
-        for class in LEAVING {
+        for class in EVICTION_ORDER {
             match left.last_mut() {
                 _ if removed.of(class) == 0 => {}
                 Some((last, count)) if *last == class => *count += removed.of(class),
