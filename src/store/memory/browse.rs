@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use super::{
     shard::{STEP, Shard},
-    shards::{Apart, Shards},
+    shards::{Padded, Shards},
 };
 use crate::store::{Cursor, Listed, Page, StoreError, browse::foreign_cursor};
 
@@ -28,7 +28,7 @@ pub(super) fn page(shards: &Shards, from: &Cursor, limit: usize) -> Result<Page,
 /// Lists at most `limit` records of a shard from a slot on, and returns the next slot, if there is
 /// one.
 fn browse_shard(
-    shard: &Apart<Mutex<Shard>>,
+    shard: &Padded<Mutex<Shard>>,
     slot: usize,
     limit: usize,
     entries: &mut Vec<Listed>,

@@ -8,17 +8,17 @@ use crate::store::RecordKey;
 pub(super) const SHARDS: usize = 64;
 
 /// All parts of a store.
-pub(super) struct Shards([Apart<Mutex<Shard>>; SHARDS]);
+pub(super) struct Shards([Padded<Mutex<Shard>>; SHARDS]);
 
 /// Fills whole pairs of cache lines, since processors fetch lines in pairs: a thread at one shard
 /// takes no line from a thread at another.
 #[derive(Default)]
 #[repr(align(128))]
-pub(super) struct Apart<T>(T);
+pub(super) struct Padded<T>(T);
 
 impl Default for Shards {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| Apart::default()))
+        Self(std::array::from_fn(|_| Padded::default()))
     }
 }
 
@@ -32,16 +32,16 @@ impl Shards {
             .lock()
     }
 
-    pub(super) fn get(&self, index: usize) -> Option<&Apart<Mutex<Shard>>> {
+    pub(super) fn get(&self, index: usize) -> Option<&Padded<Mutex<Shard>>> {
         self.0.get(index)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Apart<Mutex<Shard>>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Padded<Mutex<Shard>>> {
         self.0.iter()
     }
 }
 
-impl Apart<Mutex<Shard>> {
+impl Padded<Mutex<Shard>> {
     pub(super) fn lock(&self) -> MutexGuard<'_, Shard> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
