@@ -154,7 +154,7 @@ impl KeyFile {
         }
     }
 
-    /// Drops retired keys beyond so many, from the end, where the oldest are.
+    /// Drops retired keys beyond this number, from the end, where the oldest are.
     pub(crate) fn drop_retired(&mut self, keep: usize) -> Vec<KeyId> {
         let (mut retired, mut dropped) = (0, Vec::new());
         self.0.retain(|entry| {

@@ -42,7 +42,8 @@ struct Counting<'a>(&'a Meter);
 pub(super) struct Late(Duration);
 
 impl Meter {
-    /// For an operation that mostly waits for stores: the meter runs from now on.
+    /// For an operation that only waits for stores, or for other operations that do. The meter runs
+    /// from now to its end.
     pub(crate) fn running() -> Self {
         let meter = Self::default();
         meter.begin();

@@ -164,8 +164,8 @@
 //!
 //! **Replication.** Where the primary answers before its replicas have the write, a failover loses
 //! the last writes. Losing an end brings its session back. Wait for a replica (`WAIT 1`) where the
-//! server can, and document what is lost where it cannot. A store that drops records by itself says
-//! so in [`Limits::may_forget`].
+//! server can, and document what is lost where it cannot. A store that drops records on its own
+//! says so in [`Limits::may_forget`].
 //!
 //! **Many keys.** [`load_many`](Store::load_many) and [`delete_many`](Store::delete_many) are one
 //! round trip: `MGET`, `= ANY($1)`, a pipeline. In a cluster, ask each node once, all at the same

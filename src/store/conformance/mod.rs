@@ -105,7 +105,7 @@
 //!
 //! The tests of one store may run at the same time, in any order. A rule that makes the server fail
 //! runs alone in its module, so give each module its own proxy. With [`outages`](Subject::outages),
-//! each of these rules has a proxy of its own and they run side by side.
+//! each of these rules has its own proxy, and they run side by side.
 //!
 //! # In your own harness
 //!

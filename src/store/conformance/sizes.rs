@@ -176,7 +176,7 @@ async fn is_too_large<S: Store>(
     bench.is_gone("a create that is too large", &other).await
 }
 
-/// More than any rule stores at once.
+/// The most bytes that any rule asks a store to accept.
 const MOST: usize = 8 << 20;
 
 pub(super) async fn a_store_takes_what_its_limits_say_and_no_more<S: Store>(

@@ -16,8 +16,8 @@
 //! a later format is refused and left alone.
 //!
 //! SHA-256 because the crate has it. Hashing a usual record costs little beside the system calls.
-//! Over millions of torn reads, the 32 bits of a CRC would miss some. The checksum guards against
-//! accidents, not against forgers.
+//! Over millions of torn reads, the 32 bits of a CRC would eventually miss one. The checksum guards
+//! against accidents, not against forgers.
 
 use std::ops::Range;
 

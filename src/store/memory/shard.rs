@@ -135,7 +135,7 @@ pub(super) struct Removed {
     pub(super) entries: Vec<Entry>,
     /// The number evicted of each class.
     pub(super) evicted: [u64; CLASSES],
-    /// The latest time of the evicted ends, in records of their own or in rosters.
+    /// The latest time of the evicted ends, those in rosters included.
     pub(super) forgotten: Option<Timestamp>,
 }
 
@@ -236,8 +236,8 @@ impl Shard {
         Some(entry)
     }
 
-    /// Puts a record's end back into its window's count, which left it out while room was made for
-    /// it.
+    /// Notes the time of a record's end in its window again, which ignored it while room was made
+    /// for that record.
     pub(super) fn keep(&mut self, slot: usize) {
         let set = self.table.at(slot).and_then(set_at);
         if let Some(window) = self.census.windows.get_mut(slot / WINDOW) {
@@ -346,7 +346,7 @@ impl Shard {
             .map_or(0, |(at, _)| at)
     }
 
-    /// Evicts the end that was set first, if it is in the first window by count.
+    /// Evicts the end that was set first, if the window that may have it does have it.
     fn forget(&mut self, spare: Option<usize>, now: Timestamp, removed: &mut Removed) {
         let mut windows: Vec<_> = self
             .census

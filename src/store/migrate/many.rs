@@ -14,7 +14,7 @@ enum Known<T> {
     /// To be asked of `from` next.
     From,
     To,
-    /// It is moving or was changed meanwhile, so it needs steps of its own.
+    /// It is moving or was changed meanwhile, so it takes separate steps.
     Alone,
 }
 

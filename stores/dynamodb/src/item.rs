@@ -71,7 +71,7 @@ fn expires(item: &Item) -> Option<Timestamp> {
     seconds.ok().map(Timestamp::from_secs)
 }
 
-/// The ID of the item, whoever wrote it.
+/// The ID of the item, even of another program's.
 pub(crate) fn id(item: &Item) -> Option<&str> {
     item.get(ID)?.as_s().ok().map(String::as_str)
 }
