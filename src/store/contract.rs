@@ -21,7 +21,7 @@ use super::{Bytes, Expiry, Limits, Read, Record, RecordKey, StoreError, Version}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a store of sessions",
     label = "does not implement `silverback::store::Store`",
-    note = "stores are `CookieStore`, `MemoryStore`, `FilesystemStore`, and your implementations of `Store`"
+    note = "stores are `CookieStore`, `MemoryStore`, `FilesystemStore`, and implementors of `Store`"
 )]
 pub trait Store: Send + Sync + 'static {
     /// Returns the record under `key`, or `None` if there is none.

@@ -360,8 +360,8 @@ pub enum RecordKind {
     /// its end.
     Mark,
     /// A subject's list of sessions. A store that evicts drops it after sessions. If its bytes 1 to
-    /// 5, a big-endian number of seconds, are not 0, all sessions in cookies up to that time were
-    /// ended. A store that drops it then says so in [`Limits::forgotten_until`].
+    /// 5, a big-endian number of seconds, are not 0, all of the subject's sessions in cookies up to
+    /// that time were ended. A store that drops it then says so in [`Limits::forgotten_until`].
     Roster,
     /// The end of a session in a cookie, or the note that a session has left a cookie of Go's. A
     /// store that evicts drops it last, and says so in [`Limits::forgotten_until`].
@@ -377,7 +377,8 @@ pub(super) const MOVING: u8 = 0x80;
 pub(super) const COPY: u8 = 0xa0;
 /// The first byte of what replaces a record that has been moved.
 pub(super) const MOVED: u8 = 0xc0;
-/// Mask for the data's own first byte in a record that is being moved. The data follows whole.
+/// Mask for the data's own first byte in a record that is being moved. If all of its bits are set,
+/// the data follows whole.
 pub(super) const FIRST: u8 = 0x1f;
 
 impl RecordKind {

@@ -113,8 +113,8 @@ async fn by_key(
     match SessionRecords::new(&site.config)?.load(&key).await {
         Ok(Some(session)) => read(&session, names).map_err(Failure::from),
         Ok(None) => Err(Failure::NotFound(format!(
-            "{key}: there is a record, but no session: it is over according to --settings, or they differ \
-             in encrypt_records"
+            "{key}: there is a record, but no session: it is over according to --settings, or they \
+             differ in encrypt_records"
         ))),
         Err(error) if error.kind() == ErrorKind::RecordsEncrypted => {
             if !names.is_empty() {

@@ -91,7 +91,7 @@ impl<S: Store> Subject<S> {
         }))
     }
 
-    /// Gives a second handle on the same records, as another process would have: with its own
+    /// Adds a second handle on the same records, as another process would have: with its own
     /// connection, cache and counter.
     ///
     /// The rules on peers write through one and read through the other.
@@ -106,7 +106,7 @@ impl<S: Store> Subject<S> {
         self.with(|parts| parts.peer = Some(Arc::new(store)))
     }
 
-    /// Gives the store's clock, which has to be [manual](Clock::manual).
+    /// Sets the store's clock, which has to be [manual](Clock::manual).
     ///
     /// [`store_conformance!`](crate::store_conformance) does this for its clock. The rules in real
     /// time are then skipped, since others check the same to the second.
@@ -121,7 +121,7 @@ impl<S: Store> Subject<S> {
         self.with(|parts| parts.clock = Some(clock))
     }
 
-    /// Gives the function that removes the store's expired records.
+    /// Sets the function that removes the store's expired records.
     ///
     /// ```
     /// # use silverback::{MemoryStore as MyStore, store::{Sweep, conformance::Subject}};
@@ -136,7 +136,7 @@ impl<S: Store> Subject<S> {
         self.with(|parts| parts.sweep = Some(Arc::new(move |store| Box::pin(sweep(store)))))
     }
 
-    /// Gives the function that silences the store's server: connections stay, but get no answers.
+    /// Sets the function that silences the store's server: connections stay, but get no answers.
     /// The silence lasts until the value that `silence` returns is dropped.
     ///
     /// ```
@@ -156,7 +156,7 @@ impl<S: Store> Subject<S> {
         self.with(|parts| parts.silence = Some(guarded(silence)))
     }
 
-    /// Gives the function that cuts the store's server off: connections are closed, and new ones
+    /// Sets the function that cuts the store's server off: connections are closed, and new ones
     /// are refused. The cut lasts until the value that `cut` returns is dropped.
     ///
     /// ```
@@ -176,7 +176,7 @@ impl<S: Store> Subject<S> {
         self.with(|parts| parts.cut = Some(guarded(cut)))
     }
 
-    /// Gives the function that makes a separate subject for each rule that needs an outage: a store
+    /// Sets the function that makes a separate subject for each rule that needs an outage: a store
     /// behind a proxy that no other rule uses, with [`silence`](Self::silence) and
     /// [`cut`](Self::cut). These rules are then checked side by side.
     ///
@@ -202,7 +202,7 @@ impl<S: Store> Subject<S> {
         self.with(|parts| parts.outages = Some(Arc::new(move || Box::pin(make()))))
     }
 
-    /// Gives a function that puts something under a key that is not a record. Call it once for each
+    /// Adds a function that puts something under a key that is not a record. Call it once for each
     /// kind: other bytes, a value of another type, half a record.
     ///
     /// ```
@@ -230,8 +230,8 @@ impl<S: Store> Subject<S> {
         })
     }
 
-    /// Gives a count of the questions that the store has asked its server so far, for example from
-    /// a proxy between the two. Only the difference of two counts matters.
+    /// Sets the function that counts the questions to the server so far, for example in a proxy
+    /// between the two. Only the difference of two counts matters.
     ///
     /// ```
     /// # use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
@@ -251,7 +251,7 @@ impl<S: Store> Subject<S> {
         self.with(|parts| parts.round_trips = Some(Arc::new(move |store| Box::pin(count(store)))))
     }
 
-    /// Gives a function that asks the server how long it will keep the value under a key, like
+    /// Sets the function that asks the server how long it will keep the value under a key, like
     /// `PTTL` in Redis. `None` means forever, or that nothing is there.
     ///
     /// ```
@@ -281,7 +281,7 @@ impl<S: Store> Subject<S> {
         })
     }
 
-    /// Gives the function that closes the store and its peer after the last rule, as pools need. A
+    /// Sets the function that closes the store and its peer after the last rule, as pools need. A
     /// store that all tests share is only closed by the end of the process.
     ///
     /// ```

@@ -31,7 +31,7 @@ pub(super) struct Settings {
     pub(super) durability: Durability,
     pub(super) max_record_bytes: usize,
     pub(super) lock_timeout: Duration,
-    /// An open file may keep a link there although its name is gone.
+    /// On a network file system, an open file may keep a link although its name is gone.
     pub(super) is_network: bool,
     /// The number of record files that stay open.
     pub(super) kept_files: usize,

@@ -124,7 +124,7 @@ impl Table {
         link as usize
     }
 
-    /// Removes the key's entry, and returns its former slot with it.
+    /// Removes the key's entry, and returns it with its former slot.
     pub(super) fn remove(&mut self, key: &RecordKey) -> Option<(usize, Entry)> {
         let (before, link) = self.link(key)?;
         let vacant = Slot::Vacant { next: self.vacant };
