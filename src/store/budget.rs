@@ -34,7 +34,7 @@ pub(crate) struct Budget<'a> {
 }
 
 /// Counts as long as it exists.
-struct Counting<'a>(&'a Meter);
+struct MeterGuard<'a>(&'a Meter);
 
 /// The error of a store that has not answered in time. The operation may have happened all the
 /// same.
@@ -90,7 +90,7 @@ impl Meter {
     }
 }
 
-impl Drop for Counting<'_> {
+impl Drop for MeterGuard<'_> {
     fn drop(&mut self) {
         self.0.end();
     }
@@ -135,16 +135,16 @@ pub(crate) struct Wait<'a, F> {
 /// The rest of a budget, from the first moment that there was something to wait for.
 struct Patience<'a> {
     timer: Pin<Box<Sleep>>,
-    _counting: Counting<'a>,
+    _guard: MeterGuard<'a>,
 }
 
 impl<'a> Patience<'a> {
     fn of(budget: Budget<'a>) -> Result<Self, StoreError> {
         let (used, now) = budget.meter.begin();
-        let _counting = Counting(budget.meter);
+        let _guard = MeterGuard(budget.meter);
         let left = budget.limit.saturating_sub(used);
         let timer = Box::pin(timer(now.checked_add(left))?);
-        Ok(Self { timer, _counting })
+        Ok(Self { timer, _guard })
     }
 }
 
