@@ -39,7 +39,7 @@ struct MeterGuard<'a>(&'a Meter);
 /// The error of a store that has not answered in time. The operation may have happened all the
 /// same.
 #[derive(Debug)]
-pub(super) struct Late(Duration);
+pub(super) struct Timeout(Duration);
 
 impl Meter {
     /// For an operation that only waits for stores, or for other operations that do. The meter runs
@@ -104,7 +104,7 @@ impl<'a> Budget<'a> {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`] with [`Late`] if it takes longer; [`StoreError::Refused`] if the
+    /// [`StoreError::Unavailable`] with [`Timeout`] if it takes longer; [`StoreError::Refused`] if the
     /// runtime has no timer.
     pub(crate) fn wait<F: Future + Unpin>(self, work: F) -> Wait<'a, F> {
         Wait {
@@ -120,7 +120,7 @@ impl<'a> Budget<'a> {
     }
 
     fn late(self) -> StoreError {
-        StoreError::unavailable(Late(self.limit))
+        StoreError::unavailable(Timeout(self.limit))
     }
 }
 
@@ -169,7 +169,7 @@ impl<F: Future + Unpin> Future for Wait<'_, F> {
     }
 }
 
-impl fmt::Display for Late {
+impl fmt::Display for Timeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -179,7 +179,7 @@ impl fmt::Display for Late {
     }
 }
 
-impl error::Error for Late {}
+impl error::Error for Timeout {}
 
 /// The distance of a deadline that is beyond the clock's range.
 const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);

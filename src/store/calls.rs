@@ -5,7 +5,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use super::{
     Budget, Bytes, DynStore, Expiry, Limits, Read, Record, RecordKey, Store as _, StoreError,
     Version,
-    budget::Late,
+    budget::Timeout,
     dynamic::{Many, One},
     error::all_failed,
     followers::Followers,
@@ -252,7 +252,7 @@ impl<'a> Calls<'a> {
     /// Tells the requests behind a leader that the store has failed it.
     pub(crate) fn tell_line<T>(self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
         if let (Some(line), Err(StoreError::Unavailable(cause))) = (self.line, &answer)
-            && !cause.is::<Late>()
+            && !cause.is::<Timeout>()
         {
             line.fail(cause.to_string());
         }
