@@ -28,10 +28,10 @@ use crate::report::Health;
 /// assert_ne!(store, DynStore::new(MemoryStore::new()));
 /// ```
 #[derive(Clone)]
-pub struct DynStore(Arc<Lined<dyn Erased>>);
+pub struct DynStore(Arc<Shared<dyn Erased>>);
 
 /// A store, the lines for its records, and the writes that this process has seen.
-struct Lined<S: ?Sized> {
+struct Shared<S: ?Sized> {
     lines: Lines,
     followers: Followers,
     health: Health,
@@ -66,7 +66,7 @@ impl DynStore {
         if let Some(same) = (&store as &dyn Any).downcast_ref::<Self>() {
             return same.clone();
         }
-        Self(Arc::new(Lined {
+        Self(Arc::new(Shared {
             lines: Lines::default(),
             followers: Followers::default(),
             health: Health::default(),
@@ -94,7 +94,7 @@ impl DynStore {
 
     /// Notes whether the store has answered.
     pub(super) fn note_answer(&self, failure: Option<&StoreError>) {
-        let Lined { health, name, .. } = &*self.0;
+        let Shared { health, name, .. } = &*self.0;
         match failure {
             Some(error) => health.failed(name, error),
             None => health.answered(name),
