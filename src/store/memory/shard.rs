@@ -47,7 +47,7 @@ struct Census {
 }
 
 /// A live record, looked up for a change.
-pub(super) struct Found<'a> {
+pub(super) struct LiveEntry<'a> {
     slot: usize,
     entry: &'a mut Entry,
     written: &'a mut u64,
@@ -201,7 +201,7 @@ impl Shard {
         key: &RecordKey,
         expected: Version,
         now: Timestamp,
-    ) -> Result<Found<'_>, StoreError> {
+    ) -> Result<LiveEntry<'_>, StoreError> {
         let is_alive = |(_, entry): &(_, &mut Entry)| entry.expires() > now;
         let Some((slot, entry)) = self.table.find_mut(key).filter(is_alive) else {
             return Err(StoreError::Gone);
@@ -209,7 +209,7 @@ impl Shard {
         if entry.version() != expected {
             return Err(StoreError::Conflict);
         }
-        Ok(Found {
+        Ok(LiveEntry {
             slot,
             entry,
             written: &mut self.written,
@@ -399,7 +399,7 @@ impl Shard {
     }
 }
 
-impl<'a> Found<'a> {
+impl<'a> LiveEntry<'a> {
     pub(super) const fn slot(&self) -> usize {
         self.slot
     }

@@ -39,7 +39,7 @@ fn has(shard: &Shard, number: u32) -> bool {
     slot(shard, number).is_some()
 }
 
-fn found(shard: &mut Shard, number: u32) -> Found<'_> {
+fn found(shard: &mut Shard, number: u32) -> LiveEntry<'_> {
     let (_, entry) = shard.table.find(&key(number)).unwrap();
     let version = entry.version();
     shard.expect(&key(number), version, START).ok().unwrap()
