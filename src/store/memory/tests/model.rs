@@ -27,14 +27,14 @@ fn steps(keys: u16, count: usize) -> impl Strategy<Value = Vec<Step>> {
 }
 
 #[derive(Clone, Debug)]
-struct Kept {
+struct ModelRecord {
     data: Bytes,
     version: Version,
     expires: Timestamp,
     is_used: bool,
 }
 
-impl Kept {
+impl ModelRecord {
     fn new(data: Bytes, version: Version, expiry: Expiry, is_used: bool) -> Self {
         let expires = expiry.at;
         Self {
@@ -66,7 +66,7 @@ impl Kept {
 struct Pair {
     store: MemoryStore,
     clock: Clock,
-    records: BTreeMap<RecordKey, Kept>,
+    records: BTreeMap<RecordKey, ModelRecord>,
     /// All versions ever seen.
     versions: Vec<(RecordKey, Version)>,
     evicted: [u64; 4],
@@ -90,7 +90,7 @@ impl Pair {
         self.clock.now()
     }
 
-    fn alive(&self, key: &RecordKey) -> Option<&Kept> {
+    fn alive(&self, key: &RecordKey) -> Option<&ModelRecord> {
         let now = self.now();
         self.records.get(key).filter(|kept| kept.expires > now)
     }
@@ -135,7 +135,7 @@ impl Pair {
         version.unwrap_or(Version::from_u64(1))
     }
 
-    fn put(&mut self, key: RecordKey, kept: Kept) {
+    fn put(&mut self, key: RecordKey, kept: ModelRecord) {
         let version = (key, kept.version);
         assert!(!self.versions.contains(&version), "a version was repeated");
         self.versions.push(version);
@@ -169,7 +169,7 @@ impl Pair {
             Err(error) => self.is_full(&key, data.len(), &error),
             Ok(version) => {
                 assert!(self.alive(&key).is_none());
-                self.put(key, Kept::new(data, version, expiry, false));
+                self.put(key, ModelRecord::new(data, version, expiry, false));
             }
         }
     }
@@ -183,7 +183,7 @@ impl Pair {
             Err(error) => self.is_full(&key, data.len(), &error),
             Ok(version) => {
                 assert_eq!(found, Some(expected));
-                self.put(key, Kept::new(data, version, expiry, true));
+                self.put(key, ModelRecord::new(data, version, expiry, true));
             }
         }
     }
@@ -276,7 +276,11 @@ impl Pair {
     }
 
     /// Checks that each removed record was expired, or was the first to evict.
-    fn take_note_of_evicted(&mut self, before: &BTreeMap<RecordKey, Kept>, written: &RecordKey) {
+    fn take_note_of_evicted(
+        &mut self,
+        before: &BTreeMap<RecordKey, ModelRecord>,
+        written: &RecordKey,
+    ) {
         let (listed, now) = (self.listed(20), self.now());
         let mut evicted = Vec::new();
         for (key, kept) in before {
@@ -300,7 +304,7 @@ impl Pair {
             let beside =
                 beside.filter(|(other, _)| shard_of(other) == shard_of(key) && *other != written);
             for (_, left) in beside.filter(|(_, left)| left.expires > now) {
-                let order = |kept: &Kept| match kept.class() {
+                let order = |kept: &ModelRecord| match kept.class() {
                     Class::End => (Class::End as usize, kept.set().unwrap_or(u64::MAX)),
                     class => (class as usize, 0),
                 };
