@@ -21,7 +21,7 @@ const WAYS: usize = 16;
 const LONGEST: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
-pub(super) struct Kept<T> {
+pub(super) struct KeptFiles<T> {
     sets: Box<[Monitor<Vec<Entry<T>>>]>,
     /// The most files in a set.
     ways: usize,
@@ -50,7 +50,7 @@ impl<T> Open<T> {
     }
 }
 
-impl<T> Kept<T> {
+impl<T> KeptFiles<T> {
     /// Makes a store of at most `limit` files.
     pub(super) fn new(limit: usize) -> Self {
         let count = limit.div_ceil(WAYS);
@@ -150,13 +150,13 @@ mod tests {
         }
     }
 
-    fn count<T>(kept: &Kept<T>) -> usize {
+    fn count<T>(kept: &KeptFiles<T>) -> usize {
         kept.sets.iter().map(|set| set.with(|set| set.len())).sum()
     }
 
     #[test]
     fn a_file_is_taken_only_once() {
-        let kept = Kept::new(8);
+        let kept = KeptFiles::new(8);
         kept.put(&key(1), open("one"));
         assert!(kept.take(&key(2), NOW).is_none());
         assert_eq!(kept.take(&key(1), NOW).map(|open| open.file), Some("one"));
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn no_more_than_the_limit_are_kept() {
         for limit in [0, 1, 5, 8, 9, 64, 100, 256] {
-            let kept = Kept::new(limit);
+            let kept = KeptFiles::new(limit);
             assert_eq!(kept.keeps_any(), limit > 0);
             (0..=255).for_each(|number| kept.put(&key(number), open(number)));
             assert!(count(&kept) <= limit, "{} of {limit}", count(&kept));
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn the_least_recently_used_file_is_closed() {
-        let kept = Kept::new(3);
+        let kept = KeptFiles::new(3);
         (1..=3).for_each(|number| kept.put(&key(number), open(number)));
         let used = kept.take(&key(1), NOW).unwrap();
         kept.put(&key(1), used);
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_record_has_one_file() {
-        let kept = Kept::new(3);
+        let kept = KeptFiles::new(3);
         kept.put(&key(1), open("former"));
         kept.put(&key(1), open("later"));
         assert_eq!(count(&kept), 1);
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_file_that_was_opened_long_ago_is_closed() {
-        let kept = Kept::new(8);
+        let kept = KeptFiles::new(8);
         for later in [Duration::ZERO, LONGEST - Duration::from_nanos(1), LONGEST] {
             kept.put(&key(1), open("one"));
             let is_fresh = later < LONGEST;
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn all_files_can_be_closed_or_one() {
-        let kept = Kept::new(100);
+        let kept = KeptFiles::new(100);
         assert!(!kept.close_all());
         (1..=3).for_each(|number| kept.put(&key(number), open(number)));
         kept.forget(&key(2));

@@ -5,14 +5,14 @@ use std::{io, sync::Mutex};
 
 use rustix::io::Errno;
 
-use super::{brake::Brake, fs::Fs, kept::Kept, settings::Settings};
+use super::{brake::Brake, fs::Fs, kept::KeptFiles, settings::Settings};
 
 /// A store's directory and its settings.
 #[derive(Debug)]
 pub(super) struct Disk<F: Fs> {
     pub(super) fs: F,
     pub(super) settings: Settings,
-    pub(super) kept: Kept<F::File>,
+    pub(super) kept: KeptFiles<F::File>,
     pub(super) brake: Brake,
     pub(super) cursor: Mutex<Cursor>,
 }
@@ -20,7 +20,7 @@ pub(super) struct Disk<F: Fs> {
 impl<F: Fs> Disk<F> {
     pub(super) fn new(fs: F, settings: Settings) -> Self {
         // On a network file system, links do not reveal whether a file was removed.
-        let kept = Kept::new(if settings.is_network {
+        let kept = KeptFiles::new(if settings.is_network {
             0
         } else {
             settings.kept_files
