@@ -18,10 +18,10 @@ use crate::store::{Bytes, Read, Record, RecordKey, Store, StoreError, Version};
 struct Answer {
     call: &'static str,
     /// `None` without an answer in time.
-    seen: Option<Told>,
+    seen: Option<Seen>,
 }
 
-enum Told {
+enum Seen {
     Unavailable,
     /// A cache may have the record.
     StaleRecord,
@@ -62,7 +62,7 @@ impl Records {
 }
 
 /// Makes the server fail, makes every call at once, and ends the failure.
-async fn go_through<S: Store>(bench: &Bench<S>, fail: Option<&Hook<S, Guard>>) -> Outcome<Passed> {
+async fn go_through<S: Store>(bench: &Bench<S>, fail: Option<&Hook<S, Guard>>) -> Outcome<Outage> {
     let fail = fail.ok_or("nothing makes the server fail")?;
     let records = Records::of(bench).await?;
     let failing = fail(Arc::clone(&bench.store)).await;
@@ -79,7 +79,7 @@ async fn go_through<S: Store>(bench: &Bench<S>, fail: Option<&Hook<S, Guard>>) -
     let answers = calls.join_all().await;
     drop(failing);
     let settled = settles(bench, records.read).await;
-    Ok(Passed {
+    Ok(Outage {
         answers,
         records,
         settled,
@@ -87,7 +87,7 @@ async fn go_through<S: Store>(bench: &Bench<S>, fail: Option<&Hook<S, Guard>>) -
 }
 
 /// An outage that has passed.
-struct Passed {
+struct Outage {
     answers: Vec<Answer>,
     records: Records,
     settled: Outcome,
@@ -127,7 +127,7 @@ async fn settles<S: Store>(bench: &Bench<S>, key: RecordKey) -> Outcome {
     }
 }
 
-type Call = (&'static str, Doing<Told>);
+type Call = (&'static str, Doing<Seen>);
 
 fn reads<S: Store>(bench: &Bench<S>, records: &Records) -> Vec<Call> {
     let (there, absent) = (records.read, records.absent);
@@ -141,7 +141,7 @@ fn reads<S: Store>(bench: &Bench<S>, records: &Records) -> Vec<Call> {
             let mut answers = store.load_many(&[absent, there], read).await;
             let last = answers.pop().unwrap_or(Ok(None));
             match told(answers.pop().unwrap_or(Ok(None)), Read::Current) {
-                Told::Unavailable => told(last, read),
+                Seen::Unavailable => told(last, read),
                 other => other,
             }
         })
@@ -196,33 +196,33 @@ fn writes<S: Store>(bench: &Bench<S>, records: &Records) -> Vec<Call> {
     ]
 }
 
-fn call<S: Store, F>(bench: &Bench<S>, make: impl FnOnce(Arc<S>) -> F) -> Doing<Told>
+fn call<S: Store, F>(bench: &Bench<S>, make: impl FnOnce(Arc<S>) -> F) -> Doing<Seen>
 where
-    F: Future<Output = Told> + Send + 'static,
+    F: Future<Output = Seen> + Send + 'static,
 {
     Box::pin(make(Arc::clone(&bench.store)))
 }
 
-fn told(loaded: Result<Option<Record>, StoreError>, read: Read) -> Told {
+fn told(loaded: Result<Option<Record>, StoreError>, read: Read) -> Seen {
     match loaded {
-        Ok(Some(record)) if read == Read::Recent && record.data() == OLD => Told::StaleRecord,
-        Ok(Some(_)) => Told::Other("a record".to_owned()),
-        Ok(None) => Told::Other("no record".to_owned()),
+        Ok(Some(record)) if read == Read::Recent && record.data() == OLD => Seen::StaleRecord,
+        Ok(Some(_)) => Seen::Other("a record".to_owned()),
+        Ok(None) => Seen::Other("no record".to_owned()),
         Err(error) => failed(&error),
     }
 }
 
-fn done<T>(written: Result<T, StoreError>) -> Told {
+fn done<T>(written: Result<T, StoreError>) -> Seen {
     written.map_or_else(
         |error| failed(&error),
-        |_| Told::Other("success".to_owned()),
+        |_| Seen::Other("success".to_owned()),
     )
 }
 
-fn failed(error: &StoreError) -> Told {
+fn failed(error: &StoreError) -> Seen {
     match error {
-        StoreError::Unavailable(_) => Told::Unavailable,
-        error => Told::Other(Shown(error).to_string()),
+        StoreError::Unavailable(_) => Seen::Unavailable,
+        error => Seen::Other(Shown(error).to_string()),
     }
 }
 
@@ -245,7 +245,7 @@ pub(super) async fn is_unavailable<S: Store>(
     fail: Option<&Hook<S, Guard>>,
 ) -> Outcome {
     for Answer { call, seen } in go_through(bench, fail).await?.answers {
-        if let Some(Told::Other(seen)) = seen {
+        if let Some(Seen::Other(seen)) = seen {
             return Err(format!(
                 "{call} without an answer of the server: expected Unavailable, saw {seen}"
             ));
@@ -292,7 +292,7 @@ pub(super) async fn a_write_without_an_answer_happens_wholly_or_not_at_all<S: St
     bench: &Bench<S>,
 ) -> Outcome {
     for fail in hooks(bench) {
-        let Passed {
+        let Outage {
             records, settled, ..
         } = go_through(bench, Some(fail)).await?;
         settled?;
