@@ -65,7 +65,7 @@ pub struct CachedStore<S> {
     store: S,
     staleness: Duration,
     clock: Clock,
-    records: Cache<RecordKey, Kept, Bytewise>,
+    records: Cache<RecordKey, CacheEntry, Bytewise>,
     /// Counts the begun and ended writes of this process, for the keys that share a counter.
     writes: [AtomicU64; COUNTERS],
 }
@@ -81,7 +81,7 @@ const OVERHEAD: u64 = 160;
 const LIKELY_SIZE: u64 = 512;
 
 #[derive(Clone)]
-struct Kept {
+struct CacheEntry {
     record: Record,
     /// A time from before the store was asked.
     read: Instant,
@@ -90,8 +90,8 @@ struct Kept {
 #[derive(Clone)]
 struct Bytewise;
 
-impl Weighter<RecordKey, Kept> for Bytewise {
-    fn weight(&self, _: &RecordKey, kept: &Kept) -> u64 {
+impl Weighter<RecordKey, CacheEntry> for Bytewise {
+    fn weight(&self, _: &RecordKey, kept: &CacheEntry) -> u64 {
         OVERHEAD + kept.record.data().len() as u64
     }
 }
@@ -184,15 +184,15 @@ impl<S: Store> CachedStore<S> {
     }
 
     /// Notes the time of a question and the writes so far, to detect writes that come meanwhile.
-    fn ask(&self, key: &RecordKey) -> Asked {
-        Asked {
+    fn ask(&self, key: &RecordKey) -> Question {
+        Question {
             writes: self.writes_of(key).load(Ordering::SeqCst),
             at: Instant::now(),
         }
     }
 
     /// Caches the store's answer, unless this process has written the record since the question.
-    fn keep(&self, key: &RecordKey, asked: &Asked, loaded: &Result<Option<Record>, StoreError>) {
+    fn keep(&self, key: &RecordKey, asked: &Question, loaded: &Result<Option<Record>, StoreError>) {
         let Ok(Some(record)) = loaded else {
             self.records.remove(key);
             return;
@@ -201,7 +201,7 @@ impl<S: Store> CachedStore<S> {
         if self.staleness.is_zero() || !is_current() {
             return;
         }
-        let kept = Kept {
+        let kept = CacheEntry {
             record: record.clone(),
             read: asked.at,
         };
@@ -235,7 +235,7 @@ impl<S: Store> CachedStore<S> {
     }
 }
 
-struct Asked {
+struct Question {
     writes: u64,
     at: Instant,
 }
@@ -252,7 +252,7 @@ impl<S: Store> Drop for Write<'_, S> {
     }
 }
 
-fn cache(bytes: u64) -> Cache<RecordKey, Kept, Bytewise> {
+fn cache(bytes: u64) -> Cache<RecordKey, CacheEntry, Bytewise> {
     let items = usize::try_from(bytes / LIKELY_SIZE).unwrap_or(usize::MAX);
     Cache::with_weighter(items, bytes, Bytewise)
 }
