@@ -34,13 +34,13 @@ pub(crate) struct Row {
 }
 
 /// The content of a store's record.
-pub(crate) enum Kept {
+pub(crate) enum Content {
     Values(Data),
     /// The session has ended, and must not come back.
     Ended,
 }
 
-impl Kept {
+impl Content {
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, Failure> {
         match bytes {
             [VALUES, json @ ..] => {
@@ -128,11 +128,14 @@ mod tests {
     fn records_are_read_as_they_were_written() {
         let data = Data::from([("n".to_owned(), Value::from(7))]);
         let bytes = values(&data).unwrap();
-        assert!(matches!(Kept::read(&bytes), Ok(Kept::Values(read)) if read == data));
-        assert!(matches!(Kept::read(&Kept::ended()), Ok(Kept::Ended)));
+        assert!(matches!(Content::read(&bytes), Ok(Content::Values(read)) if read == data));
+        assert!(matches!(
+            Content::read(&Content::ended()),
+            Ok(Content::Ended)
+        ));
         for other in [&[] as &[u8], &[1, 2, 3], &[VALUES], &[ENDED, 1]] {
             assert!(
-                matches!(Kept::read(other), Err(Failure::Decode(_))),
+                matches!(Content::read(other), Err(Failure::Decode(_))),
                 "{other:?}"
             );
         }

@@ -11,7 +11,7 @@ use crate::{
     failure::Failure,
     former::Former,
     migration::FormerMigration,
-    row::{Kept, Row, date, key_of, random_id, timestamp, values},
+    row::{Content, Row, date, key_of, random_id, timestamp, values},
 };
 
 /// Any [`Store`] of silverback as a `SessionStore` of tower-sessions: for its own
@@ -260,8 +260,12 @@ impl<S: Store> TowerSessionStore<S> {
             let expiry = Expiry::new(now.saturating_add(REMEMBERED), now);
             let buried = match self.look(id).await? {
                 Found::Ended => return Ok(()),
-                Found::Row(_, seen) => self.store.update(&key, seen, Kept::ended(), expiry).await,
-                Found::Nothing => self.store.create(&key, Kept::ended(), expiry).await,
+                Found::Row(_, seen) => {
+                    self.store
+                        .update(&key, seen, Content::ended(), expiry)
+                        .await
+                }
+                Found::Nothing => self.store.create(&key, Content::ended(), expiry).await,
             };
             match buried {
                 Ok(_) => return Ok(()),
@@ -280,9 +284,9 @@ impl<S: Store> TowerSessionStore<S> {
             return Ok(Found::Nothing);
         }
         let (version, expires) = (record.version(), date(record.expires()));
-        Ok(match Kept::read(record.data())? {
-            Kept::Ended => Found::Ended,
-            Kept::Values(data) => Found::Row(Row { id, data, expires }, version),
+        Ok(match Content::read(record.data())? {
+            Content::Ended => Found::Ended,
+            Content::Values(data) => Found::Row(Row { id, data, expires }, version),
         })
     }
 
