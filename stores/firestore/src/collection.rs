@@ -70,19 +70,19 @@ impl Current {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Committed {
-    write_results: [Written; 1],
+struct CommitResponse {
+    write_results: [WriteResult; 1],
     commit_time: String,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Written {
+struct WriteResult {
     update_time: String,
 }
 
 #[derive(Debug, Deserialize)]
-struct Each {
+struct BatchWriteResponse {
     #[serde(default)]
     status: Vec<Status>,
 }
@@ -90,7 +90,7 @@ struct Each {
 /// One answer to a question about several documents. An error may follow other answers.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Looked {
+struct Answer {
     found: Option<Document>,
     missing: Option<String>,
     document: Option<Document>,
@@ -178,13 +178,13 @@ impl Collection {
             "mask": { "fieldPaths": OF_RECORD },
         });
         let asked = Moment::of_system();
-        let answers: Vec<Looked> = self.link.ask("batchGet", &question).await?;
+        let answers: Vec<Answer> = self.link.ask("batchGet", &question).await?;
         let answered = Moment::of_system();
         let names = documents.into_iter().zip(keys);
         let mut asked_for: HashMap<_, _> = names.collect();
         let mut all = HashMap::new();
         for answer in answers {
-            let Some((name, found, read)) = looked(answer)? else {
+            let Some((name, found, read)) = interpret(answer)? else {
                 continue;
             };
             self.clock.hear(read, asked, answered);
@@ -211,7 +211,7 @@ impl Collection {
         };
         for attempt in 1.. {
             let asked = Moment::of_system();
-            let committed: Committed = match self.link.ask("commit", &question).await {
+            let committed: CommitResponse = match self.link.ask("commit", &question).await {
                 Err(fault) if fault.kind == Kind::Contention => {
                     pause(attempt).await?;
                     continue;
@@ -235,7 +235,7 @@ impl Collection {
         let write = |(key, at): &(RecordKey, Option<Moment>)| self.delete(key, *at);
         let writes: Vec<_> = documents.iter().map(write).collect();
         let question = Writes { writes: &writes };
-        let each: Each = self.link.ask("batchWrite", &question).await?;
+        let each: BatchWriteResponse = self.link.ask("batchWrite", &question).await?;
         if each.status.len() != documents.len() {
             return Err(Fault::nonsense());
         }
@@ -246,7 +246,7 @@ impl Collection {
     /// [query](https://firebase.google.com/docs/firestore/reference/rest/v1/StructuredQuery).
     pub(crate) async fn query(&self, query: Map<String, Value>) -> Result<Vec<Document>, Fault> {
         let question = json!({ "structuredQuery": query });
-        let answers: Vec<Looked> = self.link.ask("runQuery", &question).await?;
+        let answers: Vec<Answer> = self.link.ask("runQuery", &question).await?;
         let mut documents = Vec::new();
         for answer in answers {
             if let Some(error) = answer.error {
@@ -260,7 +260,7 @@ impl Collection {
 
 /// The name of a document, its content, and when it was read. `None` if the answer is about no
 /// document.
-fn looked(answer: Looked) -> Result<Option<(String, Found, Moment)>, Fault> {
+fn interpret(answer: Answer) -> Result<Option<(String, Found, Moment)>, Fault> {
     if let Some(error) = answer.error {
         return Err(error.into());
     }
