@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The outcome of a call. The inner error is about the record, the outer one about the connection.
-pub(crate) type Called<T> = Result<Result<T, StoreError>, Lost>;
+pub(crate) type CallResult<T> = Result<Result<T, StoreError>, Lost>;
 
 /// A value for the server to store.
 #[derive(Debug)]
@@ -43,13 +43,13 @@ fn found(answer: Answer) -> Result<Option<Found>, StoreError> {
     }
 }
 
-async fn look(connection: &Shared, name: &str) -> Called<Option<Found>> {
+async fn look(connection: &Shared, name: &str) -> CallResult<Option<Found>> {
     let answer = connection.ask_one(|commands| commands.get(name)).await?;
     Ok(found(answer))
 }
 
 /// Returns the record if it has the expected version.
-async fn expect(connection: &Shared, name: &str, expected: Version) -> Called<Found> {
+async fn expect(connection: &Shared, name: &str, expected: Version) -> CallResult<Found> {
     let found = match look(connection, name).await? {
         Ok(found) => found,
         Err(error) => return Ok(Err(error)),
@@ -62,7 +62,7 @@ async fn expect(connection: &Shared, name: &str, expected: Version) -> Called<Fo
 }
 
 /// Stores a value where there is no record.
-pub(crate) async fn create(connection: Shared, name: String, value: &Value) -> Called<()> {
+pub(crate) async fn create(connection: Shared, name: String, value: &Value) -> CallResult<()> {
     loop {
         let add = connection.ask_one(|asked| asked.add(&name, value.seconds, &value.bytes));
         match add.await? {
@@ -92,7 +92,7 @@ pub(crate) async fn replace(
     name: String,
     expected: Version,
     value: impl Fn(&Record) -> Value,
-) -> Called<()> {
+) -> CallResult<()> {
     loop {
         let found = match expect(&connection, &name, expected).await? {
             Ok(found) => found,
@@ -129,7 +129,7 @@ struct Deletion {
 pub(crate) async fn delete(
     connection: Shared,
     records: Vec<(String, Option<Version>)>,
-) -> Called<Vec<Result<(), StoreError>>> {
+) -> CallResult<Vec<Result<(), StoreError>>> {
     let mut results: Vec<Result<(), StoreError>> = records.iter().map(|_| Ok(())).collect();
     let deletions = records.into_iter().enumerate();
     let deletion = |(place, (name, expected))| Deletion {
