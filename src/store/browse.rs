@@ -156,7 +156,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// Makes a page. This is for stores of your own.
+    /// Makes a page, for stores of your own.
     ///
     /// ```
     /// use silverback::store::Page;
@@ -175,7 +175,7 @@ impl Page {
 pub struct Listed {
     /// The record's key.
     pub key: RecordKey,
-    /// What the record is for, by [`RecordKind::of`].
+    /// The record's purpose, by [`RecordKind::of`].
     pub kind: Option<RecordKind>,
     /// When the record expires.
     pub expires: Timestamp,

@@ -112,10 +112,11 @@ impl CookieStore {
     /// nothing is remembered.
     ///
     /// **What is kept.** The store keeps a hash of each ended ID, how and when it ended, and the
-    /// hash of the new ID after a renewal: it keeps no values. An entry stays until the session
-    /// could no longer be valid. That is the absolute timeout after it was made, or
-    /// [`persist_up_to`](crate::SessionConfig::persist_up_to) after its end, whichever is later: 30
-    /// days with the defaults. For the first 60 seconds it is a [mark](crate::Session::renew).
+    /// hash of the new ID after a renewal, but no values. An entry stays as long as the session
+    /// could be valid: until the absolute timeout after its creation, or
+    /// [`persist_up_to`](crate::SessionConfig::persist_up_to) after its end, whichever is later.
+    /// With the defaults that is 30 days. For the first 60 seconds it is a
+    /// [mark](crate::Session::renew).
     ///
     /// **What it costs.** Opening a session costs one lookup, and so does each cookie that is set,
     /// so a session that has ended meanwhile is [`ErrorKind::Gone`](crate::ErrorKind::Gone). One

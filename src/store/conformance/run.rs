@@ -91,7 +91,7 @@ impl Run {
     ///
     /// # Errors
     ///
-    /// As those of [`check`](Self::check).
+    /// Those of [`check`](Self::check).
     pub fn check_once<S: Store>(
         &self,
         name: &'static str,

@@ -1,7 +1,7 @@
 //! Calls on one connection, and the meaning of the answers.
 //!
-//! A token identifies the state of a record that was read. It is never used on another connection
-//! than it came from: a restarted server counts from 1 again, and a restart ends the connection.
+//! A token identifies the state of a record that was read. It is used only on the connection it
+//! came from: a restarted server counts from 1 again, and a restart ends the connection.
 
 use silverback::store::{Expiry, Record, StoreError, Version};
 

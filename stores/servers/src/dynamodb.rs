@@ -12,7 +12,7 @@ use crate::{
 #[derive(Debug)]
 pub struct DynamoDb(Server);
 
-/// Makes a server like dynalite's own `cli.js`. That one closes connections that are idle for five
+/// Makes a server like dynalite's own `cli.js`, but keeps connections that are idle for five
 /// seconds, as long as some rules wait.
 const DYNALITE: &str = "
 const [cli, port] = process.argv.slice(1);
