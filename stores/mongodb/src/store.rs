@@ -155,8 +155,8 @@ impl MongoStore {
         self
     }
 
-    /// Bounds the bytes of a record. The default is 1 MiB. The maximum is 16 MiB less 1 KiB,
-    /// MongoDB's limit for a document.
+    /// Bounds the bytes of a record. The default is 1 MiB. The maximum is 16 MiB less 1 KiB, since
+    /// MongoDB limits a document to 16 MiB.
     ///
     /// ```no_run
     /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
