@@ -153,8 +153,8 @@ impl Process {
         self.kill();
     }
 
-    /// Kills it and its children. When this returns, they have released what they share, such as
-    /// PostgreSQL's memory, without which the next server would not start.
+    /// Kills it and its children. When this returns, they have released shared resources such as
+    /// PostgreSQL's memory, which would keep the next server from starting.
     pub(crate) fn kill(&mut self) {
         let Some(mut guard) = self.guard.take() else {
             return;
