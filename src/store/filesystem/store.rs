@@ -64,7 +64,7 @@ use crate::{
 /// # Systems
 ///
 /// Any Unix with a local file system. Network file systems are
-/// [refused](crate::store::FilesystemOptions::allow_network_filesystem) where the store recognizes
+/// [refused](crate::store::FilesystemOptions::allow_network_filesystem) where the store recognises
 /// them, which is on Linux.
 #[derive(Clone)]
 pub struct FilesystemStore {

@@ -67,7 +67,7 @@ use crate::clock::Clock;
 /// logged in, and you change the configuration step by step:
 ///
 /// 1. On every server, replace the old store by [`MigratingStore::prepared`]. Nothing moves yet,
-///    but each server now recognizes a moved record.
+///    but each server now recognises a moved record.
 /// 2. On every server, replace that by [`MigratingStore::new`]. New sessions are created in the new
 ///    store, and others move there when they are saved. For the rest, run a
 ///    [`migration`](Self::migration), or `silverback migrate`, until it is complete.

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The first byte of the data keeps its lower bits, and the rest of the data its place, so a store
-//! that evicts still recognizes the record's kind. Data that begins with a byte above 30, which
+//! that evicts still recognises the record's kind. Data that begins with a byte above 30, which
 //! this crate never writes, follows whole. Plain data cannot be mistaken for wrapped data, since
 //! everything this crate stores begins with a lower byte.
 
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_evicts_recognizes_a_moving_records_kind() {
+    fn a_store_that_evicts_recognises_a_moving_records_kind() {
         for (first, kind) in [
             (1, RecordKind::Session),
             (9, RecordKind::Mark),
