@@ -1,11 +1,11 @@
 //! Many requests save one session at the same time: one of them writes for all.
 //!
 //! Each request brings its changes to the record's line in a [`Ticket`]. The leader of the line
-//! applies all of them to the record, in order, and writes once. It holds the changes of a ticket
-//! only while it applies them, which never waits. At every other moment they are in the ticket, and
-//! their owner can take them and leave. So nobody depends on a leader: if it is dropped, panics or
-//! is never polled again, the next leader finds everything in its place, and the id of the write
-//! tells what was written.
+//! applies them all to the record, in order, and writes once. It holds the changes of a ticket only
+//! while it applies them, which never waits. At all other times they are in the ticket, and their
+//! owner can take them and leave. So nobody depends on a leader: if it is dropped, panics or is
+//! never polled again, the next leader finds everything in place, and the write's id tells what was
+//! written.
 
 use std::{
     panic::{self, AssertUnwindSafe},
@@ -30,28 +30,28 @@ use crate::{
 
 mod ticket;
 
-/// How many leaders somebody waits for.
+/// How many leaders a request waits for before it saves alone.
 const LINES: usize = 3;
 
 const TOGETHER: Policy = Policy::new("save together", Queue::Never);
 
-/// Those in a line.
+/// The requests in a line.
 #[derive(Default)]
 struct Crowd {
-    /// In the order in which they came.
+    /// In order of arrival.
     tickets: Mutex<Vec<Arc<Ticket>>>,
     last: Mutex<Option<Last>>,
 }
 
-/// What a leader has written, for the next to go on from without a look at the store.
+/// What the last leader wrote: the next one continues from it without reading the store.
 struct Last {
     content: Content,
     place: Place,
-    /// By which settings.
+    /// The address of the settings it was written with.
     by: usize,
 }
 
-/// A job that stands in a line. What was taken from it goes back when this is dropped.
+/// A job in a line. Dropping this returns to the job what was taken from it.
 struct Parked<'a> {
     line: &'a Arc<Line>,
     ticket: Arc<Ticket>,
@@ -64,13 +64,13 @@ struct Batch {
     write: WriteId,
     tickets: Vec<Arc<Ticket>>,
     content: Content,
-    /// Of the version that it replaces.
+    /// The place of the version that this write replaces.
     place: Place,
 }
 
 impl Vault<'_> {
-    /// Saves what a first attempt could not, together with all others in this process who want to
-    /// save the same session.
+    /// Saves what a first attempt could not, together with all other requests of this process that
+    /// want to save the same session.
     pub(super) async fn save_together(
         &self,
         key: &RecordKey,
@@ -87,7 +87,7 @@ impl Vault<'_> {
                 Waited::Leads(lead) => self.lead(&lead, &ticket, &id).await?,
                 Waited::InVain => {
                     drop(parked);
-                    // At last in a line of its own.
+                    // After the last leader it gets a line of its own.
                     line = match attempt {
                         ..LINES => records.line_after(key, &line),
                         _ => Arc::default(),
@@ -103,7 +103,7 @@ impl Vault<'_> {
         Err(Error::new(ErrorKind::Conflict))
     }
 
-    /// What an outcome means for the job that it is of.
+    /// The result of a job with this outcome.
     fn outcome(&self, outcome: Option<Outcome>, job: &mut Job) -> Result<Written, Error> {
         match outcome {
             Some(Outcome::Saved(saved)) => {
@@ -126,9 +126,9 @@ impl Vault<'_> {
         }
     }
 
-    /// A session of which nothing is to be left, and nothing is: what this request wanted has
-    /// happened, and what it claimed another one got. Who ended it removes the cookie; the browser
-    /// may have got a newer one since.
+    /// The result of emptying a session that is already gone: what this request wanted has
+    /// happened, and any value it claimed went to another request. The request that ended the
+    /// session removes the cookie, since the browser may have received a newer one meanwhile.
     pub(super) fn emptied_by_another(&self, job: &mut Job) -> Result<Written, Error> {
         let mut content = Content::new(job.created);
         job.apply(&mut content, &Writes::default(), self.now())?;
@@ -142,12 +142,12 @@ impl Vault<'_> {
         })
     }
 
-    /// Saves for all in the line, until this one's ticket is done.
+    /// Saves for everyone in the line until this request's own ticket is done.
     ///
     /// # Errors
     ///
-    /// What is this one's alone: that its time is over, or that it keeps losing. What the store
-    /// says of itself all others in the line are told.
+    /// Only the leader's own: its time is over, or it keeps losing. The store tells everyone in the
+    /// line of its own failures.
     async fn lead(&self, lead: &Lead, own: &Arc<Ticket>, id: &SessionId) -> Result<(), Error> {
         let Some(crowd) = lead.line().shared::<Crowd>() else {
             return Ok(());
@@ -174,7 +174,7 @@ impl Vault<'_> {
                 false => crowd.of(self.settings),
             };
             let batch = self.gather(all, content, place)?;
-            // One that fails by itself does not write for others.
+            // A leader whose own job is done does not write for others.
             if own.is_done() {
                 continue;
             }
@@ -198,7 +198,7 @@ impl Vault<'_> {
                 }
                 Err(StoreError::Gone) => batch.was_removed(),
                 Err(error @ StoreError::Unavailable(_)) => return Err(error.into()),
-                // It may be the others' part that the store does not take.
+                // The store may refuse only the others' changes.
                 Err(_) if batch.tickets.len() > 1 => {
                     batch.was_not_done();
                     is_alone = true;
@@ -209,7 +209,7 @@ impl Vault<'_> {
         Ok(())
     }
 
-    /// What is in the store for those in the line, who are told if there is no session.
+    /// The session in the store. If there is none, every ticket in the line gets its outcome.
     async fn find_for(
         &self,
         crowd: &Crowd,
@@ -226,8 +226,8 @@ impl Vault<'_> {
         Ok(None)
     }
 
-    /// Applies the changes of these tickets to what is in the store, and leaves out those that are
-    /// in it already, fail, or are taken back meanwhile.
+    /// Applies the changes of these tickets to the stored content. Leaves out tickets whose changes
+    /// are already in it, fail, or are taken back meanwhile.
     fn gather(
         &self,
         all: Vec<Arc<Ticket>>,
@@ -269,7 +269,7 @@ impl Vault<'_> {
         Ok(batch)
     }
 
-    /// Applies the changes of one; says whether they are to be written.
+    /// Applies the changes of one ticket. Returns whether they are to be written.
     fn add(&self, ticket: &Ticket, batch: &mut Batch, now: Timestamp) -> bool {
         let Some(mut job) = ticket.lend() else {
             return false;
@@ -294,7 +294,7 @@ impl Vault<'_> {
         let own = content.attributes.as_deref();
         let size = self.settings.check_size(content.payload_len(), own);
         size.map_err(Error::new)?;
-        // A request that has come for the record knows it.
+        // A request that came for the record knows it.
         if job.draft.browser != Browser::Knows {
             job.draft.browser = place.browser;
         }
@@ -302,7 +302,7 @@ impl Vault<'_> {
         job.draft = Draft::of(content, self.settings, now, end);
         job.draft.browser = browser;
         (place.browser, place.expires) = (browser, job.draft.expires);
-        // What only this one has to do is not for the next.
+        // Enrolling this job's session is not the next job's task.
         content.mark_listed();
         Ok(())
     }
@@ -316,7 +316,7 @@ impl Batch {
         self.content.encode_record(writes, *browser).into()
     }
 
-    /// Tells everybody that it is written, and returns what is.
+    /// Gives all tickets their outcome after the write, and returns what was written.
     fn deliver(self, version: Version) -> (Content, Place) {
         let Self {
             tickets,
@@ -337,7 +337,7 @@ impl Batch {
         (content, place)
     }
 
-    /// What the record tells of a write that was refused, as it is now.
+    /// Gives the tickets of a refused write the outcome that its record now shows.
     fn learn(&self, is_done: &Result<bool, Error>, (content, place): (&Content, &Place)) {
         let outcome = |job: &mut Job| match is_done {
             Ok(_) => {
@@ -362,7 +362,7 @@ impl Batch {
         }
     }
 
-    /// The store has not written it.
+    /// Notes that the store has not done this write.
     fn was_not_done(&self) {
         for ticket in &self.tickets {
             ticket.with_waiting(|job| job.note_refused(self.write));
@@ -381,7 +381,7 @@ impl Crowd {
             .collect()
     }
 
-    /// There is no session any more, and what these writes had put into it was carried along.
+    /// The session is gone. The changes of the `carried` writes went along with its renewal.
     fn was_ended(&self, settings: &Settings, carried: &Writes) {
         for ticket in self.of(settings) {
             ticket.finish(|job| match job.is_in(carried) {
@@ -396,8 +396,8 @@ impl Crowd {
         *self.last() = Some(Last { content, place, by });
     }
 
-    /// A store refuses to replace a record that is over, or another version: nothing else is
-    /// checked.
+    /// Needs no other check: a store refuses to replace a record that is over or has another
+    /// version.
     fn take_last(&self, settings: &Settings) -> Option<(Content, Place)> {
         let last = self.last().take()?;
         (last.by == address(settings)).then_some((last.content, last.place))

@@ -1,7 +1,7 @@
-//! Ending a session at once, whatever it is called by now.
+//! Ending a session at once, whatever its name is by now.
 //!
-//! A logout wins against a renewal that is under way or was a moment ago: it finds the renewal's
-//! mark where the session was, and follows it to the session's new name.
+//! A logout wins against a renewal that is under way or has just finished: it finds the renewal's
+//! mark in the session's old place and follows it to the session's new name.
 
 use super::{
     ends::{MARK_LIFETIME, Over},
@@ -21,28 +21,28 @@ const DESTROY: Policy = Policy::new("destroy", Queue::AfterLoss);
 /// How many renewals a logout follows.
 const MAX_HOPS: usize = 8;
 
-/// A session that is to end.
+/// A session to end.
 pub(crate) struct Doomed {
     pub(crate) id: SessionId,
     pub(crate) created: Timestamp,
-    /// The request has opened it, alive.
+    /// The request opened it, and it was alive.
     pub(crate) is_open: bool,
-    /// What its record was, if the request had it open.
+    /// The version of its record, if the request had it open.
     pub(crate) version: Option<Version>,
 }
 
-/// What stood under a name.
+/// What a name stood for before it was ended.
 enum Stood {
     Nothing,
     Session,
-    /// It ended before.
+    /// It had already ended.
     Ended,
-    /// It has been over for so long that nobody follows it any more.
+    /// It ended so long ago that nobody follows it any longer.
     LongOver,
     Renewed(Name),
 }
 
-/// What a look at a record says that somebody else's session may be in.
+/// What a session's record was seen to hold. The session may be another visitor's.
 enum Seen {
     Nothing,
     Session(Version),
@@ -52,15 +52,15 @@ enum Seen {
 }
 
 impl Vault<'_> {
-    /// Ends these sessions, under the names that they have got since as well. Returns how many of
-    /// them were there; where ends are remembered, one that may be in its cookie counts.
+    /// Ends these sessions, including under names they have received since. Returns how many of
+    /// them were there. If ends are remembered, a session that may be in its cookie counts.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if one that the request had open is not there, and no mark tells what
-    /// became of it, or if only a sealed mark does: it may live under a new name.
-    /// [`ErrorKind::Conflict`] if a session has had too many names, or was written by others all
-    /// the time; [`ErrorKind::StoreFailed`].
+    /// [`ErrorKind::Gone`] if a session that the request had open is not there and no mark tells
+    /// what became of it, or only a sealed mark does: it may live under a new name.
+    /// [`ErrorKind::Conflict`] if a session has had too many names, or others kept writing it;
+    /// [`ErrorKind::StoreFailed`].
     pub(crate) async fn destroy(&self, doomed: &[Doomed]) -> Result<usize, Error> {
         let mark = Mark {
             fate: Fate::Ended,
@@ -86,7 +86,7 @@ impl Vault<'_> {
         failure.map_or(Ok(were_there), Err)
     }
 
-    /// Says whether there was a session.
+    /// Ends one session. Returns whether it was there.
     async fn destroy_one(
         &self,
         session: &Doomed,
@@ -108,7 +108,8 @@ impl Vault<'_> {
         Ok(was_there)
     }
 
-    /// What the records of these sessions are: one question for all that the request has not open.
+    /// Finds out what the records of these sessions hold. Those that the request does not have open
+    /// are loaded in one call.
     async fn look(&self, doomed: &[Doomed]) -> Result<Vec<Option<Seen>>, Error> {
         let Some(records) = self.of_records() else {
             return Ok(doomed.iter().map(|_| None).collect());
@@ -147,9 +148,9 @@ impl Vault<'_> {
         }
     }
 
-    /// Where ends are remembered, that comes first, and the look at the record then: a session on
-    /// its way from the cookie into the store, or to another name, finds that it has ended, or its
-    /// record is found.
+    /// Remembers the end, if ends are remembered. This precedes the look at the record, so a
+    /// session on its way from the cookie into the store, or to another name, finds that it has
+    /// ended, or its record is found.
     async fn remember(&self, name: &Name, created: Timestamp, mark: &Mark) -> Result<Stood, Error> {
         if self.settings.ends().is_none() {
             return Ok(Stood::Nothing);
@@ -163,7 +164,7 @@ impl Vault<'_> {
         )
     }
 
-    /// Ends what is under one name, after what was remembered of it.
+    /// Ends the session under one name. `before` is what its end showed.
     async fn end_name(
         &self,
         name: &Name,
@@ -173,20 +174,20 @@ impl Vault<'_> {
     ) -> Result<Stood, Error> {
         let Some(seen) = seen else { return Ok(before) };
         let record = self.end_record(name, seen, mark).await?;
-        // A renewal marks the record first: it may not have come to the end yet. One that has come
-        // there is followed, also if a late request has made the record anew.
+        // A renewal marks the record first, so it may not have set the end yet. A renewal that has
+        // set it is followed, even if a late request has created the record anew.
         let tells_more = !matches!(record, Stood::Nothing | Stood::Ended);
         let is_followed = matches!(before, Stood::Renewed(_));
         let is_record = matches!(before, Stood::Nothing) || (tells_more && !is_followed);
         Ok(if is_record { record } else { before })
     }
 
-    /// Replaces a record by a mark, by compare and swap. An encrypted one whose ID is not known is
-    /// removed, as nobody could read the mark.
+    /// Replaces a record with a mark, by compare and swap. An encrypted record whose ID is not
+    /// known is removed instead, as nobody could read the mark.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if a sealed mark alone tells what became of the session.
+    /// [`ErrorKind::Gone`] if only a sealed mark tells what became of the session.
     async fn end_record(&self, name: &Name, seen: Seen, mark: &Mark) -> Result<Stood, Error> {
         let bytes = Bytes::from(name.encode(mark)?);
         let until = self.now().saturating_add(MARK_LIFETIME);
@@ -197,7 +198,7 @@ impl Vault<'_> {
                 Seen::Nothing => return Ok(Stood::Nothing),
                 Seen::Marked(mark) => return Ok(Stood::of(mark)),
                 Seen::Session(version) => version,
-                // What is remembered of its end tells the same.
+                // Its remembered end tells the same.
                 Seen::Sealed if self.settings.ends().is_some() => return Ok(Stood::Nothing),
                 Seen::Sealed => return Err(Error::new(ErrorKind::Gone)),
             };
@@ -232,12 +233,12 @@ impl Vault<'_> {
 }
 
 impl Vault<'_> {
-    /// Whether marks under this name are sealed by an ID that is not known.
+    /// Returns whether marks under this name are sealed by an ID that is not known.
     fn is_blind(&self, name: &Name) -> bool {
         self.settings.encrypts_records && !name.is_sealed()
     }
 
-    /// A damaged mark tells nothing, and is replaced.
+    /// Reads what a record holds. A damaged mark tells nothing, and is replaced.
     fn see(&self, name: &Name, record: Result<Option<Record>, StoreError>) -> Result<Seen, Error> {
         let record = match record {
             Ok(Some(record)) => record,

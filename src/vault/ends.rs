@@ -1,4 +1,4 @@
-//! What is remembered of sessions in cookies that have ended.
+//! The remembered ends of sessions in cookies.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use crate::{
     store::{Read, Record, StoreError},
 };
 
-/// How long a request may be under way with the name that a session had before. A mark lives as
-/// long, and an end tells for as long what became of the session.
+/// How long a request may be under way with a session's former name. A mark lives this long, and an
+/// end acts as a mark this long.
 pub(super) const MARK_LIFETIME: Duration = Duration::from_secs(60);
 
-/// How a session is over.
+/// How a session ended.
 pub(crate) enum Over {
     /// It was renewed or destroyed a moment ago.
     Marked(Mark),
-    /// It has been over for a while, or nobody knows since when.
+    /// It ended some time ago, or nobody knows when.
     Long,
 }
 
@@ -33,14 +33,14 @@ pub(crate) struct Token<'a> {
 }
 
 impl End {
-    /// Whether a request may still be under way that began before it.
+    /// Returns whether a request that began before the end may still be under way.
     fn is_young(&self, now: Timestamp) -> bool {
         self.set.saturating_add(MARK_LIFETIME) > now
     }
 }
 
 impl Over {
-    /// What is left of a session in a cookie.
+    /// What a request sees of a session in a cookie that has ended.
     pub(crate) fn into_view(self, view: &View, now: Timestamp) -> View {
         let reason = self.reason();
         match (self, view.home.id()) {
@@ -58,8 +58,8 @@ impl Over {
 }
 
 impl Vault<'_> {
-    /// Remembers the end of a session made at `created`, if ends are remembered and none of this
-    /// name is. Returns the one that was there.
+    /// Remembers the end of a session created at `created`, if ends are remembered and none is
+    /// stored under this name. Returns the end that was already there.
     pub(super) async fn set_end(
         &self,
         key: &RecordKey,
@@ -79,7 +79,7 @@ impl Vault<'_> {
         if is_unknown && self.settings.never_waits {
             return Err(error.into());
         }
-        // Also if its answer got lost.
+        // The end that is there may be this one, its answer lost.
         match ends.load(&key, Read::Current).await {
             Ok(Some(record)) => Ok(match End::decode(record.data()) {
                 Some(end) if is_own(end.mark.write, Some(write)) => None,
@@ -87,19 +87,20 @@ impl Vault<'_> {
                 Some(_) | None => Some(Over::Long),
             }),
             Ok(None) if is_unknown => Err(error.into()),
-            // It was there a moment ago, and has expired.
+            // It was there a moment ago, and has expired since.
             Ok(None) | Err(StoreError::Corrupt(_)) => Ok(Some(Over::Long)),
             Err(_) if is_unknown => Err(error.into()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Whether a session in a cookie is known to be over, by itself or with its subject's others.
+    /// Returns how a session in a cookie ended, by itself or with its subject's others; `None` if
+    /// it is not known to have ended.
     pub(crate) async fn is_over(&self, token: Token<'_>) -> Result<Option<Over>, Error> {
         Ok(self.are_over(&[token]).await?.pop().flatten())
     }
 
-    /// Asks that for several at once, in their order.
+    /// As [`is_over`](Self::is_over), for several sessions in one call and in their order.
     pub(crate) async fn are_over(&self, tokens: &[Token<'_>]) -> Result<Vec<Option<Over>>, Error> {
         let Some(ends) = self.of_ends() else {
             return Ok(tokens.iter().map(|_| None).collect());
@@ -129,7 +130,7 @@ impl Vault<'_> {
         Ok(all)
     }
 
-    /// Whether the roster says that the session was ended with its subject's others.
+    /// Returns whether, by the roster, the session was ended with its subject's others.
     fn left_out(
         &self,
         token: &Token<'_>,
@@ -145,7 +146,7 @@ impl Vault<'_> {
         Ok((!admits).then_some(Over::Long))
     }
 
-    /// Whether the store may have dropped the end of a session made then.
+    /// Returns whether the store may have dropped the end of a session created then.
     fn may_be_forgotten(&self, created: Timestamp) -> bool {
         let forgotten = self
             .settings
@@ -154,7 +155,7 @@ impl Vault<'_> {
         forgotten.is_some_and(|until| created <= until)
     }
 
-    /// What the record of an end says. One that cannot be read is an end.
+    /// Reads the record of an end. An unreadable record counts as an end.
     pub(super) fn over(
         &self,
         end: Result<Option<Record>, StoreError>,
@@ -173,7 +174,7 @@ impl Vault<'_> {
         }))
     }
 
-    /// Whether it is remembered that the session in a cookie has ended.
+    /// Returns whether the end of a session in a cookie is remembered.
     pub(super) async fn is_revoked(&self, key: &RecordKey) -> Result<bool, Error> {
         let Some(ends) = self.of_ends() else {
             return Ok(false);

@@ -14,22 +14,23 @@ use crate::{
     state::Enrolment,
 };
 
-/// What a roster is told about a session.
+/// A session about to enter a roster.
 struct Entrant<'a> {
     enrolment: &'a Enrolment,
     note: Option<&'a str>,
-    /// When it was enrolled first, for one that may have been ended meanwhile; `None` for one that
-    /// begins.
+    /// When it was first enrolled, for a session that may have been ended meanwhile; `None` for a
+    /// new one.
     since: Option<Timestamp>,
     key: RecordKey,
-    /// What it is listed as up to now.
+    /// Its name in the roster until now.
     before: RecordKey,
-    /// It is not the session that was listed by this name.
+    /// It is not the session that was enrolled under this name.
     is_another: bool,
 }
 
 impl Vault<'_> {
-    /// Puts the session into its subject's roster, and says since when it counts as enrolled.
+    /// Enrols the session in its subject's roster. Returns the time from which it counts as
+    /// enrolled.
     ///
     /// # Errors
     ///
@@ -44,8 +45,8 @@ impl Vault<'_> {
         self.enter(enrolment, key, before, false).await
     }
 
-    /// As [`enrol`](Self::enrol), for a session that begins under a name by which its request has
-    /// already listed another one.
+    /// As [`enrol`](Self::enrol), for a session that begins under a name under which its request
+    /// has already enrolled another one.
     pub(super) async fn enrol_anew(
         &self,
         enrolment: Option<&Enrolment>,
@@ -113,16 +114,16 @@ impl Vault<'_> {
     }
 }
 
-/// What has been asked for an entrant already.
+/// The answers to the questions about an entrant so far.
 #[derive(Default)]
 struct Known {
-    /// It is there, although the roster does not say so.
+    /// The session is alive, although the roster does not list it.
     is_alive: bool,
-    /// Which of those in the roster live, if there may be too many.
+    /// Which of the roster's sessions are alive. Asked only if there may be too many.
     lives: Option<Vec<(RecordKey, Life)>>,
 }
 
-/// Whether nothing is left of a session, by any of its names.
+/// Returns whether nothing is left of a session under any of its names.
 fn is_dead(entry: &Entry, lives: &[(RecordKey, Life)], now: Timestamp) -> bool {
     let is_new = entry.last_used.saturating_add(MARK_LIFETIME) > now;
     let is_over = |name: RecordKey| match lives.iter().find(|(key, _)| *key == name) {
@@ -133,15 +134,16 @@ fn is_dead(entry: &Entry, lives: &[(RecordKey, Life)], now: Timestamp) -> bool {
     entry.names().all(is_over)
 }
 
-/// What has to be known before a session is put into a roster.
+/// A question to answer before a session can enter a roster.
 enum Question {
     IsAlive(RecordKey),
     WhoLives(Vec<RecordKey>),
 }
 
 impl Entrant<'_> {
-    /// Puts the session into the roster, unless it has been ended or nothing is new. May ask
-    /// something first, and is then to be tried again. Counts the sessions that had to make room.
+    /// Puts the session into the roster, unless it has been ended or nothing is new. May return a
+    /// question to answer before the next attempt. Counts the sessions that had to make room in
+    /// `ended`.
     fn enter(
         &self,
         roster: &mut Roster,
@@ -195,7 +197,7 @@ impl Entrant<'_> {
         let (since, note) = match (self.note, listed) {
             (Some(note), _) => (now, note.to_owned()),
             (None, Some(listed)) => (listed.since, listed.note.clone()),
-            // The roster got lost.
+            // The roster was lost.
             (None, None) => (created, String::new()),
         };
         if let Some(listed) = listed.filter(|listed| self.is_used_as_former(listed)) {
@@ -211,7 +213,7 @@ impl Entrant<'_> {
         }
         let former = match listed {
             Some(listed) => listed.names_but(&self.key, &self.before, now),
-            // Under that name it is not the subject's yet, unless the roster got lost.
+            // Under that name it does not belong to the subject yet, unless the roster was lost.
             None if self.before != self.key && self.note.is_none() => vec![self.before],
             None => Vec::new(),
         };
@@ -232,13 +234,14 @@ impl Entrant<'_> {
         }
     }
 
-    /// Whether a request uses it by a name that it had before its renewal: that one may still be
-    /// under way, or have been done since the request began. The last name stays the last one.
+    /// Returns whether a request uses the session under a name from before its renewal, which may
+    /// still be under way or have finished since the request began. The latest name stays the
+    /// latest.
     fn is_used_as_former(&self, listed: &Entry) -> bool {
         self.before == self.key && listed.key != self.key && listed.has(&self.key)
     }
 
-    /// Whether the roster says all that already.
+    /// Returns whether the roster already says all this.
     fn is_known(&self, known: &Entry, now: Timestamp) -> bool {
         let &Enrolment {
             expires,

@@ -1,20 +1,20 @@
-//! Sessions that come in a cookie of another maker's, and are to be in records.
+//! Sessions that come in another library's cookie and belong in records.
 //!
-//! Such a cookie says nothing of a record, and the browser may send it again: from another tab, or
-//! because it has missed the response that replaces it. So it is remembered, under a key derived
+//! Such a cookie refers to no record, and the browser may send it again: from another tab, or
+//! because it has missed the response that replaces it. So the vault remembers, under a key derived
 //! from the cookie, which record its session went to.
 //!
 //! | Remembered | Its record | The session is |
 //! |---|---|---|
-//! | nothing | | a new record of what the cookie holds; its ID is remembered, by a create |
+//! | nothing | | a new record with the cookie's values; its ID is remembered, by a create |
 //! | one | lives | that record, if no other visitor can have an equal cookie |
 //! | one or more | all live | a copy: another new record, whose ID is remembered too |
 //! | one or more | any is over | over, however it ended |
 //!
-//! No record's ID is drawn twice. A record is made before its ID is remembered: what is cut off in
-//! between leaves one that nobody knows, and the cookie as it was. Of two requests that make one at
-//! the same time, one is remembered, and the other one's record is removed. The memory lasts as
-//! long as the cookie.
+//! No record's ID is drawn twice. A record is created before its ID is remembered. A request that
+//! is cut off in between leaves a record that nobody knows, and the cookie as it was. If two
+//! requests create one at the same time, one ID is remembered and the other record is removed. The
+//! memory lasts as long as the cookie.
 
 use super::{
     ends::MARK_LIFETIME,
@@ -32,10 +32,11 @@ use crate::{
 };
 
 const TAKE_IN: Policy = Policy::new("take_in", Queue::Never);
-/// How many visitors may have one cookie, or how many requests of one such visitor may be under way.
+/// How many visitors may share one cookie, or how many requests of one such visitor may be under
+/// way.
 const MAX_COPIES: usize = 64;
 
-/// What a cookie is beside its values.
+/// A cookie without its values.
 struct Cookie {
     origin: Origin,
     is_whole: bool,
@@ -44,17 +45,17 @@ struct Cookie {
     expires: Timestamp,
 }
 
-/// What is remembered of a cookie.
+/// What the vault remembers of a cookie.
 enum Remembered {
     Nothing,
     Records(Moved, Version),
-    /// Nobody can tell any more where its session is.
+    /// Nobody can tell any longer where its session is.
     Over,
 }
 
 impl Vault<'_> {
-    /// Opens the session of such a cookie, in its record. `known` are those that live and came with
-    /// cookies of their own.
+    /// Opens the session of such a cookie in its record. `known` are the live sessions that came
+    /// with cookies of their own.
     pub(crate) async fn take_in(
         &self,
         foreign: Foreign,
@@ -127,7 +128,8 @@ impl Vault<'_> {
         })
     }
 
-    /// The session where it went, or that it is over. `None` if the cookie's values count.
+    /// The session in the record it went to, or the reason that it is over. `None` if the cookie's
+    /// values count.
     async fn look_there(
         &self,
         remembered: &Remembered,
@@ -159,7 +161,7 @@ impl Vault<'_> {
         }
     }
 
-    /// Makes a record of what the cookie holds.
+    /// Creates a record with the cookie's values.
     async fn make_of(&self, content: Content, now: Timestamp) -> Result<(Place, Content), Error> {
         let records = self.records()?;
         let write = self.new_write()?;
@@ -168,13 +170,13 @@ impl Vault<'_> {
         let plain: Bytes = content.encode_record(&writes, Browser::Knows).into();
         let mut may_try_again = true;
         loop {
-            // A create that comes late must not bring back what has ended since.
+            // A create that arrives late must not bring back a session that has ended since.
             let id = self.new_id()?;
             let (key, data) = (id.record_key(), self.seal(&id, plain.clone())?);
             let (made, _) = records.create_once(&key, data, self.expiry(expires)).await;
             let version = match made {
                 Ok(version) => version,
-                // Nobody else knows the name: it is this very write, whose answer was lost.
+                // Nobody else knows the name, so this is the same write, whose answer was lost.
                 Err(StoreError::Exists) => self.own_version(&id, write).await?,
                 Err(error) if may_try_again && records.may_ask_again(&error) => {
                     may_try_again = false;
@@ -194,8 +196,8 @@ impl Vault<'_> {
         }
     }
 
-    /// Adds a record to what is remembered. Says whether that is done: otherwise something else is
-    /// remembered by now, or this very record, if an answer was lost.
+    /// Adds a record to those remembered. Returns whether this was done. If not, another record is
+    /// remembered by now, or this very one if an answer was lost.
     async fn add_moved(
         &self,
         key: &RecordKey,
@@ -210,7 +212,7 @@ impl Vault<'_> {
         };
         ids.push(id.clone());
         let data = Moved { ids, set: now }.encode(&cookie.origin)?;
-        // For as long as the cookie can be valid, whatever becomes of the timeouts.
+        // As long as the cookie can be valid, whatever happens to the timeouts.
         let latest = self.settings.latest_end(cookie.saved, now);
         let until = cookie.expires.min(latest).saturating_add(MARK_LIFETIME);
         let (added, _) = match version {

@@ -1,4 +1,4 @@
-//! Finding the sessions to which cookies refer.
+//! Finding the sessions that cookies refer to.
 
 use super::{
     ends::Over,
@@ -12,10 +12,10 @@ use crate::{
 };
 
 impl Vault<'_> {
-    /// The session to which a cookie refers. Where ends are remembered, what has ended is dead even
-    /// if its record could not be removed.
+    /// The session a cookie refers to. If ends are remembered, a session that has ended is dead
+    /// even if its record could not be removed.
     ///
-    /// That a session is there is believed of a recent read, and nothing else.
+    /// A recent read is trusted only when it finds a session.
     pub(crate) async fn open(
         &self,
         id: &SessionId,
@@ -37,7 +37,7 @@ impl Vault<'_> {
         Ok(found.unwrap_or(Found::Nothing(Rejection::NotFound)))
     }
 
-    /// The sessions to which cookies refer, in their order.
+    /// The sessions that cookies refer to, in their order.
     pub(crate) async fn open_many(
         &self,
         ids: &[SessionId],

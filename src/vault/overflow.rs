@@ -11,14 +11,14 @@
 //! | any | renew | new ID, where it fits | old one revoked and removed |
 //! | any | destroy | - | revoked and removed |
 //!
-//! A request that knows the record counts as having come when it writes into it: to note a read
-//! would cost a write. A change by its key, without a request, does the same. A renewal that is
-//! saved before the response stays in a record, as no cookie has brought the session to the browser
-//! yet.
+//! A request that knows the record counts as having come once it writes to the record: noting a
+//! read would cost a write. A change by its key, without a request, counts as well. A session that
+//! is renewed and saved before the response stays in a record, as no cookie has brought it to the
+//! browser yet.
 //!
 //! The rev is [`Content::revision`], which counts the cookies that a session was in. It tells which
-//! of two is the later one; time does not: clocks differ, and a second is long. Each row is a test
-//! in `tests/it/overflow.rs`.
+//! of two cookies is later. Time cannot: clocks differ, and a second is long. Each row is a test in
+//! `tests/it/overflow.rs`.
 
 use super::{
     own::{note, note_first},
@@ -36,8 +36,8 @@ use crate::{
 const OUTGROW: Policy = Policy::new("outgrow", Queue::FromStart);
 
 impl Vault<'_> {
-    /// Moves a session of this revision from its cookie into a record, under the same name unless
-    /// it is renewed; `before` is its name until now.
+    /// Moves a session of this revision from its cookie into a record. It keeps its name unless it
+    /// is renewed; `before` is its present name.
     pub(super) async fn outgrow(
         &self,
         revision: u32,
@@ -57,8 +57,8 @@ impl Vault<'_> {
         let (home, key) = (Home::Record(place), job.id.record_key());
         self.check_enrolled(&key, job.draft.enrolment.as_ref())
             .await?;
-        // Who ends the session remembers that first and removes the record then: one of the two
-        // sees the other.
+        // An ending request remembers the end before it removes the record. So either it sees this
+        // record, or this request sees the end.
         let is_over = match before {
             Some(before) => {
                 let mark = self.mark_of(job);
@@ -83,7 +83,7 @@ impl Vault<'_> {
         })
     }
 
-    /// Saves a session that has outgrown its cookie where there is a record of its name.
+    /// Saves a session that has outgrown its cookie over the record that already has its name.
     async fn replace_older(
         &self,
         revision: u32,

@@ -1,6 +1,6 @@
-//! Recognising an own write, when the store refuses what it may have done before: the answer got
-//! lost, and the store's client or this crate has tried again. A refusal that was answered at once
-//! is no riddle.
+//! Recognising a request's own write, when the store refuses a write that it may already have done:
+//! the answer was lost, and the store's client or this crate has tried again. A refusal answered at
+//! once raises no such doubt.
 
 use super::records::{Found, Vault};
 use crate::{
@@ -12,18 +12,18 @@ use crate::{
     store::{Calls, Followers, Sent, Watch},
 };
 
-/// A write that was refused, and may have been done before.
+/// A write that was refused, but may have been done by an earlier attempt.
 pub(super) struct Refused<'a> {
-    /// What its record's last writes would be.
+    /// The record's last writes if this one had been done.
     attempt: Writes,
     watch: Watch<'a>,
-    /// Whether it was done, once that is known.
+    /// Whether it was done, once known.
     done: Option<bool>,
 }
 
 impl<'a> Refused<'a> {
-    /// Begins to hear of what came in the place of a write; `since` is when its record was read
-    /// that was not there.
+    /// Starts watching what was written in the place of a write. If the record did not exist,
+    /// `since` is when this was seen.
     pub(super) fn new(
         followers: &'a Followers,
         key: &RecordKey,
@@ -41,18 +41,19 @@ impl<'a> Refused<'a> {
         }
     }
 
-    /// Whether only its record can tell, as long as that has not too many other writes on top.
+    /// Returns whether only its record can tell, as long as not too many other writes are on top of
+    /// it.
     pub(super) fn is_open(&self) -> bool {
         let own = self.attempt.first();
         self.done.is_none() && own.is_some() && self.watch.above().is_none_or(|id| Some(id) == own)
     }
 
-    /// Whether its record has told that it was done.
+    /// Returns whether its record has shown that it was done.
     pub(super) fn was_done(&self) -> bool {
         self.done == Some(true)
     }
 
-    /// Keeps what its record tells now.
+    /// Keeps what its record shows now.
     ///
     /// # Errors
     ///
@@ -62,11 +63,11 @@ impl<'a> Refused<'a> {
         Ok(())
     }
 
-    /// Whether it was done all the same, by what its record's last writes are now.
+    /// Returns whether it was done after all, going by its record's last writes `found`.
     ///
     /// # Errors
     ///
-    /// As for [`Error::in_doubt`], if nobody can tell.
+    /// [`Error::in_doubt`] if nobody can tell.
     pub(super) fn is_done(&self, found: &Writes, now: Timestamp) -> Result<bool, Error> {
         if let Some(done) = self.done {
             return Ok(done);
@@ -80,9 +81,9 @@ impl<'a> Refused<'a> {
 }
 
 impl Vault<'_> {
-    /// Looks for a save of a session that was refused, at once where others may have written on top
-    /// by the time it is this one's turn. `None` if the store has not done it. No name is given
-    /// twice.
+    /// Looks for a session's save that the store has refused. It looks at once if others may have
+    /// written on top by the time it is this request's turn. `None` if the store has not done the
+    /// save. All that was ever noted of this name counts, since no name is given twice.
     pub(super) async fn refused(
         &self,
         sent: Sent,
@@ -104,14 +105,14 @@ impl Vault<'_> {
 }
 
 impl Vault<'_> {
-    /// Finds out what became of saves that were cut off, as far as this process has seen it.
+    /// Finds out what became of saves that were cut off, as far as this process has seen.
     pub(crate) fn settle(&self, cut_off: &mut Vec<CutOff>) {
         if let Some(records) = self.of_records() {
             CutOff::settle(cut_off, |below| records.followers().watch(below, 0).above());
         }
     }
 
-    /// Applies a job's changes to what its record has, but for those that are in it already.
+    /// Applies a job's changes to its record's content, except those already in it.
     ///
     /// # Errors
     ///
@@ -127,7 +128,7 @@ impl Vault<'_> {
     }
 }
 
-/// Notes what a record says of its last writes.
+/// Notes the last writes of a record.
 pub(super) fn note(store: Calls<'_>, writes: &Writes) {
     store.followers().note(writes.pairs());
 }

@@ -14,17 +14,17 @@ use crate::{
     store::{Budget, Bytes, Calls, Expiry, Meter, Read, Record, RecordKind, StoreError},
 };
 
-/// The stores of one session, and how they are used.
+/// One session's stores, and the means to use them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Vault<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) clock: &'a Clock,
-    /// How long has been waited for stores.
+    /// How long this request has waited for stores.
     pub(crate) meter: &'a Meter,
     pub(crate) report: &'a Report,
 }
 
-/// What is in the store under a session's name.
+/// What the store holds under a session's name.
 pub(crate) enum Found {
     Session {
         content: Content,
@@ -50,21 +50,21 @@ impl Found {
 }
 
 impl<'a> Vault<'a> {
-    /// Reports what became of looking for the session.
+    /// Reports the outcome of opening the session.
     #[inline]
     pub(crate) fn report_opened(&self, opening: Opening) {
         self.settings.metrics.opened(opening);
         self.report.opened(self.clock, &self.settings.name, opening);
     }
 
-    /// Reports that so many sessions have ended.
+    /// Reports that `count` sessions have ended.
     pub(crate) fn report_ended(&self, cause: Cause, count: usize) {
         self.settings.metrics.ended(cause, count);
         self.report
             .ended(self.clock, &self.settings.name, cause, count);
     }
 
-    /// Reports a save; `record` is the key of a record that it has made.
+    /// Reports a save; `record` is the key of the record if the save created one.
     #[inline]
     pub(crate) fn report_saved(&self, saved: Saved, record: Option<RecordKey>) {
         self.settings.metrics.saved(saved);
@@ -76,12 +76,12 @@ impl<'a> Vault<'a> {
         self.clock.now()
     }
 
-    /// What a record written now is told of its end.
+    /// The expiry of a record that is written now and ends at this time.
     pub(super) fn expiry(&self, at: Timestamp) -> Expiry {
         Expiry::new(at, self.now())
     }
 
-    /// Sessions that can be in a cookie have short names.
+    /// Draws a new ID. Sessions that can be in a cookie have short ones.
     pub(crate) fn new_id(&self) -> Result<SessionId, RandomError> {
         if self.settings.may_be_in_cookie() {
             return Ok(SessionId::of_token(&crypto::random()?));
@@ -89,7 +89,7 @@ impl<'a> Vault<'a> {
         SessionId::generate()
     }
 
-    /// As [`new_id`](Self::new_id), with a salt for the session's cookie if that takes one and
+    /// As [`new_id`](Self::new_id), with a salt for the session's cookie if that is salted and
     /// holds the session.
     pub(crate) fn new_id_and_salt(&self) -> Result<(SessionId, Option<Salt>), RandomError> {
         if self.settings.may_be_in_cookie() && self.settings.codec.is_salted() {
@@ -99,7 +99,8 @@ impl<'a> Vault<'a> {
         Ok((self.new_id()?, None))
     }
 
-    /// Tells a write from others. Without a wait no answer gets lost, and writes have no ids.
+    /// Draws an id that distinguishes a write from others. `None` if stores never wait: no answer
+    /// is lost then, so writes need no ids.
     pub(crate) fn new_write(&self) -> Result<Option<WriteId>, RandomError> {
         if self.settings.never_waits {
             Ok(None)
@@ -108,17 +109,17 @@ impl<'a> Vault<'a> {
         }
     }
 
-    /// The last writes of a record with one more, which is made now.
+    /// The last writes of a record, with one more that is made now.
     pub(super) fn writes_with(&self, before: &Writes, write: Option<WriteId>) -> Writes {
         before.with(write, self.now(), self.settings.store_timeout)
     }
 
-    /// The name under which marks of a session stand.
+    /// The name that a session's marks are stored under.
     pub(super) fn name(&self, id: &SessionId) -> Name {
         Name::of(id, self.settings.encrypts_records && id.has_secret())
     }
 
-    /// What may be waited for stores.
+    /// The budget of this request's calls to stores.
     pub(super) fn budget(&self) -> Budget<'a> {
         Budget {
             meter: self.meter,
@@ -126,13 +127,13 @@ impl<'a> Vault<'a> {
         }
     }
 
-    /// The store of the records, if there is one.
+    /// The store of records, if there is one.
     pub(super) fn of_records(&self) -> Option<Calls<'a>> {
         let records = self.settings.records()?;
         Some(records.within(self.budget()))
     }
 
-    /// The store of the ends, if they are remembered.
+    /// The store of ends, if they are remembered.
     pub(super) fn of_ends(&self) -> Option<Calls<'a>> {
         let ends = self.settings.ends()?;
         Some(ends.within(self.budget()))
@@ -143,7 +144,8 @@ impl<'a> Vault<'a> {
             .ok_or_else(|| Error::new(ErrorKind::StoreFailed))
     }
 
-    /// The record as it is in the store; failing to look is an error, never "there is none".
+    /// Looks up a session's record as it is now. A failed lookup is an error, never "there is
+    /// none".
     pub(crate) async fn find(&self, id: &SessionId, now: Timestamp) -> Result<Found, Error> {
         match self.of_records() {
             Some(records) => {
@@ -154,19 +156,19 @@ impl<'a> Vault<'a> {
         }
     }
 
-    /// The store of the records, if nothing else has a say in the session and none of it waits.
+    /// The store of records, if no other store must be asked about the session and it never waits.
     pub(crate) fn alone(&self) -> Option<Calls<'a>> {
         let settings = self.settings;
         let is_alone = settings.never_waits && settings.ends().is_none();
         self.of_records().filter(|_| is_alone)
     }
 
-    /// Whether both are of one store.
+    /// Returns whether both keep their records in one store.
     pub(crate) fn shares_records(&self, other: &Vault<'_>) -> bool {
         self.of_records() == other.of_records()
     }
 
-    /// What the store says of these records, as they are now.
+    /// Loads these records as they are now.
     pub(crate) async fn fetch(
         &self,
         keys: &[RecordKey],
@@ -177,11 +179,11 @@ impl<'a> Vault<'a> {
         }
     }
 
-    /// What a record says.
+    /// Reads a record.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::RecordsEncrypted`] if only the ID would open it, and that is not known.
+    /// [`ErrorKind::RecordsEncrypted`] if only the ID can open the record, and is not known.
     pub(crate) fn read(
         &self,
         id: &SessionId,
@@ -223,8 +225,8 @@ impl<'a> Vault<'a> {
         }
     }
 
-    /// The bytes of a record as the store gets them: their only owner, so that it need not copy
-    /// them.
+    /// The bytes of a record as the store gets them. They have no other owner, so the store need
+    /// not copy them.
     pub(crate) fn seal(&self, id: &SessionId, plain: Bytes) -> Result<Bytes, Error> {
         self.check_secret(id)?;
         if self.settings.encrypts_records {
@@ -244,7 +246,8 @@ impl<'a> Vault<'a> {
         Ok(())
     }
 
-    /// Which of these names a session can still be opened by, as far as the server knows.
+    /// Returns which of these names a session can still be opened by, as far as the server can
+    /// tell.
     pub(super) async fn lives(&self, keys: &[RecordKey]) -> Result<Vec<Life>, Error> {
         let mut lives = Vec::with_capacity(keys.len());
         if let Some(ends) = self.of_ends() {
@@ -270,13 +273,13 @@ impl<'a> Vault<'a> {
     }
 }
 
-/// Whether there is a session under a name.
+/// Whether a session exists under a name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Life {
     Alive,
     /// There was one.
     Over,
-    /// There is none, or none yet: a login lists its session before it makes the record.
+    /// There is none, or none yet: a login enrols its session before it creates the record.
     Absent,
 }
 
@@ -284,7 +287,7 @@ fn is_session(data: &[u8]) -> bool {
     RecordKind::of(data) == Some(RecordKind::Session)
 }
 
-/// Loads records as they are now: one by one call, several by another.
+/// Loads records as they are now.
 pub(super) async fn load_all(
     store: Calls<'_>,
     keys: &[RecordKey],
@@ -296,7 +299,8 @@ pub(super) async fn load_all(
     }
 }
 
-/// What a store answers next of many; one that answers less than it was asked has failed.
+/// The next of a store's many answers. A store that gives fewer answers than it was asked for has
+/// failed.
 pub(super) fn next<T>(
     answers: &mut impl Iterator<Item = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
@@ -305,7 +309,7 @@ pub(super) fn next<T>(
         .unwrap_or_else(|| Err(StoreError::unavailable("the store left an answer out")))
 }
 
-/// Whether a mark was left by this very write. Those without a wait have no ids.
+/// Returns whether this very write left a mark. Writes in stores that never wait have no ids.
 pub(super) fn is_own(found: WriteId, own: Option<WriteId>) -> bool {
     own.is_some_and(|own| own == found && own != WriteId::default())
 }

@@ -1,4 +1,4 @@
-//! Giving a session in a record another name.
+//! Giving a session in a record a new name.
 
 use super::{
     ends::MARK_LIFETIME,
@@ -17,7 +17,7 @@ const RENEW: Policy = Policy::new("renew", Queue::Never);
 
 /// What stands in the way of a renewal's mark.
 enum Obstacle {
-    /// The mark is there: its answer had been lost.
+    /// The mark is there: its answer was lost.
     Own,
     /// Another request has saved the session.
     Newer(Box<Content>, Place),
@@ -26,16 +26,16 @@ enum Obstacle {
 }
 
 impl Vault<'_> {
-    /// Moves the session to another name, in a record or, if it fits and the response brings it, in
+    /// Moves the session to a new name, in a record or, if it fits and the response carries it, in
     /// the cookie.
     ///
-    /// The new record is made first. Then the old one is replaced by a mark, by compare and swap:
-    /// from there on nobody saves into it. The mark tells a logout where the session went, and a
-    /// request that comes late that it is too late. At no step two names work for the visitor, and
-    /// at no step none does without an error.
+    /// The new record is created first. Then a mark replaces the old one by compare and swap: from
+    /// then on nobody saves into it. The mark tells a logout where the session went, and tells a
+    /// late request that it is too late. At no step do two names work for the visitor, and at no
+    /// step does none work without an error.
     ///
-    /// Who finds another renewal's mark, or a logout's, gets a new session of what it put in
-    /// itself: one name alone carries what was in the old record.
+    /// A request that finds another renewal's mark, or a logout's, gets a new session of the values
+    /// it set itself: only one name carries on what was in the old record.
     pub(super) async fn renew(
         &self,
         mut version: Version,
@@ -80,7 +80,7 @@ impl Vault<'_> {
                 return Err(error);
             }
         };
-        // For cookies of the time before it was in a record.
+        // For cookies from before the session was in a record.
         let ended = self.set_end(&key, mark, job.created).await;
         let enrolment = job.draft.enrolment.as_ref();
         let left = match ended {
@@ -91,7 +91,7 @@ impl Vault<'_> {
         self.kept(home, left, merged).await
     }
 
-    /// A renewal that is done, unless this was an error.
+    /// The finished renewal, unless its last step failed.
     async fn kept(
         &self,
         home: Home,
@@ -109,7 +109,7 @@ impl Vault<'_> {
         })
     }
 
-    /// What is left under the old name, for those who come with it.
+    /// The mark left under the old name, for requests that still carry it.
     pub(super) fn mark_of(&self, job: &Job) -> Mark {
         Mark {
             fate: Fate::Renewed(self.name(&job.id)),
@@ -118,7 +118,7 @@ impl Vault<'_> {
         }
     }
 
-    /// Why the mark was not taken.
+    /// Finds out why the store did not take the mark.
     async fn look_again(
         &self,
         old: &SessionId,
@@ -147,7 +147,7 @@ impl Vault<'_> {
         }
     }
 
-    /// Makes the session's new place.
+    /// Creates the session's new place.
     async fn move_in(&self, when: When, job: &mut Job) -> Result<Home, Error> {
         if job.draft.fits_cookie && when == When::Response {
             return Ok(job.draft.in_cookie(job.id.clone()));
@@ -155,8 +155,8 @@ impl Vault<'_> {
         self.create(job).await
     }
 
-    /// Puts into the new place what another request has saved in the old one meanwhile. That one
-    /// has given it no other subject: it would have renewed it.
+    /// Updates the new place with what another request has saved in the old one meanwhile. That
+    /// request cannot have changed the subject, since this would have renewed the session.
     async fn move_again(
         &self,
         home: Home,
@@ -184,19 +184,19 @@ impl Vault<'_> {
             .update(&key, place.version, data, expiry)
             .await;
         let version = match updated.0 {
-            // Only this request writes there.
+            // Only this request writes to this record.
             Err(StoreError::Conflict) => self.own_version(&job.id, job.write).await?,
             updated => updated?,
         };
         Ok(Home::Record(job.draft.place(job.id.clone(), version)))
     }
 
-    /// Makes of the new place a session of what this request put in, and of nothing it has read:
-    /// for the loser of two renewals, and of a renewal and a logout.
+    /// Fills the new place with a session of the values this request set, without any it has read:
+    /// for the loser of two renewals, or of a renewal and a logout.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if it put nothing in.
+    /// [`ErrorKind::Gone`] if this request set no value.
     pub(super) async fn start_anew(
         &self,
         home: Home,
@@ -244,20 +244,20 @@ impl Vault<'_> {
         Ok(content)
     }
 
-    /// What is written over an own record is told from what was there.
+    /// A new write id tells this write over one's own record from the first.
     fn draft_again(&self, job: &mut Job, content: &Content) -> Result<(), Error> {
         job.write = self.new_write()?;
         self.redraft(job, content, None)
     }
 
-    /// Nobody will ever hear of the new place.
+    /// Removes the new place, which nobody will ever hear of.
     async fn move_out(&self, home: &Home) {
         if let Home::Record(place) = home {
             self.remove_record(&place.id.record_key()).await;
         }
     }
 
-    /// Whether the new place is still there, if the mark's answer was lost.
+    /// Checks that the new place is still there, after the mark's answer was lost.
     async fn check_moved(&self, home: &Home) -> Result<(), Error> {
         let Home::Record(place) = home else {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Trying a compare and swap again: how often, in which order, and after which pause.
+//! Retrying a compare and swap: how often, in which order, and after which pause.
 
 use crate::{
     error::{Error, ErrorKind},
@@ -7,12 +7,12 @@ use crate::{
     trace,
 };
 
-/// How a compare and swap is tried again.
+/// How a compare and swap is retried.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Policy {
-    /// What it is for, in events.
+    /// What it does, as named in events.
     pub(super) what: &'static str,
-    /// How many attempts there are.
+    /// The number of attempts.
     pub(super) rounds: u32,
     pub(super) queue: Queue,
 }
@@ -21,7 +21,7 @@ pub(super) struct Policy {
 /// noise.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Queue {
-    /// An attempt that itself compares and swaps another record must not: two records may share a
+    /// Required for attempts that compare and swap a second record inside: two records may share a
     /// queue.
     Never,
     AfterLoss,
@@ -44,7 +44,7 @@ pub(super) struct Rounds<'a> {
     key: &'a RecordKey,
     policy: Policy,
     round: u32,
-    /// It is queued for once: its holder may be a future that nobody polls.
+    /// It queues once only: the holder of the turn may be a future that nobody polls.
     has_queued: bool,
     lead: Option<Lead>,
 }
@@ -69,8 +69,8 @@ impl<'a> Rounds<'a> {
         })
     }
 
-    /// The calls of this attempt. If the store fails one whose turn it is, those who wait for
-    /// theirs fail as well.
+    /// The calls of this attempt. If the store fails a request that has its turn, the requests
+    /// waiting for theirs fail as well.
     pub(super) fn store(&self) -> Calls<'_> {
         match &self.lead {
             Some(lead) => self.store.led_by(lead),
@@ -78,8 +78,9 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    /// Lets those who were faster finish, before the next attempt: in this process by waiting for a
-    /// turn, as the policy says, and in others for a random time. Each lost round is an event.
+    /// Lets faster requests finish before the next attempt: those of this process by waiting for a
+    /// turn, as the policy says, and those of others by pausing for a random time. Each lost round
+    /// is an event.
     ///
     /// # Errors
     ///

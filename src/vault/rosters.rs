@@ -19,7 +19,7 @@ use crate::{
 const CHANGE: Policy = Policy::new("roster", Queue::AfterLoss);
 
 impl Vault<'_> {
-    /// Whether the session is in the roster that it was put into, and nobody has ended it since.
+    /// Returns whether the session is still in its subject's roster, and has not been ended there.
     pub(super) async fn is_enrolled(
         &self,
         enrolment: Option<&Enrolment>,
@@ -31,28 +31,29 @@ impl Vault<'_> {
         }
     }
 
-    /// Takes a session that was not made after all, or is no more, from its subject's roster.
+    /// Removes a session that was not created after all, or no longer exists, from its subject's
+    /// roster.
     pub(super) async fn withdraw(&self, enrolment: Option<&Enrolment>, key: &RecordKey) {
         if let Some((subject, _)) = subject_of(enrolment) {
             self.strike(&subject.name, key).await;
         }
     }
 
-    /// Takes what was called `before`, and is no longer its subject's, from the subject's roster.
+    /// Removes the entry named `before` from the roster of the subject that the session leaves.
     ///
-    /// One that keeps its name may come in an older cookie, from before it left.
+    /// A session that keeps its name may come in an older cookie, from before it left.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if it has been ended there.
+    /// [`ErrorKind::Gone`] if the session has been ended in that roster.
     pub(super) async fn leave(
         &self,
         enrolment: Option<&Enrolment>,
         before: &RecordKey,
         is_renewed: bool,
     ) -> Result<(), Error> {
-        // With the same subject its entry has the new name already, and keeps the old one for those
-        // who end it by that.
+        // If the subject stays, the entry already has the new name, and keeps the old one for those
+        // who end the session by it.
         let Some(former) = enrolment.and_then(Enrolment::left) else {
             return Ok(());
         };
@@ -75,7 +76,7 @@ impl Vault<'_> {
         }
     }
 
-    /// Takes the session from the roster of the subject whose it was before.
+    /// Removes the session from the roster of its former subject.
     pub(crate) async fn tidy_rosters(
         &self,
         enrolment: &Enrolment,
@@ -95,9 +96,9 @@ impl Vault<'_> {
             .0)
     }
 
-    /// Takes a session that has ended, or has another subject, from the roster.
+    /// Removes a session that has ended, or has another subject, from the roster.
     ///
-    /// A failure does no harm: a session that has ended is not shown, and the entry goes when it
+    /// A failure does no harm: a session that has ended is not shown, and its entry goes when it
     /// would have expired.
     async fn strike(&self, subject: &str, key: &RecordKey) {
         let strike = |roster: &mut Roster| {
@@ -109,9 +110,9 @@ impl Vault<'_> {
         }
     }
 
-    /// Changes a roster, and ends the sessions that are marked in it, in that order: a session that
-    /// is about to be made finds itself marked, and one that is there is removed. A mark that was
-    /// left by a request that was cut off is seen to as well.
+    /// Changes a roster, then ends the sessions marked in it. In this order, a session that is
+    /// about to be created finds itself marked, and one that exists is removed. This also ends the
+    /// sessions marked by a request that was cut off.
     pub(super) async fn change(
         &self,
         subject: &str,
@@ -122,8 +123,8 @@ impl Vault<'_> {
         Ok(roster)
     }
 
-    /// Ends the sessions that are marked in a roster, under all of their names. The roster's next
-    /// write leaves them out.
+    /// Ends the sessions marked in a roster, under all their names. The roster's next write omits
+    /// them.
     async fn end_marked(&self, roster: &Roster) -> Result<(), Error> {
         let marked = || roster.entries.iter().filter(|entry| entry.ended);
         let mark = Mark {
@@ -154,8 +155,8 @@ impl Vault<'_> {
         failure.map_or(Ok(()), Err)
     }
 
-    /// Changes a roster by compare and swap; says what it has become. A change whose answer got
-    /// lost is not made again.
+    /// Changes a roster by compare and swap, and returns the new roster. A change that was made but
+    /// whose answer was lost is not made again.
     async fn write_roster(
         &self,
         subject: &str,
@@ -215,8 +216,8 @@ impl Vault<'_> {
         }
     }
 
-    /// Ends the half of the sessions that were not used for longest, so that a roster that its
-    /// store finds too long keeps nobody out.
+    /// Ends the least recently used half of the sessions, so that a roster too long for its store
+    /// locks nobody out.
     async fn shorten(
         &self,
         rosters: &Rosters,

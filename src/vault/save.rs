@@ -1,4 +1,4 @@
-//! What a plan says, from the roster to the record.
+//! Carrying out a plan, from the roster to the record.
 
 use super::{ends::Token, records::Vault};
 use crate::{
@@ -9,12 +9,12 @@ use crate::{
 };
 
 impl Vault<'_> {
-    /// Enrols the session, so that who ends its subject's sessions finds this one, and saves it.
+    /// Enrols the session, so that ending its subject's sessions finds it, and then saves it.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if the session has ended, [`ErrorKind::Conflict`] if other requests kept
-    /// being faster, [`ErrorKind::TooLarge`], [`ErrorKind::StoreFailed`].
+    /// [`ErrorKind::Gone`] if the session has ended, [`ErrorKind::Conflict`] if other requests were
+    /// always faster, [`ErrorKind::TooLarge`], [`ErrorKind::StoreFailed`].
     pub(crate) async fn save(&self, job: &mut Job) -> Result<Written, Error> {
         let before = job.before.as_ref().map(SessionId::record_key);
         let error = match self.enrol_and_write(before, job).await {
@@ -22,9 +22,9 @@ impl Vault<'_> {
             Err(error) => error,
         };
         let enrolment = job.draft.enrolment.as_ref();
-        // Nobody will ever hear of an ID that was to be new.
+        // Nobody will ever hear of the new ID.
         let is_unheard = job.plan.write.names();
-        // It got its subject when it was over.
+        // It got its subject after it had ended.
         let is_over = error.kind() == ErrorKind::Gone && enrolment.is_some_and(Enrolment::is_new);
         if enrolment.is_some() && (is_unheard || is_over) {
             Box::pin(self.withdraw(enrolment, &job.id.record_key())).await;
@@ -43,13 +43,12 @@ impl Vault<'_> {
             since = Box::pin(self.enrol(enrolment, key, before)).await?;
         }
         let written = self.write(before.as_ref(), job).await?;
-        // It only grows: the last one counts.
+        // It only grows, so the last one counts.
         let since = written.since.max(job.since).max(since);
         Ok(Written { since, ..written })
     }
 
-    /// What few requests do is boxed: a future has room for the largest of its parts, and is moved
-    /// whole.
+    /// Rare writes are boxed: a future has room for the largest of its parts and is moved whole.
     async fn write(&self, before: Option<&RecordKey>, job: &mut Job) -> Result<Written, Error> {
         match job.plan.write {
             Write::Cookie { .. } => Box::pin(self.write_cookie(before, job)).await,
@@ -66,8 +65,8 @@ impl Vault<'_> {
         }
     }
 
-    /// Ends what a session in a cookie was called before, or looks whether it is still alive: its
-    /// cookie would put one that is dead in the place of one that lives.
+    /// Ends a session in a cookie under its former name, or, if it keeps its name, checks that it
+    /// is still alive: its cookie would otherwise put a dead session in the place of a live one.
     async fn write_cookie(
         &self,
         before: Option<&RecordKey>,
@@ -77,7 +76,7 @@ impl Vault<'_> {
         if !job.plan.write.names() {
             let enrolment = job.draft.enrolment.as_ref();
             self.check_alive(&job.id, job.created, enrolment).await?;
-            // It may have been ended through the subject that it had.
+            // It may have been ended through its former subject.
             self.leave(enrolment, &job.id.record_key(), false).await?;
             return Ok(Written::at(home));
         }
@@ -123,7 +122,7 @@ impl Vault<'_> {
     }
 }
 
-/// Whether the roster is told before the session is saved.
+/// Returns whether the session must be enrolled before it is saved.
 fn is_told(job: &Job) -> bool {
     let is_made = matches!(job.plan.write, Write::Create | Write::Outgrow { .. });
     job.draft.enrolment.as_ref().is_some_and(|enrolment| {

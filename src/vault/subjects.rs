@@ -8,17 +8,17 @@ use crate::{
     state::Enrolment,
 };
 
-/// Which sessions of a subject are ended with those that are picked.
+/// Which sessions a call ends besides the listed ones it picks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Enrolled {
-    /// None that is not in the roster.
+    /// None.
     Only,
-    /// Those in a cookie that got their subject before now and are not in the roster.
+    /// Sessions in cookies that got their subject before now and are missing from the roster.
     AndUnlisted,
 }
 
 impl Vault<'_> {
-    /// The subject's sessions that are alive; it looks for each, to be sure.
+    /// The subject's live sessions. It asks the store about each of them.
     ///
     /// # Errors
     ///
@@ -36,7 +36,8 @@ impl Vault<'_> {
             return Ok(entries);
         }
         let mut lives = self.lives(&names).await?.into_iter();
-        // A renewal that is under way, or was cut off, leaves it at one of its names.
+        // During a renewal, or after one that was cut off, the session lives under one of its
+        // names.
         let living = |entry: Entry| {
             let names: Vec<_> = entry.names().zip(lives.by_ref()).collect();
             let (key, _) = names.into_iter().find(|(_, life)| *life == Life::Alive)?;
@@ -45,12 +46,13 @@ impl Vault<'_> {
         Ok(entries.into_iter().filter_map(living).collect())
     }
 
-    /// Ends the subject's sessions but the one that is called `key`, or was until a moment ago.
-    /// That one is put into the roster first if it is missing there: it would count as ended.
+    /// Ends all of the subject's sessions except the one that is named `key`, or recently was. If
+    /// that one is missing from the roster it is enrolled first, because it would otherwise count
+    /// as ended.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if it has itself been ended.
+    /// [`ErrorKind::Gone`] if the spared session has itself been ended.
     pub(crate) async fn end_others(
         &self,
         subject: &str,
@@ -71,7 +73,7 @@ impl Vault<'_> {
         self.end_enrolled(subject, is_other, others).await
     }
 
-    /// Ends the subject's sessions that `which` picks, and says how many of the roster there were.
+    /// Ends the subject's sessions that `which` picks. Returns how many of them were in the roster.
     pub(crate) async fn end_enrolled(
         &self,
         subject: &str,
@@ -81,7 +83,7 @@ impl Vault<'_> {
         self.end_if(subject, |_| true, which, others).await
     }
 
-    /// As [`end_enrolled`](Self::end_enrolled), if the roster is as expected; else it is a
+    /// As [`end_enrolled`](Self::end_enrolled) if the roster is as expected, and otherwise an
     /// [`ErrorKind::Conflict`].
     async fn end_if(
         &self,
@@ -104,7 +106,7 @@ impl Vault<'_> {
             is_whole = !roster.is_damaged;
             if ends_unlisted && self.settings.may_be_in_cookie() {
                 roster.raise(self.now());
-                // That ends them, unless they are in records as well.
+                // This ends them, unless they are in records as well.
                 if self.settings.records().is_none() {
                     roster.entries.retain(|entry| !entry.ended);
                 }
@@ -112,7 +114,7 @@ impl Vault<'_> {
             Ok(())
         })
         .await?;
-        // Sessions in a cookie have been ended all the same, by `not_before`.
+        // Sessions in cookies have been ended in any case, by `not_before`.
         if is_whole || (ends_unlisted && self.settings.records().is_none()) {
             Ok(ended)
         } else {

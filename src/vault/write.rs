@@ -1,8 +1,7 @@
-//! Saving a session: into its cookie or a record, as a plan says.
+//! Saving a session in its cookie or in a record, as its plan says.
 //!
-//! Saving compares and swaps. When another request was faster, the record is read again, this
-//! request's changes are applied to it, and the save is tried again. A record that is gone stays
-//! gone.
+//! Saving is a compare and swap. If another request was faster, the record is read again, this
+//! request's changes are applied to it, and the save is retried. A record that is gone stays gone.
 
 use std::mem;
 
@@ -33,7 +32,8 @@ impl Written {
 }
 
 impl Vault<'_> {
-    /// Writes the job's draft anew, of this content, over this record if there is one.
+    /// Makes the job's draft anew from this content, to be written over this record if there is
+    /// one.
     pub(super) fn redraft(
         &self,
         job: &mut Job,
@@ -53,13 +53,13 @@ impl Vault<'_> {
         Ok(())
     }
 
-    /// Makes the record of a session that is enrolled already, and looks once more whether it still
-    /// is: who ends a subject's sessions marks them in the roster first and removes their records
-    /// then.
+    /// Creates the record of a session that is already enrolled, and then checks that it still is:
+    /// whoever ends a subject's sessions marks them in the roster first and removes their records
+    /// second.
     pub(super) async fn create(&self, job: &mut Job) -> Result<Home, Error> {
         let plain = mem::take(&mut job.draft.plain);
         let version = match self.make(plain, job).await?.0 {
-            // Nobody else knows the name: it is this very write, whose answer was lost.
+            // Nobody else knows the name, so this is the same write, whose answer was lost.
             Err(StoreError::Exists) => Box::pin(self.own_version(&job.id, job.write)).await?,
             made => made?,
         };
@@ -70,9 +70,10 @@ impl Vault<'_> {
         Ok(Home::Record(job.draft.place(job.id.clone(), version)))
     }
 
-    /// Makes the job's record, of these bytes. A store that cannot be reached is asked once more.
+    /// Creates the job's record from these bytes. A store that cannot be reached is asked once
+    /// more.
     ///
-    /// If the job gives the session its name, the second record has another one: the first may come
+    /// If the job names the session, the second record gets another name: the first may arrive
     /// late, and must not bring back a session that has ended since.
     pub(super) async fn make(
         &self,
@@ -109,8 +110,8 @@ impl Vault<'_> {
         Ok((made, Sent::Again))
     }
 
-    /// Gives a session that is about to be made another name, in the roster too. Returns the one
-    /// that it had.
+    /// Gives a session that is about to be created another name, in its roster too. Returns the
+    /// former name.
     async fn rename(&self, job: &mut Job) -> Result<RecordKey, Error> {
         let before = mem::replace(&mut job.id, self.new_id()?).record_key();
         let (enrolment, key) = (job.draft.enrolment.as_ref(), job.id.record_key());
@@ -119,11 +120,11 @@ impl Vault<'_> {
         Ok(before)
     }
 
-    /// The version of a record that nobody but this request knows, as it has written it.
+    /// The version of a record that only this request knows, as it wrote it.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if it is not there.
+    /// [`ErrorKind::Gone`] if the record is not there.
     pub(super) async fn own_version(
         &self,
         id: &SessionId,
@@ -139,7 +140,12 @@ impl Vault<'_> {
         }
     }
 
-    /// Removes a record that was just made if its session has been ended meanwhile.
+    /// Checks that the session of a record that was just created has not been ended meanwhile. If
+    /// it has, removes the record.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if the session has been ended.
     pub(super) async fn check_enrolled(
         &self,
         key: &RecordKey,
@@ -152,7 +158,7 @@ impl Vault<'_> {
         Err(Error::new(ErrorKind::Gone))
     }
 
-    /// Removes a record that only this request knows, and that does no harm if it stays.
+    /// Removes a record that only this request knows. Leaving it would do no harm.
     pub(super) async fn remove_record(&self, key: &RecordKey) {
         if let Some(records) = self.of_records()
             && let Err(error) = records.delete(key, None).await
@@ -161,7 +167,7 @@ impl Vault<'_> {
         }
     }
 
-    /// Writes the draft, and removes the record if nothing is left of the session.
+    /// Writes the draft, and then removes the record if nothing is left of the session.
     pub(super) async fn update(&self, version: Version, job: &mut Job) -> Result<Written, Error> {
         let written = self.compare_and_swap(version, job).await?;
         match written.home {
@@ -181,7 +187,7 @@ impl Vault<'_> {
 
     async fn compare_and_swap(&self, version: Version, job: &mut Job) -> Result<Written, Error> {
         let key = job.id.record_key();
-        // A write of its own would be in the way of theirs.
+        // A write of this request's own would get in the way of theirs.
         if self.records()?.is_awaited(&key) {
             return Box::pin(self.save_together(&key, job)).await;
         }
@@ -213,8 +219,8 @@ impl Vault<'_> {
         self.save_together(key, job).await
     }
 
-    /// Saves what a first attempt could not, in a store that never waits: what another thread has
-    /// saved is there.
+    /// Saves what a first attempt could not, in a store that never waits: another thread's save is
+    /// there to be read.
     async fn save_again(&self, key: &RecordKey, job: &mut Job) -> Result<Written, Error> {
         let mut rounds = Rounds::start(self.records()?, key, SAVE).await?;
         loop {
@@ -237,7 +243,7 @@ impl Vault<'_> {
         }
     }
 
-    /// What has become of a session since this request has saved it without an answer.
+    /// What became of a session after this request saved it without getting an answer.
     async fn find_own(&self, job: &mut Job) -> Result<Written, Error> {
         match self.find(&job.id, self.now()).await? {
             Found::Session { content, place } => {
@@ -271,13 +277,14 @@ impl Vault<'_> {
         Ok((replaced, sent))
     }
 
-    /// Removes the record that this request has left empty. It was written before that: a removal
-    /// does not tell whether there was still something, and of two requests that claim the last
-    /// value one shall get it. Returns what another request has filled it with again, if one has.
+    /// Removes the record that this request has left empty. The record was written empty first: a
+    /// removal does not tell whether something was still there, and of two requests that claim the
+    /// last value only one may get it. Returns the content if another request has filled the record
+    /// again.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if that one, or a third, has renewed or destroyed it.
+    /// [`ErrorKind::Gone`] if another request has renewed or destroyed the session.
     async fn remove_emptied(&self, place: Place) -> Result<(Home, Option<Content>), Error> {
         let records = self.records()?;
         let (key, version) = (place.id.record_key(), Some(place.version));
@@ -286,7 +293,7 @@ impl Vault<'_> {
             Err(StoreError::Conflict) => match self.find(&place.id, self.now()).await {
                 Ok(Found::Session { content, place }) => Ok((Home::Record(place), Some(content))),
                 Ok(Found::Marked(_)) => Err(Error::new(ErrorKind::Gone)),
-                // The request that removed it after that removes the cookie.
+                // The request that removed it since then removes the cookie.
                 Ok(Found::Nothing(_)) => Ok((Home::Marked(place.id), None)),
                 // The next save finds out.
                 Err(_) => Ok((Home::Record(place), None)),
@@ -298,12 +305,12 @@ impl Vault<'_> {
         }
     }
 
-    /// Puts off the session's end. If the store fails, the session is none the worse, and the next
+    /// Postpones the session's end. If the store fails, the session is unharmed, and the next
     /// request tries again.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if the session is not alive any more: its cookie must not be sent again.
+    /// [`ErrorKind::Gone`] if the session is no longer alive: its cookie must not be sent again.
     pub(super) async fn touch(&self, version: Version, job: &mut Job) -> Result<Written, Error> {
         let (records, key) = (self.records()?, job.id.record_key());
         let expiry = self.expiry(job.draft.expires);
@@ -318,7 +325,7 @@ impl Vault<'_> {
                 let place = job.draft.place(job.id.clone(), version);
                 Ok(Written::at(Home::Record(place)))
             }
-            // Another request was faster: its end will do.
+            // Another request was faster, and its end will do.
             Err(StoreError::Conflict) => match Box::pin(self.find(&job.id, self.now())).await? {
                 Found::Session { content, place } => Ok(Written {
                     home: Home::Record(place),
@@ -335,13 +342,13 @@ impl Vault<'_> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if it was renewed or has ended.
+    /// [`ErrorKind::Gone`] if the session was renewed or has ended.
     async fn merge(&self, job: &mut Job) -> Result<(Content, Place), Error> {
         let Found::Session { mut content, place } = self.find(&job.id, self.now()).await? else {
             return Err(Error::new(ErrorKind::Gone));
         };
         self.replay(job, &mut content, &place.writes)?;
-        // A request that has come for the record knows it.
+        // A request that came for the record knows it.
         if job.draft.browser != Browser::Knows {
             job.draft.browser = place.browser;
         }

@@ -1,4 +1,4 @@
-//! What one of many brings to be saved, and takes back.
+//! A job that a leader saves for its owner, and its outcome.
 
 use std::{
     any::Any,
@@ -13,33 +13,34 @@ use crate::{
     state::{Job, Place},
 };
 
-/// What somebody wants to have saved, and what becomes of it.
+/// A job to be saved, and what became of it.
 pub(super) struct Ticket {
-    /// By which settings; others save by themselves.
+    /// The address of the settings. A leader serves only tickets with its own.
     pub(super) settings: usize,
     slot: Mutex<Slot>,
-    /// It has been given back.
+    /// Notified when the job is given back.
     returned: Condvar,
 }
 
 enum Slot {
     Waiting(Job),
-    /// A leader applies the changes, on this thread.
+    /// A leader is applying the changes, on this thread.
     Lent(usize),
     Done(Job, Outcome),
-    /// Its owner has left.
+    /// The owner has left.
     Left,
 }
 
-/// What became of one.
+/// What became of a job.
 pub(super) enum Outcome {
-    /// It is in this content, under this version.
+    /// Its changes are in this content, at this place.
     Saved(Box<(Content, Place)>),
-    /// It was, and then another request has renewed the session.
+    /// It was saved, and another request has renewed the session since.
     CarriedAlong,
     Failed(Error),
     Panicked(Box<dyn Any + Send>),
-    /// There was no record any more when it was to be written, and this is what it was to be.
+    /// The record was gone at the time of the write. `is_emptied` tells whether the write would
+    /// have left it empty.
     Removed {
         is_emptied: bool,
     },
@@ -58,7 +59,7 @@ impl Ticket {
         matches!(*self.slot(), Slot::Done(..))
     }
 
-    /// Takes the job out for a moment in which nothing is waited for.
+    /// Takes the job out briefly. The borrower must not wait while it has the job.
     pub(super) fn lend(&self) -> Option<Job> {
         let mut slot = self.slot();
         match mem::replace(&mut *slot, Slot::Lent(lock::thread_id())) {
@@ -70,12 +71,12 @@ impl Ticket {
         }
     }
 
-    /// Says whether somebody still waits for it.
+    /// Gives the job back to its ticket. Returns whether the owner is still waiting for it.
     pub(super) fn give_back(&self, job: Job, outcome: Option<Outcome>) -> bool {
         let mut slot = self.slot();
         if !matches!(*slot, Slot::Lent(_)) {
             drop(slot);
-            // Without the lock: it may have closures of the application.
+            // Dropped outside the lock, since the job may hold closures of the application.
             drop(job);
             return false;
         }
@@ -100,9 +101,9 @@ impl Ticket {
         }
     }
 
-    /// Takes the job back for good. If a leader applies it just now, on another thread, that comes
-    /// to its end first. On this very thread it cannot: a closure has dropped the future that
-    /// brought it, and its changes with it.
+    /// Takes the job back for good. If a leader is applying it on another thread, this waits until
+    /// it has finished. On this very thread the leader cannot finish: one of its closures has
+    /// dropped the future that brought the job, and its changes with it.
     pub(super) fn take_back(&self) -> Option<(Job, Option<Outcome>)> {
         let mut slot = self.slot();
         loop {

@@ -1,5 +1,5 @@
-//! How often an attempt is made, and who waits for whom. No test waits for a pause: one that is
-//! asked for is polled once.
+//! How many attempts there are, and who waits for whom. No test waits for a pause: a future that
+//! asks for one is polled once.
 
 use std::{pin::pin, time::Duration};
 
@@ -9,12 +9,12 @@ use super::*;
 use crate::store::{self, Budget, DynStore, MemoryStore, Meter, Reserve};
 
 const KEY: RecordKey = RecordKey::from_bytes([7; 32]);
-/// In another queue.
+/// A key of another queue.
 const OTHER: RecordKey = RecordKey::from_bytes([8; 32]);
 
 const QUEUES: [Queue; 3] = [Queue::Never, Queue::AfterLoss, Queue::FromStart];
 
-/// Who waits for a turn looks at a clock.
+/// A request that waits for a turn needs a timer.
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_time().build().unwrap()
 }
@@ -63,7 +63,7 @@ fn begin<'a>(world: &'a World, key: &'a RecordKey, policy: Policy) -> Option<Rou
 }
 
 #[test]
-fn the_last_round_that_is_lost_is_a_conflict() {
+fn losing_the_last_round_is_a_conflict() {
     let store = World::at_once();
     for queue in QUEUES {
         for count in [1, 2, 7] {
@@ -89,7 +89,7 @@ fn a_policy_has_many_rounds() {
     }
 }
 
-/// In one that never waits, nobody can be faster meanwhile.
+/// In a store that never waits, nobody can be faster meanwhile.
 #[test]
 fn a_store_that_never_waits_has_no_queue() {
     let store = World::at_once();
@@ -116,7 +116,7 @@ fn a_queue_from_the_start_is_left_at_the_end() {
 }
 
 #[test]
-fn who_has_lost_waits_for_a_turn() {
+fn a_loser_waits_for_a_turn() {
     let (store, runtime) = (World::waiting(), runtime());
     let _entered = runtime.enter();
     let mut first = start(&store, &KEY, Queue::AfterLoss).unwrap();
@@ -131,9 +131,9 @@ fn who_has_lost_waits_for_a_turn() {
     assert!(second.lead.is_some());
 }
 
-/// Other processes have no turns here: those who lose again, or take none, pause.
+/// Other processes have no turns here: a request that loses again, or takes no turn, pauses.
 #[tokio::test]
-async fn who_takes_no_turn_pauses() {
+async fn a_request_without_a_turn_pauses() {
     let store = World::waiting();
     let mut never = start(&store, &KEY, Queue::Never).unwrap();
     let _: Option<Result<(), Error>> = now(never.lost());
