@@ -111,7 +111,7 @@ impl Vault<'_> {
     /// Finds out what the records of these sessions hold. Those that the request does not have open
     /// are loaded in one call.
     async fn look(&self, doomed: &[Doomed]) -> Result<Vec<Option<Seen>>, Error> {
-        let Some(records) = self.of_records() else {
+        let Some(records) = self.record_store() else {
             return Ok(doomed.iter().map(|_| None).collect());
         };
         let unknown = doomed.iter().filter(|session| session.version.is_none());
@@ -133,7 +133,7 @@ impl Vault<'_> {
                 return Ok(());
             };
             let before = self.remember(&name, created, mark).await?;
-            let seen = match self.of_records() {
+            let seen = match self.record_store() {
                 Some(records) => {
                     let record = records.load(&name.key, Read::Current).await;
                     Some(self.see(&name, record)?)

@@ -66,7 +66,7 @@ impl Vault<'_> {
         mark: Mark,
         created: Timestamp,
     ) -> Result<Option<Over>, Error> {
-        let Some(ends) = self.of_ends() else {
+        let Some(ends) = self.end_store() else {
             return Ok(None);
         };
         let (now, write) = (self.now(), mark.write);
@@ -102,7 +102,7 @@ impl Vault<'_> {
 
     /// As [`is_over`](Self::is_over), for several sessions in one call and in their order.
     pub(crate) async fn are_over(&self, tokens: &[Token<'_>]) -> Result<Vec<Option<Over>>, Error> {
-        let Some(ends) = self.of_ends() else {
+        let Some(ends) = self.end_store() else {
             return Ok(tokens.iter().map(|_| None).collect());
         };
         let roster_key = |token: &Token<'_>| {
@@ -176,7 +176,7 @@ impl Vault<'_> {
 
     /// Returns whether the end of a session in a cookie is remembered.
     pub(super) async fn is_revoked(&self, key: &RecordKey) -> Result<bool, Error> {
-        let Some(ends) = self.of_ends() else {
+        let Some(ends) = self.end_store() else {
             return Ok(false);
         };
         let end = ends.load(&key.of_end(), Read::Current).await;

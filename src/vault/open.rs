@@ -45,17 +45,17 @@ impl Vault<'_> {
     ) -> Result<Vec<Found>, Error> {
         let records = self.records()?;
         let mut keys: Vec<_> = ids.iter().map(SessionId::record_key).collect();
-        let of_ends: Vec<_> = keys.iter().map(|key| key.of_end()).collect();
+        let end_keys: Vec<_> = keys.iter().map(|key| key.of_end()).collect();
         let mut ends = Vec::new();
-        let mut found = match self.of_ends() {
+        let mut found = match self.end_store() {
             Some(store) if store == records => {
-                keys.extend(of_ends);
+                keys.extend(end_keys);
                 let mut all = load_all(records, &keys).await;
                 ends = all.split_off(ids.len().min(all.len()));
                 all
             }
             Some(store) => {
-                ends = load_all(store, &of_ends).await;
+                ends = load_all(store, &end_keys).await;
                 load_all(records, &keys).await
             }
             None => load_all(records, &keys).await,

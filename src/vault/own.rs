@@ -107,7 +107,7 @@ impl Vault<'_> {
 impl Vault<'_> {
     /// Finds out what became of saves that were cut off, as far as this process has seen.
     pub(crate) fn settle(&self, cut_off: &mut Vec<CutOff>) {
-        if let Some(records) = self.of_records() {
+        if let Some(records) = self.record_store() {
             CutOff::settle(cut_off, |below| records.followers().watch(below, 0).above());
         }
     }

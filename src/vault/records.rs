@@ -128,26 +128,26 @@ impl<'a> Vault<'a> {
     }
 
     /// The store of records, if there is one.
-    pub(super) fn of_records(&self) -> Option<Calls<'a>> {
+    pub(super) fn record_store(&self) -> Option<Calls<'a>> {
         let records = self.settings.records()?;
         Some(records.within(self.budget()))
     }
 
     /// The store of ends, if they are remembered.
-    pub(super) fn of_ends(&self) -> Option<Calls<'a>> {
+    pub(super) fn end_store(&self) -> Option<Calls<'a>> {
         let ends = self.settings.ends()?;
         Some(ends.within(self.budget()))
     }
 
     pub(super) fn records(&self) -> Result<Calls<'a>, Error> {
-        self.of_records()
+        self.record_store()
             .ok_or_else(|| Error::new(ErrorKind::StoreFailed))
     }
 
     /// Looks up a session's record as it is now. A failed lookup is an error, never "there is
     /// none".
     pub(crate) async fn find(&self, id: &SessionId, now: Timestamp) -> Result<Found, Error> {
-        match self.of_records() {
+        match self.record_store() {
             Some(records) => {
                 let record = records.load(&id.record_key(), Read::Current).await;
                 self.read(id, record, now)
@@ -160,12 +160,12 @@ impl<'a> Vault<'a> {
     pub(crate) fn alone(&self) -> Option<Calls<'a>> {
         let settings = self.settings;
         let is_alone = settings.never_waits && settings.ends().is_none();
-        self.of_records().filter(|_| is_alone)
+        self.record_store().filter(|_| is_alone)
     }
 
     /// Returns whether both keep their records in one store.
     pub(crate) fn shares_records(&self, other: &Vault<'_>) -> bool {
-        self.of_records() == other.of_records()
+        self.record_store() == other.record_store()
     }
 
     /// Loads these records as they are now.
@@ -173,7 +173,7 @@ impl<'a> Vault<'a> {
         &self,
         keys: &[RecordKey],
     ) -> Vec<Result<Option<Record>, StoreError>> {
-        match self.of_records() {
+        match self.record_store() {
             Some(records) => load_all(records, keys).await,
             None => Vec::new(),
         }
@@ -207,7 +207,7 @@ impl<'a> Vault<'a> {
                 if expires.min(Lifetime::of(&content, self.settings).end) <= now {
                     return Ok(Found::Nothing(Rejection::Expired));
                 }
-                if let Some(records) = self.of_records().filter(|_| !writes.is_empty()) {
+                if let Some(records) = self.record_store().filter(|_| !writes.is_empty()) {
                     records.followers().note(writes.pairs());
                 }
                 let place = Place {
@@ -250,16 +250,16 @@ impl<'a> Vault<'a> {
     /// tell.
     pub(super) async fn lives(&self, keys: &[RecordKey]) -> Result<Vec<Life>, Error> {
         let mut lives = Vec::with_capacity(keys.len());
-        if let Some(ends) = self.of_ends() {
-            let of_ends: Vec<_> = keys.iter().map(|key| key.of_end()).collect();
-            for end in load_all(ends, &of_ends).await {
+        if let Some(ends) = self.end_store() {
+            let end_keys: Vec<_> = keys.iter().map(|key| key.of_end()).collect();
+            for end in load_all(ends, &end_keys).await {
                 lives.push(match end {
                     Ok(None) => Life::Alive,
                     Ok(Some(_)) | Err(StoreError::Corrupt(_)) => Life::Over,
                     Err(error) => return Err(error.into()),
                 });
             }
-        } else if let Some(records) = self.of_records() {
+        } else if let Some(records) = self.record_store() {
             for record in load_all(records, keys).await {
                 lives.push(match record {
                     Ok(None) => Life::Absent,

@@ -91,7 +91,11 @@ impl Vault<'_> {
     pub(super) async fn roster(&self, subject: &str) -> Result<Roster, Error> {
         let rosters = self.rosters()?;
         Ok(rosters
-            .load(self.of_rosters(rosters), &rosters.key(subject), self.now())
+            .load(
+                self.roster_store(rosters),
+                &rosters.key(subject),
+                self.now(),
+            )
             .await?
             .0)
     }
@@ -145,7 +149,7 @@ impl Vault<'_> {
         let records: Vec<_> = marked()
             .flat_map(|entry| entry.names().map(|name| (name, None)))
             .collect();
-        if let Some(store) = self.of_records().filter(|_| !records.is_empty()) {
+        if let Some(store) = self.record_store().filter(|_| !records.is_empty()) {
             let mut answers = store.delete_many(&records).await.into_iter();
             for _ in &records {
                 let deleted = next(&mut answers);
@@ -163,7 +167,7 @@ impl Vault<'_> {
         mut change: impl FnMut(&mut Roster) -> Result<(), Error>,
     ) -> Result<Roster, Error> {
         let rosters = self.rosters()?;
-        let (store, key) = (self.of_rosters(rosters), rosters.key(subject));
+        let (store, key) = (self.roster_store(rosters), rosters.key(subject));
         let write = self.new_write()?;
         let mut sent: Option<(Roster, Refused<'_>)> = None;
         let mut rounds = Rounds::start(store, &key, CHANGE).await?;
@@ -233,14 +237,14 @@ impl Vault<'_> {
             .for_each(|entry| entry.ended = true);
         self.end_marked(&older).await?;
         let sealed = rosters.seal(key, &roster, self.now())?;
-        let saved = rosters.save(self.of_rosters(rosters), key, version, sealed);
+        let saved = rosters.save(self.roster_store(rosters), key, version, sealed);
         match saved.await.0 {
             Err(error) if !matches!(error, StoreError::Conflict) => Err(error.into()),
             _ => Ok(()),
         }
     }
 
-    fn of_rosters<'s>(&'s self, rosters: &'s Rosters) -> Calls<'s> {
+    fn roster_store<'s>(&'s self, rosters: &'s Rosters) -> Calls<'s> {
         rosters.within(self.budget())
     }
 

@@ -160,7 +160,7 @@ impl Vault<'_> {
 
     /// Removes a record that only this request knows. Leaving it would do no harm.
     pub(super) async fn remove_record(&self, key: &RecordKey) {
-        if let Some(records) = self.of_records()
+        if let Some(records) = self.record_store()
             && let Err(error) = records.delete(key, None).await
         {
             trace::left_behind(&self.settings.name, &error);
