@@ -173,7 +173,7 @@ impl RecordKey {
 
     /// What the end of the session of this key is remembered under, which may be in the same store
     /// as its record.
-    pub(crate) fn of_end(self) -> Self {
+    pub(crate) fn end_key(self) -> Self {
         Self::of(&[b"silverback ended v1" as &[u8], &self.0].concat())
     }
 

@@ -71,7 +71,7 @@ impl Vault<'_> {
         };
         let (now, write) = (self.now(), mark.write);
         let until = self.settings.latest_end(created, now);
-        let (key, data) = (key.of_end(), End { mark, set: now }.encode());
+        let (key, data) = (key.end_key(), End { mark, set: now }.encode());
         let Err(error) = ends.create(&key, data, self.expiry(until)).await.0 else {
             return Ok(None);
         };
@@ -112,7 +112,7 @@ impl Vault<'_> {
         };
         let mut keys = Vec::with_capacity(tokens.len() * 2);
         for token in tokens {
-            keys.push(token.id.record_key().of_end());
+            keys.push(token.id.record_key().end_key());
             keys.extend(roster_key(token));
         }
         let mut answers = load_all(ends, &keys).await.into_iter();
@@ -179,7 +179,7 @@ impl Vault<'_> {
         let Some(ends) = self.end_store() else {
             return Ok(false);
         };
-        let end = ends.load(&key.of_end(), Read::Current).await;
+        let end = ends.load(&key.end_key(), Read::Current).await;
         Ok(self.over(end, self.now())?.is_some())
     }
 }

@@ -45,7 +45,7 @@ impl Vault<'_> {
     ) -> Result<Vec<Found>, Error> {
         let records = self.records()?;
         let mut keys: Vec<_> = ids.iter().map(SessionId::record_key).collect();
-        let end_keys: Vec<_> = keys.iter().map(|key| key.of_end()).collect();
+        let end_keys: Vec<_> = keys.iter().map(|key| key.end_key()).collect();
         let mut ends = Vec::new();
         let mut found = match self.end_store() {
             Some(store) if store == records => {

@@ -251,7 +251,7 @@ impl<'a> Vault<'a> {
     pub(super) async fn lives(&self, keys: &[RecordKey]) -> Result<Vec<Life>, Error> {
         let mut lives = Vec::with_capacity(keys.len());
         if let Some(ends) = self.end_store() {
-            let end_keys: Vec<_> = keys.iter().map(|key| key.of_end()).collect();
+            let end_keys: Vec<_> = keys.iter().map(|key| key.end_key()).collect();
             for end in load_all(ends, &end_keys).await {
                 lives.push(match end {
                     Ok(None) => Life::Alive,
