@@ -38,7 +38,7 @@ impl Vault<'_> {
         job: &mut Job,
     ) -> Result<Written, Error> {
         let mut since = None;
-        if is_told(job) {
+        if needs_enrolment(job) {
             let (enrolment, key) = (job.draft.enrolment.as_ref(), job.id.record_key());
             since = Box::pin(self.enrol(enrolment, key, before)).await?;
         }
@@ -123,7 +123,7 @@ impl Vault<'_> {
 }
 
 /// Returns whether the session must be enrolled before it is saved.
-fn is_told(job: &Job) -> bool {
+fn needs_enrolment(job: &Job) -> bool {
     let is_made = matches!(job.plan.write, Write::Create | Write::Outgrow { .. });
     job.draft.enrolment.as_ref().is_some_and(|enrolment| {
         enrolment.is_new() || job.before.is_some() || is_made || job.plan.lists
