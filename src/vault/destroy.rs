@@ -31,8 +31,8 @@ pub(crate) struct Doomed {
     pub(crate) version: Option<Version>,
 }
 
-/// What a name stood for before it was ended.
-enum Stood {
+/// What a name stood for before the logout.
+enum NameStatus {
     Nothing,
     Session,
     /// It had already ended.
@@ -42,8 +42,8 @@ enum Stood {
     Renewed(Name),
 }
 
-/// What a session's record was seen to hold. The session may be another visitor's.
-enum Seen {
+/// What occupies a session's record. The session may be another visitor's.
+enum Occupant {
     Nothing,
     Session(Version),
     Marked(Mark),
@@ -71,11 +71,11 @@ impl Vault<'_> {
         let ends = doomed.iter().zip(&names);
         let ends = ends.map(|(session, name)| self.remember(name, session.created, &mark));
         let before = join::all(ends.collect()).await;
-        let seen = self.look(doomed).await?;
-        let stood = before.into_iter().zip(seen);
-        let ends = doomed.iter().zip(&names).zip(stood);
+        let occupants = self.occupants(doomed).await?;
+        let found = before.into_iter().zip(occupants);
+        let ends = doomed.iter().zip(&names).zip(found);
         let ends =
-            ends.map(|((session, name), stood)| self.destroy_one(session, name, stood, &mark));
+            ends.map(|((session, name), found)| self.destroy_one(session, name, found, &mark));
         let (mut were_there, mut failure) = (0, None);
         for ended in join::all(ends.collect()).await {
             match ended {
@@ -91,59 +91,64 @@ impl Vault<'_> {
         &self,
         session: &Doomed,
         name: &Name,
-        (before, seen): (Result<Stood, Error>, Option<Seen>),
+        (before, occupant): (Result<NameStatus, Error>, Option<Occupant>),
         mark: &Mark,
     ) -> Result<bool, Error> {
-        let stood = self.end_name(name, before?, seen, mark).await?;
-        let is_lost = match stood {
-            Stood::Nothing => session.version.is_some(),
-            Stood::LongOver => session.is_open,
-            Stood::Session | Stood::Ended | Stood::Renewed(_) => false,
+        let status = self.end_name(name, before?, occupant, mark).await?;
+        let is_lost = match status {
+            NameStatus::Nothing => session.version.is_some(),
+            NameStatus::LongOver => session.is_open,
+            NameStatus::Session | NameStatus::Ended | NameStatus::Renewed(_) => false,
         };
         if is_lost {
             return Err(Error::new(ErrorKind::Gone));
         }
-        let was_there = matches!(stood, Stood::Session | Stood::Renewed(_));
-        self.follow(stood, session.created, mark).await?;
+        let was_there = matches!(status, NameStatus::Session | NameStatus::Renewed(_));
+        self.follow(status, session.created, mark).await?;
         Ok(was_there)
     }
 
     /// Finds out what the records of these sessions hold. Those that the request does not have open
     /// are loaded in one call.
-    async fn look(&self, doomed: &[Doomed]) -> Result<Vec<Option<Seen>>, Error> {
+    async fn occupants(&self, doomed: &[Doomed]) -> Result<Vec<Option<Occupant>>, Error> {
         let Some(records) = self.record_store() else {
             return Ok(doomed.iter().map(|_| None).collect());
         };
         let unknown = doomed.iter().filter(|session| session.version.is_none());
         let keys: Vec<_> = unknown.map(|session| session.id.record_key()).collect();
         let mut loaded = load_all(records, &keys).await.into_iter();
-        let see = |session: &Doomed| {
+        let occupant = |session: &Doomed| {
             Ok(Some(match session.version {
-                Some(version) => Seen::Session(version),
-                None => self.see(&self.name(&session.id), next(&mut loaded))?,
+                Some(version) => Occupant::Session(version),
+                None => self.occupant(&self.name(&session.id), next(&mut loaded))?,
             }))
         };
-        doomed.iter().map(see).collect()
+        doomed.iter().map(occupant).collect()
     }
 
-    async fn follow(&self, stood: Stood, created: Timestamp, mark: &Mark) -> Result<(), Error> {
-        let mut stood = stood;
+    async fn follow(
+        &self,
+        status: NameStatus,
+        created: Timestamp,
+        mark: &Mark,
+    ) -> Result<(), Error> {
+        let mut status = status;
         for _ in 0..MAX_HOPS {
-            let Stood::Renewed(name) = stood else {
+            let NameStatus::Renewed(name) = status else {
                 return Ok(());
             };
             let before = self.remember(&name, created, mark).await?;
-            let seen = match self.record_store() {
+            let occupant = match self.record_store() {
                 Some(records) => {
                     let record = records.load(&name.key, Read::Current).await;
-                    Some(self.see(&name, record)?)
+                    Some(self.occupant(&name, record)?)
                 }
                 None => None,
             };
-            stood = self.end_name(&name, before, seen, mark).await?;
+            status = self.end_name(&name, before, occupant, mark).await?;
         }
-        match stood {
-            Stood::Renewed(_) => Err(Error::new(ErrorKind::Conflict)),
+        match status {
+            NameStatus::Renewed(_) => Err(Error::new(ErrorKind::Conflict)),
             _ => Ok(()),
         }
     }
@@ -151,15 +156,20 @@ impl Vault<'_> {
     /// Remembers the end, if ends are remembered. This precedes the look at the record, so a
     /// session on its way from the cookie into the store, or to another name, finds that it has
     /// ended, or its record is found.
-    async fn remember(&self, name: &Name, created: Timestamp, mark: &Mark) -> Result<Stood, Error> {
+    async fn remember(
+        &self,
+        name: &Name,
+        created: Timestamp,
+        mark: &Mark,
+    ) -> Result<NameStatus, Error> {
         if self.settings.ends().is_none() {
-            return Ok(Stood::Nothing);
+            return Ok(NameStatus::Nothing);
         }
         Ok(
             match self.set_end(&name.key, mark.clone(), created).await? {
-                None => Stood::Session,
-                Some(Over::Marked(before)) => Stood::of(before),
-                Some(Over::Long) => Stood::LongOver,
+                None => NameStatus::Session,
+                Some(Over::Marked(before)) => NameStatus::of(before),
+                Some(Over::Long) => NameStatus::LongOver,
             },
         )
     }
@@ -168,17 +178,19 @@ impl Vault<'_> {
     async fn end_name(
         &self,
         name: &Name,
-        before: Stood,
-        seen: Option<Seen>,
+        before: NameStatus,
+        occupant: Option<Occupant>,
         mark: &Mark,
-    ) -> Result<Stood, Error> {
-        let Some(seen) = seen else { return Ok(before) };
-        let record = self.end_record(name, seen, mark).await?;
+    ) -> Result<NameStatus, Error> {
+        let Some(occupant) = occupant else {
+            return Ok(before);
+        };
+        let record = self.end_record(name, occupant, mark).await?;
         // A renewal marks the record first, so it may not have set the end yet. A renewal that has
         // set it is followed, even if a late request has created the record anew.
-        let tells_more = !matches!(record, Stood::Nothing | Stood::Ended);
-        let is_followed = matches!(before, Stood::Renewed(_));
-        let is_record = matches!(before, Stood::Nothing) || (tells_more && !is_followed);
+        let tells_more = !matches!(record, NameStatus::Nothing | NameStatus::Ended);
+        let is_followed = matches!(before, NameStatus::Renewed(_));
+        let is_record = matches!(before, NameStatus::Nothing) || (tells_more && !is_followed);
         Ok(if is_record { record } else { before })
     }
 
@@ -188,19 +200,26 @@ impl Vault<'_> {
     /// # Errors
     ///
     /// [`ErrorKind::Gone`] if only a sealed mark tells what became of the session.
-    async fn end_record(&self, name: &Name, seen: Seen, mark: &Mark) -> Result<Stood, Error> {
+    async fn end_record(
+        &self,
+        name: &Name,
+        occupant: Occupant,
+        mark: &Mark,
+    ) -> Result<NameStatus, Error> {
         let bytes = Bytes::from(name.encode(mark)?);
         let until = self.now().saturating_add(MARK_LIFETIME);
-        let mut seen = seen;
+        let mut occupant = occupant;
         let mut rounds = Rounds::start(self.records()?, &name.key, DESTROY).await?;
         loop {
-            let version = match seen {
-                Seen::Nothing => return Ok(Stood::Nothing),
-                Seen::Marked(mark) => return Ok(Stood::of(mark)),
-                Seen::Session(version) => version,
+            let version = match occupant {
+                Occupant::Nothing => return Ok(NameStatus::Nothing),
+                Occupant::Marked(mark) => return Ok(NameStatus::of(mark)),
+                Occupant::Session(version) => version,
                 // Its remembered end tells the same.
-                Seen::Sealed if self.settings.ends().is_some() => return Ok(Stood::Nothing),
-                Seen::Sealed => return Err(Error::new(ErrorKind::Gone)),
+                Occupant::Sealed if self.settings.ends().is_some() => {
+                    return Ok(NameStatus::Nothing);
+                }
+                Occupant::Sealed => return Err(Error::new(ErrorKind::Gone)),
             };
             let records = rounds.store();
             let ended = if self.is_blind(name) {
@@ -211,17 +230,17 @@ impl Vault<'_> {
                 marked.await.0.map(drop)
             };
             let Err(error) = ended else {
-                return Ok(Stood::Session);
+                return Ok(NameStatus::Session);
             };
             let is_known = matches!(error, StoreError::Conflict | StoreError::Gone);
             if !is_known && self.settings.never_waits {
                 return Err(error.into());
             }
-            seen = match self.see(name, records.load(&name.key, Read::Current).await) {
-                Ok(Seen::Marked(found)) if is_own(found.write, Some(mark.write)) => {
-                    return Ok(Stood::Session);
+            occupant = match self.occupant(name, records.load(&name.key, Read::Current).await) {
+                Ok(Occupant::Marked(found)) if is_own(found.write, Some(mark.write)) => {
+                    return Ok(NameStatus::Session);
                 }
-                Ok(seen) if is_known => seen,
+                Ok(occupant) if is_known => occupant,
                 Err(failed) if is_known => return Err(failed),
                 _ => return Err(error.into()),
             };
@@ -239,27 +258,31 @@ impl Vault<'_> {
     }
 
     /// Reads what a record holds. A damaged mark tells nothing, and is replaced.
-    fn see(&self, name: &Name, record: Result<Option<Record>, StoreError>) -> Result<Seen, Error> {
+    fn occupant(
+        &self,
+        name: &Name,
+        record: Result<Option<Record>, StoreError>,
+    ) -> Result<Occupant, Error> {
         let record = match record {
             Ok(Some(record)) => record,
-            Ok(None) | Err(StoreError::Corrupt(_)) => return Ok(Seen::Nothing),
+            Ok(None) | Err(StoreError::Corrupt(_)) => return Ok(Occupant::Nothing),
             Err(error) => return Err(error.into()),
         };
         match RecordKind::of(record.data()) {
-            Some(RecordKind::Mark) if self.is_blind(name) => return Ok(Seen::Sealed),
+            Some(RecordKind::Mark) if self.is_blind(name) => return Ok(Occupant::Sealed),
             // The key may be from a listing of the whole store.
-            Some(RecordKind::Roster | RecordKind::End) => return Ok(Seen::Nothing),
+            Some(RecordKind::Roster | RecordKind::End) => return Ok(Occupant::Nothing),
             _ => {}
         }
         match name.decode(record.data()) {
-            Ok(Some(mark)) => Ok(Seen::Marked(mark)),
-            Ok(None) | Err(Unreadable::Damaged) => Ok(Seen::Session(record.version())),
+            Ok(Some(mark)) => Ok(Occupant::Marked(mark)),
+            Ok(None) | Err(Unreadable::Damaged) => Ok(Occupant::Session(record.version())),
             Err(Unreadable::Later) => Err(Error::new(ErrorKind::LaterFormat)),
         }
     }
 }
 
-impl Stood {
+impl NameStatus {
     fn of(mark: Mark) -> Self {
         match mark.fate {
             Fate::Ended => Self::Ended,
