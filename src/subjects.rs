@@ -12,7 +12,7 @@ use crate::{
     report::{Cause, Report},
     roster::Entry,
     store::{self, Meter},
-    vault::{Enrolled, Vault},
+    vault::{Unlisted, Vault},
 };
 
 /// Lists and ends the sessions of a subject, without a request: for administrators, and for "log
@@ -306,7 +306,7 @@ impl Subjects {
     /// [`ErrorKind::StoreFailed`](crate::ErrorKind::StoreFailed) if the session may still be there.
     pub async fn destroy(&self, subject: &str, session: &RecordKey) -> Result<bool, Error> {
         let is_it = |entry: &Entry| entry.has(session);
-        Ok(self.end(subject, is_it, Enrolled::Only).await? > 0)
+        Ok(self.end(subject, is_it, Unlisted::Stay).await? > 0)
     }
 
     /// Ends all sessions of the subject, and returns how many there were in the list.
@@ -326,7 +326,7 @@ impl Subjects {
     /// [`ErrorKind::StoreFailed`](crate::ErrorKind::StoreFailed) if some sessions may still be
     /// there. You can call it again.
     pub async fn destroy_all(&self, subject: &str) -> Result<usize, Error> {
-        self.end(subject, |_| true, Enrolled::AndUnlisted).await
+        self.end(subject, |_| true, Unlisted::End).await
     }
 
     /// Ends all sessions of the subject except this one, if it is in the list.
@@ -346,7 +346,7 @@ impl Subjects {
     ///
     /// As for [`destroy_all`](Self::destroy_all).
     pub async fn destroy_all_but(&self, subject: &str, keep: &RecordKey) -> Result<usize, Error> {
-        self.end(subject, |entry| !entry.has(keep), Enrolled::AndUnlisted)
+        self.end(subject, |entry| !entry.has(keep), Unlisted::End)
             .await
     }
 
@@ -354,12 +354,12 @@ impl Subjects {
         &self,
         subject: &str,
         which: impl Fn(&Entry) -> bool,
-        others: Enrolled,
+        unlisted: Unlisted,
     ) -> Result<usize, Error> {
         let meter = Meter::default();
         let end = async {
             let vault = self.vault(&meter)?;
-            let ended = vault.end_enrolled(subject, which, others).await?;
+            let ended = vault.end_enrolled(subject, which, unlisted).await?;
             vault.report_ended(Cause::Operator, ended);
             Ok(ended)
         };

@@ -10,7 +10,7 @@ use crate::{
     state::{Change, Effect, Enrolment, View},
     subjects::SubjectSession,
     turn::Anchor,
-    vault::Enrolled,
+    vault::Unlisted,
 };
 
 /// The most bytes of a subject or a note.
@@ -191,7 +191,7 @@ impl Session {
                 let is_own = |entry: &Entry| key.is_some_and(|key| entry.has(&key));
                 let is_it = |entry: &Entry| entry.has(id) && !is_own(entry);
                 let vault = self.handle.vault();
-                let ended = vault.end_enrolled(&subject, is_it, Enrolled::Only).await;
+                let ended = vault.end_enrolled(&subject, is_it, Unlisted::Stay).await;
                 let ended = ended.map_err(|error| self.fail(error))?;
                 vault.report_ended(Cause::Elsewhere, ended);
                 Ok(ended > 0)
@@ -238,9 +238,7 @@ impl Session {
                 return vault.end_others(&subject, key, enrolment.as_ref()).await;
             }
             let is_other = |entry: &Entry| key.is_none_or(|key| !entry.has(&key));
-            vault
-                .end_enrolled(&subject, is_other, Enrolled::AndUnlisted)
-                .await
+            vault.end_enrolled(&subject, is_other, Unlisted::End).await
         };
         let ended = destroy.await.map_err(|error| self.fail(error))?;
         self.handle.vault().report_ended(Cause::Elsewhere, ended);

@@ -20,5 +20,5 @@ pub(crate) use self::{
     destroy::Doomed,
     ends::Token,
     records::{Found, Vault},
-    subjects::Enrolled,
+    subjects::Unlisted,
 };

@@ -8,13 +8,13 @@ use crate::{
     state::Enrolment,
 };
 
-/// Which sessions a call ends besides the listed ones it picks.
+/// What becomes of the subject's sessions that are missing from the roster.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Enrolled {
-    /// None.
-    Only,
-    /// Sessions in cookies that got their subject before now and are missing from the roster.
-    AndUnlisted,
+pub(crate) enum Unlisted {
+    /// They stay.
+    Stay,
+    /// Those in cookies that got their subject before now end as well.
+    End,
 }
 
 impl Vault<'_> {
@@ -60,17 +60,17 @@ impl Vault<'_> {
         enrolment: Option<&Enrolment>,
     ) -> Result<usize, Error> {
         let is_other = |entry: &Entry| !entry.has(&key);
-        let (others, mut is_missing) = (Enrolled::AndUnlisted, false);
+        let (unlisted, mut is_missing) = (Unlisted::End, false);
         let is_there = |roster: &Roster| {
             is_missing = roster.get(&key).is_none();
             !is_missing
         };
-        let ended = self.end_if(subject, is_there, is_other, others).await;
+        let ended = self.end_if(subject, is_there, is_other, unlisted).await;
         if !is_missing {
             return ended;
         }
         self.enrol(enrolment, key, None).await?;
-        self.end_enrolled(subject, is_other, others).await
+        self.end_enrolled(subject, is_other, unlisted).await
     }
 
     /// Ends the subject's sessions that `which` picks. Returns how many of them were in the roster.
@@ -78,9 +78,9 @@ impl Vault<'_> {
         &self,
         subject: &str,
         which: impl Fn(&Entry) -> bool,
-        others: Enrolled,
+        unlisted: Unlisted,
     ) -> Result<usize, Error> {
-        self.end_if(subject, |_| true, which, others).await
+        self.end_if(subject, |_| true, which, unlisted).await
     }
 
     /// As [`end_enrolled`](Self::end_enrolled) if the roster is as expected, and otherwise an
@@ -90,9 +90,9 @@ impl Vault<'_> {
         subject: &str,
         mut is_expected: impl FnMut(&Roster) -> bool,
         which: impl Fn(&Entry) -> bool,
-        others: Enrolled,
+        unlisted: Unlisted,
     ) -> Result<usize, Error> {
-        let ends_unlisted = others == Enrolled::AndUnlisted;
+        let ends_unlisted = unlisted == Unlisted::End;
         let (mut ended, mut is_whole) = (0, true);
         self.change(subject, |roster| {
             if !is_expected(roster) {
