@@ -79,12 +79,12 @@ impl Vault<'_> {
             before,
             is_another,
         };
-        let mut known = Known::default();
+        let mut answers = Answers::default();
         loop {
             let (now, mut question, mut ended) = (self.now(), None, 0);
             let limit = self.settings.sessions_per_subject;
             let enter = |roster: &mut Roster| match entrant
-                .enter(roster, limit, now, &known, &mut ended)?
+                .enter(roster, limit, now, &answers, &mut ended)?
             {
                 None => Ok(()),
                 asks => {
@@ -103,11 +103,11 @@ impl Vault<'_> {
                     if self.lives(&[key]).await? != [Life::Alive] {
                         return Err(Error::new(ErrorKind::Gone));
                     }
-                    known.is_alive = true;
+                    answers.is_alive = true;
                 }
                 Some(Question::WhoLives(keys)) => {
                     let lives = self.lives(&keys).await?;
-                    known.lives = Some(keys.into_iter().zip(lives).collect());
+                    answers.lives = Some(keys.into_iter().zip(lives).collect());
                 }
             }
         }
@@ -116,7 +116,7 @@ impl Vault<'_> {
 
 /// The answers to the questions about an entrant so far.
 #[derive(Default)]
-struct Known {
+struct Answers {
     /// The session is alive, although the roster does not list it.
     is_alive: bool,
     /// Which of the roster's sessions are alive. Asked only if there may be too many.
@@ -149,7 +149,7 @@ impl Entrant<'_> {
         roster: &mut Roster,
         limit: usize,
         now: Timestamp,
-        known: &Known,
+        answers: &Answers,
         ended: &mut usize,
     ) -> Result<Option<Question>, Error> {
         let was_listed = self.since.or_else(|| self.enrolment.renamed_since());
@@ -165,14 +165,14 @@ impl Entrant<'_> {
             .or_else(|| roster.get(&self.before))
             .cloned();
         match &listed {
-            None if self.since.is_some() && !known.is_alive => {
+            None if self.since.is_some() && !answers.is_alive => {
                 return Ok(Some(Question::IsAlive(self.before)));
             }
-            Some(listed) if self.is_known(listed, now) => return Ok(None),
+            Some(listed) if self.is_current(listed, now) => return Ok(None),
             _ => {}
         }
         let keep = [self.key, self.before];
-        match &known.lives {
+        match &answers.lives {
             None if roster.surplus(limit, &keep) > 0 => {
                 let names = roster.entries.iter().flat_map(Entry::names);
                 return Ok(Some(Question::WhoLives(names.collect())));
@@ -242,7 +242,7 @@ impl Entrant<'_> {
     }
 
     /// Returns whether the roster already says all this.
-    fn is_known(&self, known: &Entry, now: Timestamp) -> bool {
+    fn is_current(&self, listed: &Entry, now: Timestamp) -> bool {
         let &Enrolment {
             expires,
             interval,
@@ -251,8 +251,8 @@ impl Entrant<'_> {
         } = self.enrolment;
         self.note.is_none()
             && !reseals
-            && (known.key == self.key || self.is_used_as_former(known))
-            && now.saturating_since(known.last_used) < interval
-            && known.expires.saturating_add(interval) > expires
+            && (listed.key == self.key || self.is_used_as_former(listed))
+            && now.saturating_since(listed.last_used) < interval
+            && listed.expires.saturating_add(interval) > expires
     }
 }
