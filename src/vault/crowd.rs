@@ -14,7 +14,7 @@ use std::{
 
 use self::ticket::{Outcome, Ticket};
 use super::{
-    own::{Refused, note},
+    own::{RefusedWrite, note},
     records::{Found, Vault},
     retry::{Policy, Queue, Rounds},
 };
@@ -154,7 +154,7 @@ impl Vault<'_> {
         };
         let (records, key) = (self.records()?.led_by(lead), &id.record_key());
         let mut rounds = Rounds::start(records, key, TOGETHER).await?;
-        let (mut is_alone, mut sent) = (false, None::<(Batch, Refused<'_>)>);
+        let (mut is_alone, mut sent) = (false, None::<(Batch, RefusedWrite<'_>)>);
         while !own.is_done() {
             let last = crowd.take_last(self.settings);
             let goes_on = last.is_some();

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A write that was refused, but may have been done by an earlier attempt.
-pub(super) struct Refused<'a> {
+pub(super) struct RefusedWrite<'a> {
     /// The record's last writes if this one had been done.
     attempt: Writes,
     watch: Watch<'a>,
@@ -21,7 +21,7 @@ pub(super) struct Refused<'a> {
     done: Option<bool>,
 }
 
-impl<'a> Refused<'a> {
+impl<'a> RefusedWrite<'a> {
     /// Starts watching what was written in the place of a write. If the record did not exist,
     /// `since` is when this was seen.
     pub(super) fn new(
@@ -89,12 +89,12 @@ impl Vault<'_> {
         sent: Sent,
         id: &SessionId,
         attempt: &Writes,
-    ) -> Result<Option<Refused<'_>>, Error> {
+    ) -> Result<Option<RefusedWrite<'_>>, Error> {
         if sent == Sent::Once {
             return Ok(None);
         }
         let (followers, key) = (self.records()?.followers(), id.record_key());
-        let mut refused = Refused::new(followers, &key, 0, attempt);
+        let mut refused = RefusedWrite::new(followers, &key, 0, attempt);
         if refused.is_open()
             && let Found::Session { place, .. } = self.find(id, self.now()).await?
         {

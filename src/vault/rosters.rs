@@ -1,7 +1,7 @@
 //! Reading and changing the rosters of subjects.
 
 use super::{
-    own::{Refused, note, note_first},
+    own::{RefusedWrite, note, note_first},
     records::{Vault, next},
     retry::{Policy, Queue, Rounds},
 };
@@ -169,7 +169,7 @@ impl Vault<'_> {
         let rosters = self.rosters()?;
         let (store, key) = (self.roster_store(rosters), rosters.key(subject));
         let write = self.new_write()?;
-        let mut sent: Option<(Roster, Refused<'_>)> = None;
+        let mut sent: Option<(Roster, RefusedWrite<'_>)> = None;
         let mut rounds = Rounds::start(store, &key, CHANGE).await?;
         loop {
             let (now, since) = (self.now(), store.followers().noted());
@@ -203,7 +203,8 @@ impl Vault<'_> {
                 }
                 Err(StoreError::Conflict) if times == Sent::Once => {}
                 Err(StoreError::Conflict) => {
-                    let mut refused = Refused::new(store.followers(), &key, since, &roster.writes);
+                    let mut refused =
+                        RefusedWrite::new(store.followers(), &key, since, &roster.writes);
                     if refused.is_open() {
                         let (found, _) = rosters.load(rounds.store(), &key, self.now()).await?;
                         note(store, &found.writes);
