@@ -157,7 +157,7 @@ impl Vault<'_> {
         let (mut is_alone, mut sent) = (false, None::<(Batch, RefusedWrite<'_>)>);
         while !own.is_done() {
             let last = crowd.take_last(self.settings);
-            let goes_on = last.is_some();
+            let is_continued = last.is_some();
             let (content, place) = match last {
                 Some(last) => last,
                 None => match self.find_for(crowd, records, id).await? {
@@ -167,11 +167,11 @@ impl Vault<'_> {
             };
             if let Some((batch, refused)) = sent.take() {
                 let is_done = refused.is_done(&place.writes, self.now());
-                batch.learn(&is_done, (&content, &place));
+                batch.deliver_refused(&is_done, (&content, &place));
             }
             let all = match is_alone {
                 true => vec![Arc::clone(own)],
-                false => crowd.of(self.settings),
+                false => crowd.tickets_of(self.settings),
             };
             let batch = self.gather(all, content, place)?;
             // A leader whose own job is done does not write for others.
@@ -189,18 +189,18 @@ impl Vault<'_> {
                 Err(StoreError::Conflict) => {
                     match self.refused(times, id, &batch.place.writes).await? {
                         Some(refused) => sent = Some((batch, refused)),
-                        None => batch.was_not_done(),
+                        None => batch.note_refused(),
                     }
                     // A leader that continued from the last write has not read the record yet.
-                    if !goes_on {
+                    if !is_continued {
                         rounds.lost().await?;
                     }
                 }
-                Err(StoreError::Gone) => batch.was_removed(),
+                Err(StoreError::Gone) => batch.deliver_removed(),
                 Err(error @ StoreError::Unavailable(_)) => return Err(error.into()),
                 // The store may refuse only the others' changes.
                 Err(_) if batch.tickets.len() > 1 => {
-                    batch.was_not_done();
+                    batch.note_refused();
                     is_alone = true;
                 }
                 Err(error) => return Err(error.into()),
@@ -222,7 +222,7 @@ impl Vault<'_> {
             Found::Marked(mark) => mark.before,
             Found::Nothing(_) => Writes::default(),
         };
-        crowd.was_ended(self.settings, &carried);
+        crowd.finish_ended(self.settings, &carried);
         Ok(None)
     }
 
@@ -338,7 +338,7 @@ impl Batch {
     }
 
     /// Gives the tickets of a refused write the outcome that its record now shows.
-    fn learn(&self, is_done: &Result<bool, Error>, (content, place): (&Content, &Place)) {
+    fn deliver_refused(&self, is_done: &Result<bool, Error>, (content, place): (&Content, &Place)) {
         let outcome = |job: &mut Job| match is_done {
             Ok(_) => {
                 job.draft.is_emptied = content.is_emptied();
@@ -347,7 +347,7 @@ impl Batch {
             Err(error) => Outcome::Failed(error.clone()),
         };
         match is_done {
-            Ok(false) => self.was_not_done(),
+            Ok(false) => self.note_refused(),
             _ => self
                 .tickets
                 .iter()
@@ -355,7 +355,7 @@ impl Batch {
         }
     }
 
-    fn was_removed(&self) {
+    fn deliver_removed(&self) {
         let is_emptied = self.content.is_emptied();
         for ticket in &self.tickets {
             ticket.finish(|_| Outcome::Removed { is_emptied });
@@ -363,7 +363,7 @@ impl Batch {
     }
 
     /// Notes that the store has not done this write.
-    fn was_not_done(&self) {
+    fn note_refused(&self) {
         for ticket in &self.tickets {
             ticket.with_waiting(|job| job.note_refused(self.write));
         }
@@ -371,7 +371,7 @@ impl Batch {
 }
 
 impl Crowd {
-    fn of(&self, settings: &Settings) -> Vec<Arc<Ticket>> {
+    fn tickets_of(&self, settings: &Settings) -> Vec<Arc<Ticket>> {
         let by = address(settings);
         let tickets = self.tickets();
         tickets
@@ -382,8 +382,8 @@ impl Crowd {
     }
 
     /// The session is gone. The changes of the `carried` writes went along with its renewal.
-    fn was_ended(&self, settings: &Settings, carried: &Writes) {
-        for ticket in self.of(settings) {
+    fn finish_ended(&self, settings: &Settings, carried: &Writes) {
+        for ticket in self.tickets_of(settings) {
             ticket.finish(|job| match job.is_in(carried) {
                 true => Outcome::CarriedAlong,
                 false => Outcome::Failed(Error::new(ErrorKind::Gone)),
