@@ -52,7 +52,7 @@ struct Last {
 }
 
 /// A job in a line. Dropping this returns to the job what was taken from it.
-struct Parked<'a> {
+struct ParkedJob<'a> {
     line: &'a Arc<Line>,
     ticket: Arc<Ticket>,
     job: &'a mut Job,
@@ -80,7 +80,7 @@ impl Vault<'_> {
         let mut line = records.line(key).unwrap_or_default();
         for attempt in 1.. {
             let id = job.id.clone();
-            let mut parked = Parked::new(&line, job, self.settings);
+            let mut parked = ParkedJob::new(&line, job, self.settings);
             let ticket = Arc::clone(&parked.ticket);
             match records.wait(&line, || ticket.is_done()).await? {
                 Waited::Done => {}
@@ -416,7 +416,7 @@ fn address(settings: &Settings) -> usize {
     std::ptr::from_ref(settings).addr()
 }
 
-impl<'a> Parked<'a> {
+impl<'a> ParkedJob<'a> {
     fn new(line: &'a Arc<Line>, job: &'a mut Job, settings: &Settings) -> Self {
         let ticket = Arc::new(Ticket::new(address(settings), job.lend()));
         if let Some(crowd) = line.shared::<Crowd>() {
@@ -442,7 +442,7 @@ impl<'a> Parked<'a> {
     }
 }
 
-impl Drop for Parked<'_> {
+impl Drop for ParkedJob<'_> {
     fn drop(&mut self) {
         self.take_back();
     }
