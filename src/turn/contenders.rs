@@ -172,7 +172,7 @@ async fn ask_known(
         .iter()
         .filter_map(|contender| contender.token.as_ref());
     let tokens = views.map(token).collect::<Result<Vec<_>, _>>()?;
-    let mut over = vault.are_over(&tokens).await?.into_iter();
+    let mut over = vault.endings(&tokens).await?.into_iter();
     let mut tally = Tally::default();
     for contender in contenders {
         let Contender {

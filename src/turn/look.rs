@@ -274,7 +274,7 @@ pub(super) async fn ask(
             let (view, provenance) = (found.into_view(id, now), Provenance::default());
             Ok(Opened { view, provenance })
         }
-        Lookup::Token(view, provenance) => match vault.is_over(token(&view)?).await? {
+        Lookup::Token(view, provenance) => match vault.ending(token(&view)?).await? {
             Some(over) => {
                 let (view, provenance) = (over.into_view(&view, now), Provenance::default());
                 Ok(Opened { view, provenance })

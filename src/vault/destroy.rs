@@ -4,7 +4,7 @@
 //! mark in the session's old place and follows it to the session's new name.
 
 use super::{
-    ends::{MARK_LIFETIME, Over},
+    ends::{Ending, MARK_LIFETIME},
     records::{Vault, is_own, load_all, next},
     retry::{Policy, Queue, Rounds},
 };
@@ -168,8 +168,8 @@ impl Vault<'_> {
         Ok(
             match self.set_end(&name.key, mark.clone(), created).await? {
                 None => NameStatus::Session,
-                Some(Over::Marked(before)) => NameStatus::of(before),
-                Some(Over::Long) => NameStatus::LongOver,
+                Some(Ending::Marked(before)) => NameStatus::of(before),
+                Some(Ending::LongAgo) => NameStatus::LongOver,
             },
         )
     }

@@ -17,11 +17,11 @@ use crate::{
 pub(super) const MARK_LIFETIME: Duration = Duration::from_secs(60);
 
 /// How a session ended.
-pub(crate) enum Over {
+pub(crate) enum Ending {
     /// It was renewed or destroyed a moment ago.
     Marked(Mark),
     /// It ended some time ago, or nobody knows when.
-    Long,
+    LongAgo,
 }
 
 /// A session in a cookie.
@@ -39,7 +39,7 @@ impl End {
     }
 }
 
-impl Over {
+impl Ending {
     /// What a request sees of a session in a cookie that has ended.
     pub(crate) fn into_view(self, view: &View, now: Timestamp) -> View {
         let reason = self.reason();
@@ -52,7 +52,7 @@ impl Over {
     fn reason(&self) -> Rejection {
         match self {
             Self::Marked(mark) => mark.fate.reason(),
-            Self::Long => Rejection::Revoked,
+            Self::LongAgo => Rejection::Revoked,
         }
     }
 }
@@ -65,7 +65,7 @@ impl Vault<'_> {
         key: &RecordKey,
         mark: Mark,
         created: Timestamp,
-    ) -> Result<Option<Over>, Error> {
+    ) -> Result<Option<Ending>, Error> {
         let Some(ends) = self.end_store() else {
             return Ok(None);
         };
@@ -83,12 +83,12 @@ impl Vault<'_> {
         match ends.load(&key, Read::Current).await {
             Ok(Some(record)) => Ok(match End::decode(record.data()) {
                 Some(end) if is_own(end.mark.write, Some(write)) => None,
-                Some(end) if end.is_young(now) => Some(Over::Marked(end.mark)),
-                Some(_) | None => Some(Over::Long),
+                Some(end) if end.is_young(now) => Some(Ending::Marked(end.mark)),
+                Some(_) | None => Some(Ending::LongAgo),
             }),
             Ok(None) if is_unknown => Err(error.into()),
             // It was there a moment ago, and has expired since.
-            Ok(None) | Err(StoreError::Corrupt(_)) => Ok(Some(Over::Long)),
+            Ok(None) | Err(StoreError::Corrupt(_)) => Ok(Some(Ending::LongAgo)),
             Err(_) if is_unknown => Err(error.into()),
             Err(error) => Err(error.into()),
         }
@@ -96,12 +96,12 @@ impl Vault<'_> {
 
     /// Returns how a session in a cookie ended, by itself or with its subject's others; `None` if
     /// it is not known to have ended.
-    pub(crate) async fn is_over(&self, token: Token<'_>) -> Result<Option<Over>, Error> {
-        Ok(self.are_over(&[token]).await?.pop().flatten())
+    pub(crate) async fn ending(&self, token: Token<'_>) -> Result<Option<Ending>, Error> {
+        Ok(self.endings(&[token]).await?.pop().flatten())
     }
 
-    /// As [`is_over`](Self::is_over), for several sessions in one call and in their order.
-    pub(crate) async fn are_over(&self, tokens: &[Token<'_>]) -> Result<Vec<Option<Over>>, Error> {
+    /// As [`ending`](Self::ending), for several sessions in one call and in their order.
+    pub(crate) async fn endings(&self, tokens: &[Token<'_>]) -> Result<Vec<Option<Ending>>, Error> {
         let Some(ends) = self.end_store() else {
             return Ok(tokens.iter().map(|_| None).collect());
         };
@@ -120,30 +120,30 @@ impl Vault<'_> {
         for token in tokens {
             let end = next(&mut answers);
             let roster = roster_key(token).map(|key| (key, next(&mut answers)));
-            let mut over = self.over(end, now)?;
+            let mut ending = self.read_end(end, now)?;
             if let Some((key, record)) = roster {
-                over = over.or(self.left_out(token, &key, record, now)?);
+                ending = ending.or(self.ended_by_roster(token, &key, record, now)?);
             }
             let is_forgotten = self.may_be_forgotten(token.created);
-            all.push(over.or(is_forgotten.then_some(Over::Long)));
+            all.push(ending.or(is_forgotten.then_some(Ending::LongAgo)));
         }
         Ok(all)
     }
 
     /// Returns whether, by the roster, the session was ended with its subject's others.
-    fn left_out(
+    fn ended_by_roster(
         &self,
         token: &Token<'_>,
         key: &RecordKey,
         record: Result<Option<Record>, StoreError>,
         now: Timestamp,
-    ) -> Result<Option<Over>, Error> {
+    ) -> Result<Option<Ending>, Error> {
         let (Some(rosters), Some(subject)) = (&self.settings.rosters, token.subject) else {
             return Ok(None);
         };
         let (roster, _) = rosters.read(key, record, now)?;
         let admits = roster.admits(subject.since, &token.id.record_key());
-        Ok((!admits).then_some(Over::Long))
+        Ok((!admits).then_some(Ending::LongAgo))
     }
 
     /// Returns whether the store may have dropped the end of a session created then.
@@ -156,21 +156,21 @@ impl Vault<'_> {
     }
 
     /// Reads the record of an end. An unreadable record counts as an end.
-    pub(super) fn over(
+    pub(super) fn read_end(
         &self,
         end: Result<Option<Record>, StoreError>,
         now: Timestamp,
-    ) -> Result<Option<Over>, Error> {
+    ) -> Result<Option<Ending>, Error> {
         let record = match end {
             Ok(None) => return Ok(None),
             Ok(Some(record)) => record,
-            Err(StoreError::Corrupt(_)) => return Ok(Some(Over::Long)),
+            Err(StoreError::Corrupt(_)) => return Ok(Some(Ending::LongAgo)),
             Err(error) => return Err(error.into()),
         };
         let end = End::decode(record.data());
         Ok(Some(match end.filter(|end| end.is_young(now)) {
-            Some(end) => Over::Marked(end.mark),
-            None => Over::Long,
+            Some(end) => Ending::Marked(end.mark),
+            None => Ending::LongAgo,
         }))
     }
 
@@ -180,6 +180,6 @@ impl Vault<'_> {
             return Ok(false);
         };
         let end = ends.load(&key.end_key(), Read::Current).await;
-        Ok(self.over(end, self.now())?.is_some())
+        Ok(self.read_end(end, self.now())?.is_some())
     }
 }

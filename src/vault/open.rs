@@ -66,9 +66,9 @@ impl Vault<'_> {
         for id in ids {
             let record = next(&mut found);
             let end = if remembers { next(&mut ends) } else { Ok(None) };
-            all.push(match self.over(end, now)? {
-                Some(Over::Marked(mark)) => Found::Marked(mark),
-                Some(Over::Long) => Found::Nothing(Rejection::Revoked),
+            all.push(match self.read_end(end, now)? {
+                Some(Ending::Marked(mark)) => Found::Marked(mark),
+                Some(Ending::LongAgo) => Found::Nothing(Rejection::Revoked),
                 None => self.read(id, record, now)?,
             });
         }

@@ -109,7 +109,7 @@ impl Vault<'_> {
     ) -> Result<(), Error> {
         let subject = enrolment.and_then(|enrolment| enrolment.subject.as_deref());
         match self
-            .is_over(Token {
+            .ending(Token {
                 id,
                 created,
                 subject,
