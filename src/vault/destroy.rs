@@ -5,7 +5,7 @@
 
 use super::{
     ends::{Ending, MARK_LIFETIME},
-    records::{Vault, is_own, load_all, next},
+    records::{Vault, is_own, load_all, next_answer},
     retry::{Policy, Queue, Rounds},
 };
 use crate::{
@@ -120,7 +120,7 @@ impl Vault<'_> {
         let occupant = |session: &Doomed| {
             Ok(Some(match session.version {
                 Some(version) => Occupant::Session(version),
-                None => self.occupant(&self.name(&session.id), next(&mut loaded))?,
+                None => self.occupant(&self.name(&session.id), next_answer(&mut loaded))?,
             }))
         };
         doomed.iter().map(occupant).collect()

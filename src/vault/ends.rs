@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::records::{Vault, is_own, load_all, next};
+use super::records::{Vault, is_own, load_all, next_answer};
 use crate::{
     clock::Timestamp,
     content::{End, Mark, Subject},
@@ -118,8 +118,8 @@ impl Vault<'_> {
         let mut answers = load_all(ends, &keys).await.into_iter();
         let (now, mut all) = (self.now(), Vec::with_capacity(tokens.len()));
         for token in tokens {
-            let end = next(&mut answers);
-            let roster = roster_key(token).map(|key| (key, next(&mut answers)));
+            let end = next_answer(&mut answers);
+            let roster = roster_key(token).map(|key| (key, next_answer(&mut answers)));
             let mut ending = self.read_end(end, now)?;
             if let Some((key, record)) = roster {
                 ending = ending.or(self.ended_by_roster(token, &key, record, now)?);

@@ -18,7 +18,7 @@
 
 use super::{
     ends::MARK_LIFETIME,
-    records::{Found, Vault, load_all, next},
+    records::{Found, Vault, load_all, next_answer},
     retry::{Policy, Queue, Rounds},
 };
 use crate::{
@@ -147,7 +147,7 @@ impl Vault<'_> {
         let keys: Vec<_> = moved.ids.iter().map(SessionId::record_key).collect();
         let mut loaded = load_all(self.records()?, &keys).await.into_iter();
         for id in &moved.ids {
-            let found = self.read(id, next(&mut loaded), now)?;
+            let found = self.read(id, next_answer(&mut loaded), now)?;
             let is_mine = cookie.is_unique || known.contains(&id.record_key());
             match found {
                 Found::Session { .. } if !is_mine => {}

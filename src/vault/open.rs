@@ -2,7 +2,7 @@
 
 use super::{
     ends::Over,
-    records::{Found, Vault, load_all, next},
+    records::{Found, Vault, load_all, next_answer},
 };
 use crate::{
     clock::Timestamp,
@@ -64,8 +64,11 @@ impl Vault<'_> {
         let (mut ends, remembers) = (ends.into_iter(), self.settings.ends().is_some());
         let mut all = Vec::with_capacity(ids.len());
         for id in ids {
-            let record = next(&mut found);
-            let end = if remembers { next(&mut ends) } else { Ok(None) };
+            let record = next_answer(&mut found);
+            let end = match remembers {
+                true => next_answer(&mut ends),
+                false => Ok(None),
+            };
             all.push(match self.read_end(end, now)? {
                 Some(Ending::Marked(mark)) => Found::Marked(mark),
                 Some(Ending::LongAgo) => Found::Nothing(Rejection::Revoked),

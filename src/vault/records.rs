@@ -301,7 +301,7 @@ pub(super) async fn load_all(
 
 /// The next of a store's many answers. A store that gives fewer answers than it was asked for has
 /// failed.
-pub(super) fn next<T>(
+pub(super) fn next_answer<T>(
     answers: &mut impl Iterator<Item = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
     answers

@@ -2,7 +2,7 @@
 
 use super::{
     own::{RefusedWrite, note, note_first},
-    records::{Vault, next},
+    records::{Vault, next_answer},
     retry::{Policy, Queue, Rounds},
 };
 use crate::{
@@ -152,7 +152,7 @@ impl Vault<'_> {
         if let Some(store) = self.record_store().filter(|_| !records.is_empty()) {
             let mut answers = store.delete_many(&records).await.into_iter();
             for _ in &records {
-                let deleted = next(&mut answers);
+                let deleted = next_answer(&mut answers);
                 failure = failure.or(deleted.err().map(Error::from));
             }
         }
