@@ -222,7 +222,7 @@ impl Vault<'_> {
                 Occupant::Sealed => return Err(Error::new(ErrorKind::Gone)),
             };
             let records = rounds.store();
-            let ended = if self.is_blind(name) {
+            let ended = if self.has_sealed_marks(name) {
                 records.delete(&name.key, Some(version)).await
             } else {
                 let expiry = self.expiry(until);
@@ -253,7 +253,7 @@ impl Vault<'_> {
 
 impl Vault<'_> {
     /// Returns whether marks under this name are sealed by an ID that is not known.
-    fn is_blind(&self, name: &Name) -> bool {
+    fn has_sealed_marks(&self, name: &Name) -> bool {
         self.settings.encrypts_records && !name.is_sealed()
     }
 
@@ -269,7 +269,7 @@ impl Vault<'_> {
             Err(error) => return Err(error.into()),
         };
         match RecordKind::of(record.data()) {
-            Some(RecordKind::Mark) if self.is_blind(name) => return Ok(Occupant::Sealed),
+            Some(RecordKind::Mark) if self.has_sealed_marks(name) => return Ok(Occupant::Sealed),
             // The key may be from a listing of the whole store.
             Some(RecordKind::Roster | RecordKind::End) => return Ok(Occupant::Nothing),
             _ => {}
