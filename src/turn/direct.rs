@@ -18,7 +18,7 @@ impl Turn<'_> {
     /// cookie came. Returns whether the session is open.
     #[inline]
     pub(super) fn open_directly(&self) -> Result<bool, Error> {
-        let Some(records) = self.vault.alone() else {
+        let Some(records) = self.vault.direct_store() else {
             return Ok(false);
         };
         let settings = self.vault.settings;
@@ -76,7 +76,11 @@ impl Turn<'_> {
     /// needed.
     #[inline]
     pub(super) fn commit_directly(&self) -> Result<Option<Reply>, Error> {
-        let Some(records) = self.vault.alone().filter(|_| !self.exchange.is_over()) else {
+        let Some(records) = self
+            .vault
+            .direct_store()
+            .filter(|_| !self.exchange.is_over())
+        else {
             return Ok(None);
         };
         let (now, settings) = (self.vault.now(), self.vault.settings);

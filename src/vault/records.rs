@@ -157,10 +157,10 @@ impl<'a> Vault<'a> {
     }
 
     /// The store of records, if no other store must be asked about the session and it never waits.
-    pub(crate) fn alone(&self) -> Option<Calls<'a>> {
+    pub(crate) fn direct_store(&self) -> Option<Calls<'a>> {
         let settings = self.settings;
-        let is_alone = settings.never_waits && settings.ends().is_none();
-        self.record_store().filter(|_| is_alone)
+        let is_direct = settings.never_waits && settings.ends().is_none();
+        self.record_store().filter(|_| is_direct)
     }
 
     /// Returns whether both keep their records in one store.
