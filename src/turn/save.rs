@@ -85,7 +85,11 @@ impl Turn<'_> {
         };
         if let (Some(enrolment), Some(key)) = (taken.job.draft.enrolment.take(), key) {
             let before = taken.job.before.as_ref().map(SessionId::record_key);
-            Box::pin(self.vault.tidy_rosters(&enrolment, &key, before.as_ref())).await;
+            Box::pin(
+                self.vault
+                    .leave_former_roster(&enrolment, &key, before.as_ref()),
+            )
+            .await;
         }
         Ok(())
     }

@@ -77,7 +77,7 @@ impl Vault<'_> {
     }
 
     /// Removes the session from the roster of its former subject.
-    pub(crate) async fn tidy_rosters(
+    pub(crate) async fn leave_former_roster(
         &self,
         enrolment: &Enrolment,
         key: &RecordKey,
