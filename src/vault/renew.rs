@@ -60,7 +60,7 @@ impl Vault<'_> {
             };
             match obstacle {
                 Ok(Obstacle::Own) => {
-                    self.check_moved(&home).await?;
+                    self.check_place(&home).await?;
                     break mark;
                 }
                 Ok(Obstacle::Newer(content, place)) => {
@@ -71,12 +71,12 @@ impl Vault<'_> {
                 }
                 Ok(Obstacle::Marked) => return self.start_anew(home, when, job).await,
                 Err(error) => {
-                    self.move_out(&home).await;
+                    self.discard(&home).await;
                     return Err(error);
                 }
             }
             if let Err(error) = rounds.lost().await {
-                self.move_out(&home).await;
+                self.discard(&home).await;
                 return Err(error);
             }
         };
@@ -88,18 +88,18 @@ impl Vault<'_> {
             Ok(Some(_)) => return self.start_anew(home, when, job).await,
             Err(error) => Err(error),
         };
-        self.kept(home, left, merged).await
+        self.finish(home, left, merged).await
     }
 
     /// The finished renewal, unless its last step failed.
-    async fn kept(
+    async fn finish(
         &self,
         home: Home,
         done: Result<(), Error>,
         merged: Option<Content>,
     ) -> Result<Written, Error> {
         if let Err(error) = done {
-            self.move_out(&home).await;
+            self.discard(&home).await;
             return Err(error);
         }
         Ok(Written {
@@ -170,7 +170,7 @@ impl Vault<'_> {
             (Ok(()), _) => self.move_in(when, job).await,
         };
         if moved.is_err() {
-            self.move_out(&home).await;
+            self.discard(&home).await;
         }
         moved
     }
@@ -208,7 +208,7 @@ impl Vault<'_> {
             Ok(content) => content,
             Err(error) => {
                 self.withdraw(listed.as_ref(), &key).await;
-                self.move_out(&home).await;
+                self.discard(&home).await;
                 return Err(error);
             }
         };
@@ -228,7 +228,7 @@ impl Vault<'_> {
             },
         };
         if moved.is_err() {
-            self.move_out(&home).await;
+            self.discard(&home).await;
         }
         let since = since?;
         Ok(Written {
@@ -251,14 +251,14 @@ impl Vault<'_> {
     }
 
     /// Removes the new place, which nobody will ever hear of.
-    async fn move_out(&self, home: &Home) {
+    async fn discard(&self, home: &Home) {
         if let Home::Record(place) = home {
             self.remove_record(&place.id.record_key()).await;
         }
     }
 
     /// Checks that the new place is still there, after the mark's answer was lost.
-    async fn check_moved(&self, home: &Home) -> Result<(), Error> {
+    async fn check_place(&self, home: &Home) -> Result<(), Error> {
         let Home::Record(place) = home else {
             return Ok(());
         };
