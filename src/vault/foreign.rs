@@ -73,7 +73,7 @@ impl Vault<'_> {
             let remembered = self.remembered(&key, &cookie).await?;
             let own_key = own.as_ref().map(|own| own.id.record_key());
             let known: Vec<_> = known.iter().copied().chain(own_key).collect();
-            if let Some(view) = self.look_there(&remembered, &cookie, &known, now).await? {
+            if let Some(view) = self.look_up(&remembered, &cookie, &known, now).await? {
                 // Another request's record counts.
                 if let Some(own) = own_key.filter(|own| view.home.key() != Some(*own)) {
                     self.remove_record(&own).await;
@@ -84,12 +84,14 @@ impl Vault<'_> {
                 Some(place) => place,
                 None => {
                     let made;
-                    (made, content) = self.make_of(content, now).await?;
+                    (made, content) = self.create_from(content, now).await?;
                     made
                 }
             };
             let is_copy = matches!(remembered, Remembered::Records(..));
-            let is_done = self.add_moved(&key, remembered, &place.id, &cookie).await?;
+            let is_done = self
+                .remember_record(&key, remembered, &place.id, &cookie)
+                .await?;
             if is_done && !is_copy {
                 return Ok(View {
                     home: Home::Record(place),
@@ -130,7 +132,7 @@ impl Vault<'_> {
 
     /// The session in the record it went to, or the reason that it is over. `None` if the cookie's
     /// values count.
-    async fn look_there(
+    async fn look_up(
         &self,
         remembered: &Remembered,
         cookie: &Cookie,
@@ -162,7 +164,11 @@ impl Vault<'_> {
     }
 
     /// Creates a record with the cookie's values.
-    async fn make_of(&self, content: Content, now: Timestamp) -> Result<(Place, Content), Error> {
+    async fn create_from(
+        &self,
+        content: Content,
+        now: Timestamp,
+    ) -> Result<(Place, Content), Error> {
         let records = self.records()?;
         let write = self.new_write()?;
         let writes = self.writes_with(Writes::none(), write);
@@ -198,7 +204,7 @@ impl Vault<'_> {
 
     /// Adds a record to those remembered. Returns whether this was done. If not, another record is
     /// remembered by now, or this very one if an answer was lost.
-    async fn add_moved(
+    async fn remember_record(
         &self,
         key: &RecordKey,
         remembered: Remembered,

@@ -1,7 +1,7 @@
 //! Finding the sessions that cookies refer to.
 
 use super::{
-    ends::Over,
+    ends::Ending,
     records::{Found, Vault, load_all, next_answer},
 };
 use crate::{
