@@ -1,4 +1,4 @@
-//! Which sessions a subject has: one sealed record for each subject, in the store that keeps its
+//! The sessions of a subject: one sealed record for each subject, in the store that keeps its
 //! sessions.
 
 mod store;
@@ -11,32 +11,33 @@ use crate::{clock::Timestamp, content::Writes, id::RecordKey};
 
 /// How long a roster without sessions stays.
 const EMPTY_LIFETIME: Duration = Duration::from_secs(60);
-/// How many names a session keeps beside its own.
+/// How many former names an entry keeps.
 const MAX_FORMER: usize = 8;
-/// How long it keeps them: as long as a request may be under way that knows it by one of them.
+/// How long an entry keeps them: as long as a request that knows the session by one of them may be
+/// under way.
 const FORMER_LIFETIME: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Roster {
-    /// Sessions in a cookie that were listed before this, and are not any more, have been ended. It
-    /// is compared with nothing but itself as it was then, so that no two of them are of the same
+    /// Sessions in cookies that were enrolled before this, and are no longer listed, have been
+    /// ended. It is compared only with its own earlier values, so no two values are of the same
     /// second.
     pub(crate) not_before: Timestamp,
     pub(crate) entries: Vec<Entry>,
-    /// Of its record, so that a change whose answer got lost is recognised.
+    /// The record's last writes, to recognise a change whose answer was lost.
     pub(crate) writes: Writes,
-    /// It could not be read: this is a new one, in whose place others were.
+    /// The stored roster could not be read: this is a new one in its place, without its sessions.
     pub(crate) is_damaged: bool,
-    /// It is sealed by a key that new ones are not sealed by.
+    /// It is sealed by a key that no longer seals new ones.
     pub(crate) is_outdated: bool,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Entry {
     pub(crate) key: RecordKey,
-    /// What it was called before, or is still called if its renewal fails; the last one first.
+    /// The names it had before, or still has if its renewal fails; the latest first.
     pub(crate) former: Vec<RecordKey>,
-    /// When it got its name from another.
+    /// When it last got another name.
     pub(crate) renewed: Timestamp,
     pub(crate) created: Timestamp,
     /// When it got its subject.
@@ -44,12 +45,12 @@ pub(crate) struct Entry {
     pub(crate) last_used: Timestamp,
     pub(crate) expires: Timestamp,
     pub(crate) note: String,
-    /// It must not be used any more, and its record may still have to be removed.
+    /// It must no longer be used, and its record may still have to be removed.
     pub(crate) ended: bool,
 }
 
 impl Entry {
-    /// All that the session is called, by its own name first.
+    /// All names of the session, its current one first.
     pub(crate) fn names(&self) -> impl Iterator<Item = RecordKey> {
         std::iter::once(self.key).chain(self.former.iter().copied())
     }
@@ -58,11 +59,11 @@ impl Entry {
         self.key == *key || self.former.contains(key)
     }
 
-    /// The names that it keeps when it gets, or is used by, this one; `before` is what the request
-    /// knows it by up to now.
+    /// The former names that the session keeps when it is renamed to `key`, or is used under it.
+    /// `before` is the name its request has known it by.
     ///
-    /// A renewal that is late, and will fail, may come from a name that was given up long ago: the
-    /// last one stays.
+    /// A late renewal that will fail may come from a name given up long ago, so the latest name
+    /// stays.
     pub(crate) fn names_but(
         &self,
         key: &RecordKey,
@@ -78,7 +79,7 @@ impl Entry {
             .collect()
     }
 
-    /// Takes one of its names from it; says whether one is left.
+    /// Removes one of its names. Returns whether any name is left.
     fn lose(&mut self, key: &RecordKey) -> bool {
         self.former.retain(|name| name != key);
         if self.key != *key {
@@ -100,12 +101,12 @@ impl Roster {
             .find(|entry| entry.has(key) && !entry.ended)
     }
 
-    /// Takes a name from the session that has it, and the session if it has no other.
+    /// Removes a name from its session, and the session if it has no other name.
     pub(crate) fn remove(&mut self, key: &RecordKey) {
         self.entries.retain_mut(|entry| entry.lose(key));
     }
 
-    /// Takes the session of this name.
+    /// Removes the session of this name, unless it is being ended.
     pub(crate) fn take(&mut self, key: &RecordKey) {
         self.entries.retain(|entry| entry.ended || !entry.has(key));
     }
@@ -116,14 +117,14 @@ impl Roster {
             .any(|entry| entry.has(key) && entry.ended)
     }
 
-    /// How many sessions would be too many with one more, whatever it is called.
+    /// How many sessions exceed the limit once one more is added, under any of the names in `keep`.
     pub(crate) fn surplus(&self, limit: usize, keep: &[RecordKey]) -> usize {
         let others = self.entries.iter().filter(|entry| is_other(entry, keep));
-        // A session that is about to get another key counts once.
+        // A session about to get another key counts once.
         (others.count() + 1).saturating_sub(limit.max(1))
     }
 
-    /// Whether a session in a cookie that was listed at `since` may go on.
+    /// Returns whether a session in a cookie that was enrolled at `since` is still valid.
     pub(crate) fn admits(&self, since: Timestamp, key: &RecordKey) -> bool {
         (since >= self.not_before && !self.is_ended(key)) || self.get(key).is_some()
     }
@@ -137,14 +138,15 @@ impl Roster {
         roster
     }
 
-    /// Counts what was listed up to now, and is not listed any more, as ended.
+    /// Raises `not_before`, so that sessions enrolled until now and no longer listed count as
+    /// ended.
     pub(crate) fn raise(&mut self, now: Timestamp) {
         let next = Timestamp::from_secs(self.not_before.as_secs() + 1);
         self.not_before = next.max(now);
     }
 
-    /// Marks the sessions that were not used for longest, until `limit` are left; `keep` stays.
-    /// Says how many those are.
+    /// Marks the least recently used sessions as ended until `limit` are left, sparing those in
+    /// `keep`. Returns how many were marked.
     pub(crate) fn make_room(&mut self, limit: usize, keep: &[RecordKey]) -> usize {
         let surplus = self.surplus(limit, keep);
         self.entries.sort_by_key(|entry| entry.last_used);
@@ -156,14 +158,14 @@ impl Roster {
             .count()
     }
 
-    /// Takes out the half of the sessions that were not used for longest.
+    /// Removes the least recently used half of the sessions and returns it.
     pub(crate) fn take_older_half(&mut self) -> Vec<Entry> {
         self.entries.sort_by_key(|entry| entry.last_used);
         let half = self.entries.len() / 2;
         self.entries.drain(..half).collect()
     }
 
-    /// Forgets what is over, and after `memory` when sessions were ended.
+    /// Removes expired sessions, and resets `not_before` once it is older than `memory`.
     fn prune(&mut self, now: Timestamp, memory: Duration) {
         self.entries.retain(|entry| entry.expires > now);
         if self.not_before.saturating_add(memory) <= now {

@@ -17,25 +17,25 @@ use crate::{
     },
 };
 
-/// What a roster's record begins with; see [`RecordKind`](crate::store::RecordKind). Behind it
-/// stands the roster's `not_before`, in the clear: a store that drops the record has to tell which
-/// ends go with it.
+/// The first byte of a roster's record; see [`RecordKind`](crate::store::RecordKind). The roster's
+/// `not_before` follows it in the clear: a store that drops the record must tell which sessions end
+/// with it.
 const ROSTER: u8 = 16;
 
-/// Where the rosters of one session's subjects are.
+/// The rosters of one session's subjects, and the store they are in.
 #[derive(Debug)]
 pub(crate) struct Rosters {
     store: Reserve,
     codec: Codec,
     names: Names,
-    /// How long it has to be known when a subject's sessions were ended: as long as the longest of
-    /// them lasts.
+    /// How long the end of all of a subject's sessions must be remembered: as long as the longest
+    /// session lasts.
     memory: Duration,
 }
 
-/// What rosters are called.
+/// The scheme by which rosters are named.
 struct Names {
-    /// What their names are made of, before the subject.
+    /// The part of their names before the subject.
     scope: Box<[u8]>,
     key: Option<MacKey>,
 }
@@ -58,7 +58,7 @@ impl fmt::Debug for Names {
     }
 }
 
-/// A roster's bytes, and when they are of no use any more.
+/// A roster's bytes, and when they expire.
 pub(crate) struct SealedRoster {
     data: Bytes,
     expiry: Expiry,
@@ -86,24 +86,24 @@ impl Rosters {
         }
     }
 
-    /// Names rosters by a hash that only the holder of this key can make. It is no key of the ring:
-    /// a roster has to be found after a rotation.
+    /// Names rosters by a hash that only the holder of this key can compute. The key is not one of
+    /// the ring, because a roster must be found after a rotation.
     pub(crate) fn named_with(mut self, key: Option<&Key>) -> Self {
         self.names.key = key.map(|key| key.mac(b"silverback subject v1"));
         self
     }
 
-    /// What a subject's roster is called in the store.
+    /// The key of a subject's roster in the store.
     pub(crate) fn key(&self, subject: &str) -> RecordKey {
         self.names.of(subject)
     }
 
-    /// The store of the rosters, as far as this budget goes.
+    /// The store of the rosters, with this budget for its calls.
     pub(crate) fn within<'a>(&'a self, budget: Budget<'a>) -> Calls<'a> {
         self.store.within(budget)
     }
 
-    /// Reads a roster; a subject of whom nothing is known has an empty one.
+    /// Loads a roster. A subject without a record has an empty one.
     pub(crate) async fn load(
         &self,
         store: Calls<'_>,
@@ -114,7 +114,7 @@ impl Rosters {
         self.read(key, record, now)
     }
 
-    /// What the store says of a roster.
+    /// Reads a roster from the store's answer.
     pub(crate) fn read(
         &self,
         key: &RecordKey,
@@ -133,7 +133,7 @@ impl Rosters {
         Ok((roster, Some(version)))
     }
 
-    /// Makes the bytes of a roster.
+    /// Encodes and seals a roster.
     pub(crate) fn seal(
         &self,
         key: &RecordKey,
@@ -150,8 +150,8 @@ impl Rosters {
         })
     }
 
-    /// Writes a roster in place of what was loaded; `Conflict` if there is another one by now,
-    /// which may be this one if it was sent again.
+    /// Writes a roster over the loaded version. It is a `Conflict` if there is another version by
+    /// now, which may be this write if it was sent again.
     pub(crate) async fn save(
         &self,
         store: Calls<'_>,
@@ -166,15 +166,16 @@ impl Rosters {
         };
         let saved = match saved {
             Ok(_) => Ok(()),
-            // It has come or gone since it was loaded.
+            // It was created or removed since it was loaded.
             Err(StoreError::Exists | StoreError::Gone) => Err(StoreError::Conflict),
             Err(error) => Err(error),
         };
         (saved, sent)
     }
 
-    /// A roster sealed by an unknown key counts as missing. The sessions in it had cookies of that
-    /// key, and a session is listed again before it gets a cookie of another key.
+    /// Opens a roster. One that is sealed by an unknown key counts as missing: the sessions in it
+    /// had cookies of that key, and a session is listed again before it gets a cookie of another
+    /// key.
     ///
     /// # Errors
     ///
@@ -212,7 +213,7 @@ impl Rosters {
     }
 }
 
-/// A damaged list is an error for a caller who asks what is in it.
+/// The error for a caller who asks what a damaged roster holds.
 pub(crate) fn damaged() -> Error {
     Error::with_source(
         ErrorKind::StoreFailed,

@@ -19,7 +19,7 @@ fn after(secs: u64) -> Timestamp {
     NOW.saturating_add(Duration::from_secs(secs))
 }
 
-/// Of this number, and last used so many seconds after all others were made.
+/// A session of this number, last used `used` seconds after all were created.
 fn entry(number: u8, used: u64) -> Entry {
     Entry {
         key: key(number),
@@ -41,7 +41,7 @@ fn ended(number: u8, used: u64) -> Entry {
     }
 }
 
-/// Of this number, which was called these before, the last one first.
+/// A session of this number and these former numbers, the latest first.
 fn renewed(number: u8, former: &[u8]) -> Entry {
     Entry {
         former: former.iter().copied().map(key).collect(),
@@ -57,7 +57,7 @@ fn roster(entries: impl Into<Vec<Entry>>) -> Roster {
     }
 }
 
-/// The sessions in order with all of their names, those that have ended in brackets.
+/// The sessions in order, each with all its names, and ended ones in brackets.
 fn text(entries: &[Entry]) -> String {
     let words = entries.iter().map(|entry| {
         let names = numbers(entry.names());
@@ -75,7 +75,7 @@ fn numbers(keys: impl IntoIterator<Item = RecordKey>) -> String {
 }
 
 #[test]
-fn a_session_is_found_until_it_has_ended() {
+fn a_session_is_found_until_it_ends() {
     let mut roster = roster([entry(1, 0), ended(2, 0), entry(3, 0)]);
     let found = |roster: &Roster| [1, 2, 3, 4].map(|n| roster.get(&key(n)).is_some());
     let ended = |roster: &Roster| [1, 2, 3, 4].map(|n| roster.is_ended(&key(n)));
@@ -87,9 +87,9 @@ fn a_session_is_found_until_it_has_ended() {
     assert_eq!(text(&roster.entries), "3");
 }
 
-/// A request may be under way that knows it by one of them.
+/// A request that knows it by one of them may be under way.
 #[test]
-fn a_session_is_found_by_the_names_it_had() {
+fn a_session_is_found_by_its_former_names() {
     let ended = Entry {
         ended: true,
         ..renewed(5, &[4])
@@ -110,10 +110,10 @@ fn a_session_is_found_by_the_names_it_had() {
     assert_eq!(admits, [true, true, true, false, false, false]);
 }
 
-/// A renewal that has failed leaves the session under the name that it had.
+/// A failed renewal leaves the session under its former name.
 #[test]
 #[rustfmt::skip]
-fn a_session_loses_one_name_after_another() {
+fn a_session_can_lose_its_names_one_by_one() {
     let all = || roster([renewed(3, &[2, 1]), entry(9, 0)]);
     //   it loses      what is left
     let rows: [(&[u8], _); 7] = [
@@ -132,9 +132,9 @@ fn a_session_loses_one_name_after_another() {
     }
 }
 
-/// One that has ended stays: its record may still have to be removed.
+/// An ended session stays: its record may still have to be removed.
 #[test]
-fn a_session_is_taken_out_with_all_of_its_names() {
+fn a_session_is_removed_with_all_its_names() {
     for (taken, left) in [
         (3, "9 (8)"),
         (1, "9 (8)"),
@@ -147,10 +147,10 @@ fn a_session_is_taken_out_with_all_of_its_names() {
     }
 }
 
-/// For a minute, and eight of them at most.
+/// For a minute, and at most eight of them.
 #[test]
 #[rustfmt::skip]
-fn a_session_keeps_the_names_it_had() {
+fn a_session_keeps_its_former_names() {
     let long: &[u8] = &[8, 7, 6, 5, 4, 3, 2, 1];
     //   it was          it gets  from  after  it keeps
     let rows = [
@@ -177,7 +177,7 @@ fn a_session_keeps_the_names_it_had() {
 
 #[test]
 #[rustfmt::skip]
-fn a_session_more_may_be_too_many() {
+fn one_more_session_may_be_too_many() {
     let all = || vec![entry(1, 0), renewed(3, &[2]), entry(4, 0), ended(5, 0)];
     //   the sessions  limit  it is    too many
     let rows: [(_, _, &[u8], _); 9] = [
@@ -199,9 +199,9 @@ fn a_session_more_may_be_too_many() {
     }
 }
 
-/// Who is about to get another name stays, whichever of the two it is known by.
+/// A session about to get another name stays, whichever of its two names it is known by.
 #[test]
-fn room_is_not_made_of_who_needs_it() {
+fn the_session_that_needs_room_stays() {
     for (keep, left) in [(3, "3<2 (4)"), (2, "3<2 (4)"), (4, "(3<2) 4")] {
         let mut roster = roster([renewed(3, &[2]), entry(4, 5)]);
         roster.make_room(1, &[key(keep)]);
@@ -232,7 +232,7 @@ fn a_session_in_a_cookie_is_admitted() {
 /// No two ends are of the same second.
 #[test]
 #[rustfmt::skip]
-fn an_end_is_later_than_the_one_before() {
+fn each_end_is_later_than_the_last() {
     for (before, now, expected) in [
         (Timestamp::default(), NOW,      NOW),
         (after(0),             after(0), after(1)),
@@ -248,7 +248,7 @@ fn an_end_is_later_than_the_one_before() {
 
 #[test]
 #[rustfmt::skip]
-fn room_is_made_of_those_not_used_for_longest() {
+fn the_least_recently_used_make_room() {
     let all = || vec![entry(1, 40), entry(2, 10), entry(3, 30), entry(4, 20)];
     let with_ended = || [all(), vec![ended(5, 0), ended(6, 50)]].concat();
     let rows: [(_, _, &[u8], _); 12] = [
@@ -277,7 +277,7 @@ fn room_is_made_of_those_not_used_for_longest() {
 
 #[test]
 #[rustfmt::skip]
-fn the_older_half_is_taken_out() {
+fn the_older_half_is_removed() {
     let rows = [
         (vec![],                                                  "",    ""),
         (vec![entry(1, 0)],                                       "",    "1"),
@@ -294,7 +294,7 @@ fn the_older_half_is_taken_out() {
 }
 
 #[test]
-fn what_is_over_is_forgotten() {
+fn expired_sessions_and_old_ends_are_forgotten() {
     let last = Entry {
         expires: after(600),
         ..ended(2, 0)
@@ -320,7 +320,7 @@ fn what_is_over_is_forgotten() {
     }
 }
 
-/// The last session, what has to be remembered, and a minute at least.
+/// As long as the last session, or the memory of an end, and at least a minute.
 #[test]
 fn a_roster_stays_as_long_as_it_is_needed() {
     let rows = [
@@ -342,7 +342,7 @@ fn a_roster_stays_as_long_as_it_is_needed() {
     );
 }
 
-/// A session listed before may have been ended since.
+/// A session enrolled before may have been ended since.
 #[test]
 fn a_damaged_roster_admits_nobody_listed_before() {
     let roster = Roster::damaged(NOW);
@@ -375,7 +375,7 @@ fn a_roster_reads_back_under_its_own_key() {
 }
 
 #[test]
-fn a_part_of_a_roster_is_none() {
+fn a_part_of_a_roster_does_not_decode() {
     let bytes = encoded(&roster([entry(1, 5), renewed(3, &[2]), ended(4, 6)]));
     let starts = [
         encoded(&roster([])).len(),
@@ -391,7 +391,7 @@ fn a_part_of_a_roster_is_none() {
     assert_eq!(Roster::decode(&key(7), &unknown_flag), None);
 }
 
-/// Its inside alone, in bytes that this release can open.
+/// Only the sealed part is later, in bytes that this release can open.
 #[test]
 fn a_roster_of_a_later_format_is_an_error() {
     let keys = Keys::generate().unwrap();
@@ -424,7 +424,7 @@ fn any_time() -> impl Strategy<Value = Timestamp> {
     (0_u64..1 << 40).prop_map(Timestamp::from_secs)
 }
 
-/// One that was never renewed has no time of that.
+/// An entry that was never renewed has no time of renewal.
 fn any_entry() -> impl Strategy<Value = Entry> {
     let times = (any_time(), any_time(), any_time(), any_time(), any_time());
     let keys = (any::<[u8; 32]>(), vec(any::<[u8; 32]>(), 0..=MAX_FORMER));

@@ -9,9 +9,9 @@
 //! last writes: as in the record of a session
 //! ```
 //!
-//! One of a later format is an error: to put another in its place would end sessions.
+//! A roster of a later format is an error: replacing it would end sessions.
 //!
-//! The key is in the record so that nobody can put one subject's roster in the place of another's.
+//! The key is in the record so that nobody can pass off one subject's roster as another's.
 
 use super::{Entry, Roster};
 use crate::{
@@ -50,7 +50,7 @@ impl Roster {
         }
     }
 
-    /// Whether a later release has written it.
+    /// Returns whether a later release wrote this roster.
     pub(super) fn is_later(bytes: &[u8]) -> bool {
         bytes.first().is_some_and(|format| *format > FORMAT)
     }
