@@ -1,14 +1,14 @@
-//! A session's values as bytes: one frame after another, each a key and its value as it was stored,
-//! which is JSON or bytes (`session/json.rs`).
+//! A session's values as bytes: a sequence of frames, each with a key and its value as it was
+//! stored, which is JSON or bytes (`session/json.rs`).
 //!
 //! ```text
 //! frame: varint (length of key << 1 | kind) | key | varint (length of value) | value
 //! kind:  0 a value, 1 a flash message, whose value is its id (8 bytes) and its JSON
 //! ```
 //!
-//! Loading a session checks the frames and parses no JSON; saving it copies the bytes. There are a
-//! handful of keys in a session, so looking through the frames beats any index. Where a search is
-//! long, and many follow, one is made.
+//! Loading a session checks the frames and parses no JSON. Saving it copies the bytes. A session
+//! has a handful of keys, so scanning the frames beats any index. One is built once a search was
+//! long and many follow.
 
 use std::{
     cell::{Cell, OnceCell},
@@ -24,25 +24,25 @@ use crate::binary::{Tail, put_varint, take_varint, varint_len};
 #[derive(Default)]
 pub(crate) struct Frames {
     bytes: Tail,
-    /// Where the frame starts that was found last: who has read a value often writes it next. To
-    /// begin with, it is the frame at the end, where the value is that was written last.
+    /// Start of the frame found last, since a value that was read is often written next. Initially
+    /// the last frame, which holds the most recently written value.
     last: Cell<Option<usize>>,
-    /// Once a search was long.
+    /// Present once a search was long.
     far: OnceCell<Box<Far>>,
 }
 
 #[derive(Default)]
 struct Far {
-    /// How many searches were long, before there was an index.
+    /// The number of searches since the first long one, while there is no index.
     searches: Cell<u8>,
-    /// Of values, not of flash messages.
+    /// An index of the values, without flash messages.
     index: OnceCell<Index>,
 }
 
-/// After how many bytes of frames a search is a long one. A session in a cookie has none.
+/// A search is long after this many bytes of frames. A session in a cookie never has as many.
 const FAR: usize = 4_096;
-/// How many searches there are after a long one before there is an index. To make it costs as much
-/// as a few.
+/// The number of searches after a long one before an index is built, which costs as much as a few
+/// of them.
 const SEARCHES: u8 = 16;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -59,27 +59,27 @@ struct Frame<'a> {
     value: &'a [u8],
 }
 
-/// What is in one frame.
+/// The content of one frame.
 #[cfg(feature = "gorilla")]
 #[derive(Clone, Copy)]
 pub(super) enum Kept<'a> {
     /// A key and its value.
     Value(&'a str, &'a [u8]),
-    /// A queue, and a message in it.
+    /// A queue and a message in it.
     Flash(&'a str, FlashId, &'a [u8]),
 }
 
-/// Where the value of a key is, or would be.
+/// The place of a key's value, whether or not the key exists.
 pub(crate) struct Place<'a> {
     key: &'a str,
-    /// The frame that is there, and the value in it.
+    /// The frame and the value in it, if the key exists.
     found: Option<(Range<usize>, Range<usize>)>,
 }
 
 pub(crate) type FlashId = [u8; 8];
 
 impl Frames {
-    /// Takes bytes that [`as_bytes`](Self::as_bytes) once gave; `None` if they are anything else.
+    /// Parses the output of [`as_bytes`](Self::as_bytes). Returns `None` for anything else.
     pub(crate) fn parse(bytes: Tail) -> Option<Self> {
         let all = bytes.as_slice();
         let (mut end, mut last) = (0, None);
@@ -121,7 +121,7 @@ impl Frames {
         values.filter_map(|frame| std::str::from_utf8(frame.key).ok())
     }
 
-    /// Everything, in its order.
+    /// The contents of all frames, in their order.
     #[cfg(feature = "gorilla")]
     pub(super) fn kept(&self) -> impl Iterator<Item = Kept<'_>> {
         self.iter().filter_map(
@@ -161,13 +161,13 @@ impl Frames {
         Place { key, found }
     }
 
-    /// The value at a place in these frames, as they are.
+    /// The value at a place of these frames, which must not have changed since it was found.
     pub(crate) fn at(&self, place: &Place<'_>) -> Option<&[u8]> {
         let (_, value) = place.found.as_ref()?;
         self.as_bytes().get(value.clone())
     }
 
-    /// Puts a value at a place in these frames, as they are.
+    /// Puts a value at a place of these frames, which must not have changed since it was found.
     pub(crate) fn put(&mut self, place: &Place<'_>, value: &[u8]) {
         if let Some((frame, old)) = &place.found {
             if let Some(old) = self
@@ -205,7 +205,7 @@ impl Frames {
         self.push(Kind::Flash, queue, &[&id, value]);
     }
 
-    /// Removes the flash message of this id; says whether it was there.
+    /// Removes the flash message of this id. Returns whether it was there.
     pub(crate) fn remove_flash(&mut self, id: FlashId) -> bool {
         let is_it = |frame: &Frame<'_>| frame.kind == Kind::Flash && frame.value.starts_with(&id);
         let range = self.iter().find(is_it).map(|frame| frame.range);
@@ -268,7 +268,7 @@ impl Frames {
         frame_at(self.as_bytes(), start)
     }
 
-    /// The index, if there is one that goes on.
+    /// The index, if there is one that can take another key.
     fn open_index(&mut self) -> Option<&mut Index> {
         let index = &mut self.far.get_mut()?.index;
         if index.get().is_some_and(Index::is_full) {
@@ -277,7 +277,7 @@ impl Frames {
         index.get_mut()
     }
 
-    /// Takes a frame out.
+    /// Removes a frame.
     fn cut(&mut self, range: Range<usize>) {
         if let Some(index) = self.open_index() {
             index.cut(range.start, range.len());
@@ -335,7 +335,7 @@ impl Frame<'_> {
     }
 }
 
-/// Without the index, which is made again where it is needed.
+/// Without the index, which is built again if needed.
 impl Clone for Frames {
     fn clone(&self) -> Self {
         Self {
@@ -352,7 +352,7 @@ impl fmt::Debug for Frames {
 }
 
 impl Place<'_> {
-    /// How many bytes more the frames take with a value of this length here.
+    /// How many more bytes the frames take with a value of this length here.
     pub(crate) fn growth(&self, value: usize) -> usize {
         let old = self.found.as_ref().map_or(0, |(frame, _)| frame.len());
         frame_len(self.key, value).saturating_sub(old)
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn values_and_flashes_do_not_meet() {
+    fn values_and_flashes_are_separate() {
         let mut frames = sample();
         frames.insert("", b"0");
         assert_eq!(frames.keys().collect::<Vec<_>>(), ["user", "cart", ""]);
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_the_bytes_is_no_session() {
+    fn a_part_of_a_frame_is_refused() {
         let whole = sample();
         let ends: Vec<usize> = whole.iter().map(|frame| frame.range.end).collect();
         for end in 1..=whole.as_bytes().len() {
@@ -432,7 +432,7 @@ mod tests {
         assert!(frames.get("first").is_none() && !is_indexed(&frames));
     }
 
-    /// What an index of `count` keys has to keep up with: every way to change the frames.
+    /// Exercises every way to change the frames that an index must keep up with.
     #[test]
     fn many_keys_are_a_map() {
         let (mut frames, mut map) = (Frames::default(), BTreeMap::new());

@@ -1,7 +1,8 @@
 //! A session as Go keeps it.
 //!
-//! The frames have every value, also under keys that are no `string`, and say which are there. What
-//! Go had is kept beside them, and gives each value its Go type when it is written again.
+//! The frames hold every value, even under keys that are not a `string`, and decide which ones
+//! exist. Go's own values are kept beside them, and give each value its Go type when it is written
+//! again.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -18,7 +19,7 @@ use crate::{
 };
 
 impl Content {
-    /// `None` for bytes that are not of this format.
+    /// Returns `None` for bytes that are not of this format.
     pub(crate) fn of_go(payload: &[u8], format: &Gorilla, created: Timestamp) -> Option<Self> {
         let mut content = Self::new(created);
         if format.payload == GoPayload::Json {
@@ -36,7 +37,7 @@ impl Content {
 
     /// # Errors
     ///
-    /// A value is none of Go's type, or the format has no such values or messages.
+    /// A value does not fit its Go type, or the format has no such values or messages.
     pub(crate) fn to_go(&self, format: &Gorilla) -> Result<Vec<u8>, Unfit> {
         if format.payload == GoPayload::Json {
             return to_json_object(&self.frames, format);
@@ -56,11 +57,11 @@ impl Content {
     }
 }
 
-/// Does to a session what another request has done to it: `mine` came of `old`, and so did `theirs`.
-/// All are payloads of one session. `None` if one of them cannot be read.
+/// Merges two changes of one session: `mine` and `theirs` both came from `old`. All three are
+/// payloads. Returns `None` if one of them cannot be read.
 ///
-/// A value that both have changed is mine. Messages that I have shown are gone, and mine are behind
-/// theirs.
+/// Of a value that both changed, mine wins. Messages that I have shown are gone, and my new ones
+/// follow theirs.
 pub(crate) fn merge_go(
     [old, mine, theirs]: [&[u8]; 3],
     format: &Gorilla,
@@ -101,12 +102,12 @@ fn merged(old: &Frames, mine: &Frames, theirs: &Frames) -> Frames {
     frames
 }
 
-/// The id of a message that no gob had.
+/// The id of a message that was in no gob.
 const NEW: FlashId = [0xff; 8];
 
 type Message<'a> = (&'a str, &'a [u8]);
 
-/// Takes one such message out, if there is one.
+/// Removes one such message. Returns whether there was one.
 fn take(messages: &mut Vec<Message<'_>>, message: Message<'_>) -> bool {
     let found = messages.iter().position(|other| *other == message);
     found.map(|at| messages.remove(at)).is_some()
@@ -121,13 +122,14 @@ impl Frames {
     }
 }
 
-/// The messages that came have their places as ids: that of the queue among the values, and that in
-/// the queue. New ones have random ids.
+/// Messages that came from Go have their places as ids: that of the queue among the values, and
+/// that in the queue. New ones have random ids.
 fn flash_id(queue: usize, at: usize) -> FlashId {
     ((queue as u64) << 32 | at as u64).to_be_bytes()
 }
 
-/// The place in its queue. A random one matters to nobody: it lends a type that may not fit.
+/// A message's place in its queue. The place of a random id does no harm: it only suggests a type
+/// that may not fit.
 fn place(id: FlashId) -> usize {
     u64::from_be_bytes(id) as u32 as usize
 }
@@ -152,7 +154,8 @@ fn of_json(payload: &[u8], format: &Gorilla) -> Option<Frames> {
     Some(frames)
 }
 
-/// As Go's `json.Encoder` writes it: sorted, with a line's end, and without what HTML would read.
+/// Writes JSON as Go's `json.Encoder` does: sorted, with a final newline, and with the characters
+/// escaped that HTML would interpret.
 fn to_json_object(frames: &Frames, format: &Gorilla) -> Result<Vec<u8>, Unfit> {
     let mut values: BTreeMap<&str, String> = BTreeMap::new();
     for kept in frames.kept() {
@@ -270,10 +273,10 @@ fn to_gob(frames: &Frames, old: &Gob, format: &Gorilla) -> Result<Gob, Unfit> {
     Ok(Gob::new(types, Value::Map { ty, entries }))
 }
 
-/// Messages of one key, on their way to Go.
+/// The messages of one key, on their way to Go.
 struct Queue<'a> {
     key: &'a str,
-    /// Where in the map it is.
+    /// Its place in the map.
     at: usize,
     old: &'a [Value],
     items: Vec<Value>,
@@ -318,7 +321,7 @@ mod tests {
         Gorilla::new(cookies).flash_queue("errors")
     }
 
-    /// A session of these values, and of messages in two queues.
+    /// A session with these values and messages.
     fn payload(values: &[(&str, i64)], messages: &[(&str, &str)], of: &Gorilla) -> Vec<u8> {
         let mut content = Content::new(Timestamp::default());
         for (key, value) in values {
@@ -333,7 +336,7 @@ mod tests {
         content.to_go(of).unwrap()
     }
 
-    fn told(payload: &[u8], of: &Gorilla) -> Vec<String> {
+    fn shown(payload: &[u8], of: &Gorilla) -> Vec<String> {
         let content = Content::of_go(payload, of, Timestamp::default()).unwrap();
         let mut all: Vec<_> = content
             .frames
@@ -348,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn what_two_requests_change_is_changed() {
+    fn changes_of_two_requests_are_merged() {
         for kind in [GoPayload::Sessions, GoPayload::Json] {
             let of = format().payload(kind);
             let old = payload(
@@ -373,7 +376,7 @@ mod tests {
             );
             let merged = merge_go([&old, &mine, &theirs], &of).unwrap().unwrap();
             assert_eq!(
-                told(&merged, &of),
+                shown(&merged, &of),
                 [
                     "!\"kept\"",
                     "!\"mine\"",
@@ -407,9 +410,9 @@ mod tests {
         assert_eq!(merged.get("small"), Some(&Value::Uint(7).named("uint8")));
     }
 
-    /// A message is taken by its id.
+    /// Messages are taken by their ids.
     #[test]
-    fn messages_of_two_queues_have_ids_of_their_own() {
+    fn messages_of_two_queues_have_different_ids() {
         let of = format();
         let gob = payload(&[], &[("", "one"), ("errors", "other")], &of);
         let content = Content::of_go(&gob, &of, Timestamp::default()).unwrap();

@@ -1,16 +1,16 @@
-//! What is left of a session that was renewed or destroyed: a mark in the place of its record, or
-//! an end beside the sessions in cookies.
+//! The traces of a session that was renewed or destroyed: a mark in the place of its record, or an
+//! end beside the sessions in cookies.
 //!
 //! ```text
 //! mark:   8 u8 | fate u8 | write id (8) | last writes | [successor's key (32)]
 //! sealed: 9 u8 | salt (24) | AES-256-GCM of a mark and [successor's mark key (32)] | tag (16)
 //! end:    24 u8 | set u40 s | fate u8 | write id (8) | last writes | [successor's key (32)]
 //! fate:   0 ended, 1 renewed: a successor follows
-//! last writes: as in a record, of that in whose place it is; none in an end
+//! last writes: those of the record it replaces, as in a record; none in an end
 //! ```
 //!
-//! A sealed mark's key is derived from the session's ID, and apart from that of its record. So one
-//! mark can hand on the key of the next, for a logout that follows them, without the ID that opens
+//! A sealed mark's key is derived from the session's ID, separately from its record's key. So one
+//! mark can pass on the key of the next, for a logout that follows them, without the ID that opens
 //! the session.
 
 use super::writes::{WriteId, Writes};
@@ -41,7 +41,7 @@ pub(crate) enum Fate {
 }
 
 impl Fate {
-    /// What a request that comes with the session's old name is told.
+    /// The reason given to a request that carries the session's old name.
     pub(crate) fn reason(&self) -> Rejection {
         match self {
             Self::Ended => Rejection::Ended,
@@ -50,37 +50,37 @@ impl Fate {
     }
 }
 
-/// What stands in the place of a record.
+/// The mark that replaces a record.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Mark {
     pub(crate) fate: Fate,
     pub(crate) write: WriteId,
-    /// The last writes of the record in whose place it is: what they have saved was carried along.
+    /// The last writes of the record that it replaces: their changes were carried along.
     pub(crate) before: Writes,
 }
 
-/// What is remembered of a session that cookies hold copies of.
+/// The remembered end of a session that cookies hold copies of.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct End {
     pub(crate) mark: Mark,
     pub(crate) set: Timestamp,
 }
 
-/// Why a record says nothing.
+/// Why a record cannot be read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Unreadable {
-    /// It is not as it was written, or not sealed where it should be.
+    /// It is not as it was written, or is not sealed although it should be.
     Damaged,
     /// A later release wrote it.
     Later,
 }
 
-/// A session's name as far as a mark may tell it: enough to find and end the session, and not to
-/// open it.
+/// A session's name as a mark may reveal it: enough to find and end the session, but not to open
+/// it.
 #[derive(Clone, Eq, PartialEq)]
 pub(crate) struct Name {
     pub(crate) key: RecordKey,
-    /// What its marks are sealed with, where records are encrypted.
+    /// The key that seals its marks, if records are encrypted.
     seal: Option<[u8; KEY_LEN]>,
 }
 
@@ -100,12 +100,12 @@ impl Name {
         Self { key, seal: None }
     }
 
-    /// Whether its marks are sealed.
+    /// Returns whether its marks are sealed.
     pub(crate) fn is_sealed(&self) -> bool {
         self.seal.is_some()
     }
 
-    /// The bytes of a mark under this name.
+    /// Encodes a mark under this name.
     pub(crate) fn encode(&self, mark: &Mark) -> Result<Vec<u8>, RandomError> {
         let mut plain = vec![MARK];
         mark.encode(&mut plain);
@@ -123,7 +123,7 @@ impl Name {
         Ok(sealed)
     }
 
-    /// Reads the record under this name if it is a mark; `None` if it is none.
+    /// Decodes the record under this name. Returns `None` if it is not a mark.
     pub(crate) fn decode(&self, record: &[u8]) -> Result<Option<Mark>, Unreadable> {
         let mark = match (record, &self.seal) {
             ([MARK, rest @ ..], None) => Mark::decode(rest).filter(|(_, rest)| rest.is_empty()),
@@ -210,7 +210,7 @@ impl End {
         out.into()
     }
 
-    /// `None` if it is damaged or of a later format. It is an end all the same.
+    /// Returns `None` if it is damaged or of a later format. It counts as an end all the same.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let (set, rest) = take_u40(bytes.strip_prefix(&[END])?)?;
         let (mark, rest) = Mark::decode(rest)?;
@@ -285,7 +285,7 @@ mod tests {
             }
             let plain = Name::of_key(name.key).encode(&mark).unwrap();
             let forged = name.decode(&plain);
-            assert_eq!(forged, Err(Unreadable::Damaged), "nobody can put one there");
+            assert_eq!(forged, Err(Unreadable::Damaged), "a forged mark is refused");
         }
     }
 

@@ -1,4 +1,4 @@
-//! What is kept of a session: its values, its lifetime, its cookie's attributes, its subject.
+//! The stored content of a session: its values, its lifetime, its cookie's attributes, its subject.
 
 mod frames;
 #[cfg(feature = "gorilla")]
@@ -26,30 +26,30 @@ pub(crate) use self::{
 };
 use crate::{binary::varint_len, clock::Timestamp, cookie::CookieAttributes};
 
-/// It has the fields of its [`Particulars`] as well.
+/// The content of a session. It dereferences to its [`Particulars`].
 #[derive(Clone, Debug)]
 pub(crate) struct Content {
     pub(crate) created: Timestamp,
     /// Counts the cookies that the session was in.
     pub(crate) revision: u32,
     pub(crate) frames: Frames,
-    /// None as long as nothing in them was changed: a content is moved often, and its size shows in
-    /// what a request costs.
+    /// `None` until one of them changes: a content is moved often, and its size shows in the cost
+    /// of a request.
     particulars: Option<Box<Particulars>>,
 }
 
-/// What only some sessions have.
+/// The fields that only some sessions set.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Particulars {
     pub(crate) persistence: Persistence,
     pub(crate) attributes: Option<Box<CookieAttributes>>,
-    /// When the session was renewed last.
+    /// When the session was last renewed.
     pub(crate) authenticated: Option<Moment>,
     pub(crate) subject: Option<Box<Subject>>,
-    /// The subject whose roster still has the session, if it got another subject since it was
+    /// The subject whose roster still lists the session, if it got another subject since it was
     /// saved; not encoded.
     pub(crate) former: Option<Box<Subject>>,
-    /// What Go had in the session's cookie, if it is still written for Go.
+    /// Go's values in the session's cookie, if it is still written for Go.
     #[cfg(feature = "gorilla")]
     pub(crate) go: Option<std::sync::Arc<crate::gorilla::gob::Gob>>,
 }
@@ -72,14 +72,14 @@ impl Deref for Content {
     }
 }
 
-/// To change one makes all of them.
+/// Changing one field creates them all.
 impl DerefMut for Content {
     fn deref_mut(&mut self) -> &mut Particulars {
         self.particulars.get_or_insert_default()
     }
 }
 
-/// A time that takes no more room where it may be missing.
+/// A time whose `Option` takes no more room.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Moment(NonZeroU64);
 
@@ -95,7 +95,7 @@ impl From<Moment> for Timestamp {
     }
 }
 
-/// Whose session it is.
+/// The subject of a session, which says whose it is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Subject {
     pub(crate) name: Box<str>,
@@ -103,18 +103,18 @@ pub(crate) struct Subject {
     pub(crate) since: Timestamp,
     /// When the roster was last told that the session is in use.
     pub(crate) listed: Timestamp,
-    /// What the roster shall say about the session, which is not in it yet; not encoded.
+    /// The roster's note about the session, which is not enrolled yet; not encoded.
     pub(crate) note: Option<Box<str>>,
 }
 
 impl Subject {
-    /// How many bytes a subject of this name takes.
+    /// The encoded length of a subject of this name.
     pub(crate) fn encoded_len(name: &str) -> usize {
         varint_len(name.len()) + name.len() + 10
     }
 }
 
-/// How long this session was asked to last, beyond what is configured for all of its name.
+/// How long this session was asked to last, if not as configured.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Persistence {
     #[default]
@@ -145,17 +145,17 @@ impl Content {
         }
     }
 
-    /// Whether nothing is left that makes a session worth keeping which was there.
+    /// Returns whether nothing is left that makes an existing session worth keeping.
     pub(crate) fn is_emptied(&self) -> bool {
         self.is_empty() && !matches!(self.persistence, Persistence::For { .. })
     }
 
-    /// Whether there is nothing that makes a new session worth keeping.
+    /// Returns whether nothing makes a new session worth keeping.
     pub(crate) fn is_empty(&self) -> bool {
         self.frames.is_empty() && self.subject.is_none()
     }
 
-    /// Notes that the rosters are as this content says.
+    /// Notes that the rosters agree with this content.
     pub(crate) fn mark_listed(&mut self) {
         if let Some(particulars) = &mut self.particulars {
             particulars.former = None;

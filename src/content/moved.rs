@@ -1,11 +1,11 @@
-//! What is remembered of a session that came in a cookie of another maker's: its records.
+//! The memory of a session that came in another library's cookie: its records.
 //!
 //! ```text
 //! moved: 25 u8 | set u40 s | salt (24) | AES-256-GCM of the records' IDs (32 each) | tag (16)
 //! ```
 //!
-//! It stands under a key that is derived from the cookie, and is sealed by another one, which nobody
-//! has who has the store alone.
+//! It is stored under a key derived from the cookie, and sealed by another derived key, which the
+//! store alone does not give away.
 
 use crate::{
     binary::{put_u40, take_u40},
@@ -20,16 +20,16 @@ const HEAD: usize = 1 + 5 + SALT_LEN;
 const ID_LEN: usize = 32;
 const CONTEXT: &[u8] = b"silverback moved v1";
 
-/// Tells a cookie of another maker's from others: a hash of what nobody else knows.
+/// Identifies a cookie of another library: a hash of what nobody else knows.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Origin([u8; 32]);
 
-/// The records of a session that came in such a cookie. Where its cookie may be that of several
-/// visitors, each has a copy.
+/// The records of a session that came in such a cookie. If several visitors may have that cookie,
+/// each has a copy.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Moved {
     pub(crate) ids: Vec<SessionId>,
-    /// When the last one was made.
+    /// When the last one was created.
     pub(crate) set: Timestamp,
 }
 
@@ -39,14 +39,14 @@ impl Origin {
         Self(secret)
     }
 
-    /// What a session in a cookie is called that came from there.
+    /// The ID of a session in a cookie that came from such a cookie.
     #[cfg(feature = "gorilla")]
     pub(crate) fn token_id(&self) -> SessionId {
         let (id, _) = self.0.split_first_chunk().expect("16 of 32 bytes");
         SessionId::of_token(id)
     }
 
-    /// Under which key it is remembered where the session went.
+    /// The key under which the session's records are remembered.
     pub(crate) fn key(&self) -> RecordKey {
         RecordKey::of(&[CONTEXT, &self.0].concat())
     }
@@ -69,7 +69,8 @@ impl Moved {
         Ok(out.into())
     }
 
-    /// `None` if it is damaged or of a later format: nobody knows then where the session is.
+    /// Returns `None` if it is damaged or of a later format: nobody knows then where the session
+    /// is.
     pub(crate) fn decode(bytes: &[u8], origin: &Origin) -> Option<Self> {
         let (set, rest) = take_u40(bytes.strip_prefix(&[MOVED])?)?;
         let (salt, _) = rest.split_first_chunk()?;
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn it_opens_by_its_cookie_alone_and_unchanged() {
+    fn it_opens_only_unchanged_and_with_its_cookie() {
         let (origin, other) = (Origin::new([1; 32]), Origin::new([2; 32]));
         assert_ne!(origin.key(), other.key());
         for count in 1..4 {

@@ -59,14 +59,14 @@ fn samples() -> Vec<Content> {
     samples
 }
 
-/// Of so many writes.
+/// The last writes of a record after `count` writes.
 fn writes(count: u8) -> Writes {
     let at = Timestamp::from_secs(1_800_000_000);
     let with = |writes: Writes, number| writes.with(Some([number; 8]), at, Duration::ZERO);
     (0..count).fold(Writes::default(), with)
 }
 
-/// Everything that is in it, also what is as in most sessions.
+/// Every field of a content, default or not.
 fn shown(content: &Content) -> String {
     let Content {
         created,
@@ -107,7 +107,7 @@ fn a_record_reads_back_as_it_was() {
     }
 }
 
-/// Whether it is copied or not, nobody sees what another changes later.
+/// Whether it is copied or shared, it shows no later change of the content.
 #[test]
 fn a_shared_record_is_as_it_was_shared() {
     let id = SessionId::generate().unwrap();
@@ -116,7 +116,7 @@ fn a_shared_record_is_as_it_was_shared() {
         new.frames.insert("first", &vec![b'1'; len]);
         new.frames.insert("second", b"1");
         let record = new.encode_record(Writes::none(), Browser::Knows);
-        // One that the store keeps, and one that it does not.
+        // A record that the store keeps, and one that it does not.
         let kept = Bytes::from(record);
         let given = Bytes::copy_from_slice(&kept);
         for bytes in [kept.clone(), given] {
@@ -141,7 +141,7 @@ fn a_shared_record_is_as_it_was_shared() {
     }
 }
 
-/// A store in memory counts what it was given, and keeps what was allocated.
+/// A store in memory counts the bytes it was given, but keeps the whole allocation.
 #[test]
 fn a_shared_record_takes_little_more_than_its_length() {
     let id = SessionId::generate().unwrap();
@@ -171,7 +171,7 @@ fn a_sealed_record_opens_with_its_id_only_and_unchanged() {
     let other = SessionId::generate().unwrap();
     assert_eq!(unreadable(&sealed, &other, true), Unreadable::Damaged);
     let put_there = unreadable(&record, &id, true);
-    assert_eq!(put_there, Unreadable::Damaged, "a readable one");
+    assert_eq!(put_there, Unreadable::Damaged, "a readable record");
     assert!(sealed.windows(3).all(|bytes| bytes != b"Ada"));
     for bit in 8..sealed.len() * 8 {
         let mut bent = sealed.clone();
@@ -188,7 +188,7 @@ fn unreadable(bytes: &[u8], id: &SessionId, must_be_sealed: bool) -> Unreadable 
     decode_record(bytes.to_vec().into(), id, must_be_sealed).unwrap_err()
 }
 
-/// Why a record that begins with this byte is not read; `None` for those of today.
+/// Why a record that begins with this byte cannot be read; `None` for today's formats.
 fn why(first: u8) -> Option<Unreadable> {
     match first {
         1 | 3 => None,
@@ -197,8 +197,8 @@ fn why(first: u8) -> Option<Unreadable> {
     }
 }
 
-/// Sessions begin with 1 to 7, marks with 8 to 15, and what is being moved to another store with
-/// 0x80 to 0xc0. One of a later release is there, and counts as no empty session.
+/// Sessions begin with 1 to 7, marks with 8 to 15, and records being moved to another store with
+/// 0x80 to 0xc0. A record of a later release exists, and must not count as an empty session.
 #[test]
 fn a_record_of_a_later_format_is_not_guessed_at() {
     let mut bytes = samples()[0].encode_record(&writes(1), Browser::Knows);
@@ -208,7 +208,7 @@ fn a_record_of_a_later_format_is_not_guessed_at() {
         let Some(expected) = expected else { continue };
         assert_eq!(unreadable(&bytes, &id, false), expected, "{first}");
         let sealed = seal_record(&id, &bytes).unwrap();
-        // What stands in a sealed record is a session.
+        // A sealed record holds a session.
         if (4..8).contains(&first) {
             assert_eq!(unreadable(&sealed, &id, true), Unreadable::Later);
         }

@@ -16,8 +16,8 @@
 //! ```
 //!
 //! A sealed record's key is derived from the session's ID, which the store does not know. A
-//! cookie's token carries the payload, and the time of creation in its stamp. The first byte tells
-//! what a record is for; see [`RecordKind`](crate::store::RecordKind).
+//! cookie's token carries the payload, and the creation time in its stamp. The first byte tells
+//! what a record is; see [`RecordKind`](crate::store::RecordKind).
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ use crate::{
     store::{Bytes, RecordKind},
 };
 
-/// What a record says.
+/// The decoded content of a record.
 #[derive(Debug)]
 pub(crate) enum Stored {
     Session {
@@ -53,11 +53,11 @@ pub(crate) enum Stored {
 const SESSION: u8 = 1;
 const SEALED: u8 = 2;
 const OUTGROWN: u8 = 3;
-/// What the formats of sessions to come begin with.
+/// The first bytes of later session formats.
 const LATER: std::ops::Range<u8> = 4..8;
 const SEALED_HEAD: usize = 1 + SALT_LEN;
 
-/// Frames of more bytes than this cost more to copy than to share.
+/// Frames longer than this cost more to copy than to share.
 const LARGE: usize = 1_024;
 
 const LASTS: u8 = 1;
@@ -86,7 +86,7 @@ impl Content {
         }
     }
 
-    /// `None` for bytes that [`encode_payload`](Self::encode_payload) does not make.
+    /// Returns `None` for bytes that [`encode_payload`](Self::encode_payload) does not produce.
     pub(crate) fn decode_payload(created: Timestamp, mut bytes: Tail) -> Option<Self> {
         let all = bytes.as_slice();
         let (&flags, mut rest) = all.split_first()?;
@@ -112,8 +112,8 @@ impl Content {
         })
     }
 
-    /// The most bytes that it takes, in a cookie or a record. What may be added without asking is
-    /// counted in any case, so that what was accepted once always fits.
+    /// The most bytes that it takes in a cookie or a record. What may be added without a check is
+    /// always counted, so that a session once accepted always fits.
     pub(crate) fn payload_len(&self) -> usize {
         const FLAGS: usize = 1;
         const PERSISTENCE: usize = 5 + 4;
@@ -138,7 +138,7 @@ impl Content {
     }
 
     pub(crate) fn encode_record(&self, writes: &Writes, browser: Browser) -> Vec<u8> {
-        // Exact for most, so that it becomes `Bytes` as it is.
+        // Exact for most, so that the vector becomes `Bytes` without a copy.
         let head = 1 + writes.encoded_len() + 5 + 1 + self.authenticated.map_or(0, |_| 5);
         let mut out = Vec::with_capacity(head + self.frames.as_bytes().len());
         self.encode_record_head(writes, browser, &mut out);
@@ -171,7 +171,7 @@ impl Content {
 }
 
 impl Particulars {
-    /// With these flags.
+    /// Encodes the fields, with these flags in addition.
     fn encode(&self, flags: u8, out: &mut Vec<u8>) {
         let attributes = self.attributes.as_deref();
         let flags = flags
@@ -229,7 +229,7 @@ impl Particulars {
         })
     }
 
-    /// How many bytes attributes and subject take.
+    /// The encoded length of attributes and subject.
     fn encoded_len(&self) -> usize {
         let mut head = Vec::new();
         if let Some(attributes) = &self.attributes {
@@ -241,7 +241,7 @@ impl Particulars {
     }
 }
 
-/// An encoded record with other last writes.
+/// Replaces the last writes of an encoded record.
 pub(crate) fn renote(record: &[u8], writes: &Writes) -> Vec<u8> {
     let after_writes = |rest| Writes::decode(rest).map(|(_, rest)| rest);
     let parts = record.split_first();
@@ -273,7 +273,7 @@ fn record_key(id: &SessionId) -> SealKey {
     SealKey::new(&RootKey::extract(b"silverback record v1", id.as_bytes()).expand(&[b"record"]))
 }
 
-/// Reads a record. One that should be sealed and is not counts as damaged.
+/// Decodes a record. One that should be sealed but is not counts as damaged.
 pub(crate) fn decode_record(
     bytes: Bytes,
     id: &SessionId,
@@ -334,10 +334,10 @@ fn flag(set: bool, flag: u8) -> u8 {
     if set { flag } else { 0 }
 }
 
-/// A value and the bytes behind it.
+/// A value and the bytes after it.
 type Decoded<'a, T> = Option<(T, &'a [u8])>;
 
-/// Decodes what comes next and goes on behind it.
+/// Decodes the next value and advances past it.
 fn take<'a, T>(rest: &mut &'a [u8], decode: fn(&'a [u8]) -> Decoded<'a, T>) -> Option<T> {
     let (value, after) = decode(rest)?;
     *rest = after;

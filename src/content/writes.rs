@@ -1,5 +1,5 @@
-//! The ids of a record's last writes, so that a save whose answer got lost is recognised, also if
-//! others have saved on top. They are without a gap: only the oldest are left out.
+//! The ids of a record's last writes. They identify a save whose answer was lost, even if others
+//! have saved on top. They have no gap: only the oldest are left out.
 //!
 //! ```text
 //! writes: count u8 | (write id (8) | written u40 s) for each, the last one first
@@ -12,33 +12,33 @@ use crate::{
     clock::Timestamp,
 };
 
-/// Tells one write of a record from another.
+/// Distinguishes the writes of a record.
 pub(crate) type WriteId = [u8; 8];
 
-/// The last writes of a record, the very last one first. Those of a store that never waits are not
-/// noted: no answer of it gets lost.
+/// The last writes of a record, the latest first. Stores that never wait note none: they lose no
+/// answer.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Writes(Vec<(WriteId, Timestamp)>);
 
-/// How many are kept.
+/// The number of writes kept.
 const MOST: usize = 8;
-/// For how long every server keeps them at least, whatever its timeout is: for those that are not
-/// there, each relies on all others.
+/// How long every server keeps them at least, whatever its timeout: a server that misses a write
+/// relies on this.
 const MEMORY: Duration = Duration::from_secs(7);
 /// How far clocks differ.
 const SKEW: Duration = Duration::from_secs(2);
 
-/// Whether a write came to be, by what its record says now.
+/// Whether a write was done, according to its record.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Done {
     Yes,
     No,
-    /// It may have been pushed out by so many others.
+    /// Later writes may have pushed it out.
     Unknown,
 }
 
 impl Writes {
-    /// Those of a record that is not there yet.
+    /// The last writes of a record that does not exist yet.
     pub(crate) fn none() -> &'static Self {
         static NONE: Writes = Writes(Vec::new());
         &NONE
@@ -48,23 +48,23 @@ impl Writes {
         self.0.iter().any(|(id, _)| *id == write)
     }
 
-    /// When the last one was.
+    /// The time of the latest write.
     pub(crate) fn last(&self) -> Option<Timestamp> {
         self.0.first().map(|(_, written)| *written)
     }
 
-    /// When this one was, if it is among them.
+    /// The time of this write, if it is among them.
     pub(crate) fn time_of(&self, write: WriteId) -> Option<Timestamp> {
         let mut all = self.0.iter();
         all.find_map(|(id, written)| (*id == write).then_some(*written))
     }
 
-    /// The last one.
+    /// The latest write.
     pub(crate) fn first(&self) -> Option<WriteId> {
         self.0.first().map(|(id, _)| *id)
     }
 
-    /// The last one's predecessor.
+    /// The write below the latest.
     pub(crate) fn base(&self) -> Option<WriteId> {
         self.0.get(1).map(|(id, _)| *id)
     }
@@ -73,20 +73,20 @@ impl Writes {
         self.0.is_empty()
     }
 
-    /// Each with the one that was written on top of it.
+    /// Each write with the one on top of it.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (WriteId, WriteId)> {
         let above = self.0.iter().map(|(id, _)| *id);
         let below = above.clone().skip(1);
         below.zip(above)
     }
 
-    /// Whether a write came to be that would have had `attempt` for its record's last writes;
-    /// `follower` is who is known to have written on top of the one before it.
+    /// Returns whether a write was done that would have left `attempt` as its record's last writes.
+    /// `follower` is the write known to be on top of the one below it.
     ///
-    /// They are a record's last ones without a gap, so who finds the one before it finds it as
-    /// well. Of two writes over one, the store takes one.
+    /// They have no gap, so if the one below it is among them, the write itself would be too. Of
+    /// two writes over the same one, the store takes one.
     pub(crate) fn tell(&self, attempt: &Self, follower: Option<WriteId>, now: Timestamp) -> Done {
-        // Without a wait no answer gets lost.
+        // A store that never waits loses no answer.
         let Some(&(own, at)) = attempt.0.first() else {
             return Done::No;
         };
@@ -103,16 +103,17 @@ impl Writes {
         }
     }
 
-    /// Whether a write of that time would be among them, if it had come to be: they are not all, or
-    /// the first of them was before it.
+    /// Returns whether a write of that time would be among them if it had been done: either none
+    /// was left out, or the oldest of them is from before it.
     pub(crate) fn would_have(&self, written: Timestamp, now: Timestamp) -> bool {
         let is_before = |(_, first): &(_, Timestamp)| first.saturating_add(SKEW) < written;
         let are_all = self.0.len() < MOST && written.saturating_add(MEMORY) > now;
         are_all || self.0.last().is_some_and(is_before)
     }
 
-    /// Those that a record has with one more, for as long as this server waits for an answer. Its
-    /// predecessor is kept whatever its age: it tells what was written on top of it.
+    /// These writes with one more on top. Others are kept for as long as this server waits for an
+    /// answer. The one below the new one is kept whatever its age: it shows what was written on top
+    /// of it.
     #[must_use]
     pub(crate) fn with(&self, write: Option<WriteId>, now: Timestamp, timeout: Duration) -> Self {
         let memory = MEMORY.max(timeout.saturating_add(SKEW));
@@ -193,10 +194,10 @@ mod tests {
         assert!(later.would_have(at(1), at(7)) && !later.would_have(at(0), at(7)));
     }
 
-    /// The answer to a write of this server may take as long. What is not there may have been left
-    /// out by a server that waits for less.
+    /// The answer to a write of this server may take that long. A missing write may have been left
+    /// out by a server that waits less.
     #[test]
-    fn they_are_kept_for_as_long_as_an_answer_is_waited_for() {
+    fn they_are_kept_while_an_answer_may_come() {
         let minute = Duration::from_secs(60);
         let writes = Writes::default().with(Some([1; 8]), at(0), minute);
         for (secs, timeout, is_kept) in [
@@ -219,16 +220,16 @@ mod tests {
         assert_eq!(done.tell(&attempt, None, at(50)), Done::Yes);
     }
 
-    /// Whatever clocks say, what was written before one that is kept is kept no longer than that.
+    /// Whatever the clocks say, no write is dropped from between two that are kept.
     #[test]
-    fn there_is_no_gap_between_them() {
+    fn they_have_no_gap() {
         let writes = Writes(vec![([2; 8], at(0)), ([1; 8], at(6))]);
         let later = writes.with(Some([3; 8]), at(7), TIMEOUT);
         assert!(later.contain([2; 8]) && later.contain([1; 8]));
     }
 
     #[test]
-    fn the_one_before_is_kept_whatever_its_age() {
+    fn the_one_below_is_kept_whatever_its_age() {
         let first = Writes::default().with(Some([1; 8]), at(0), TIMEOUT);
         let second = first.with(Some([2; 8]), at(900), TIMEOUT);
         assert_eq!(second.base(), Some([1; 8]));
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn each_is_told_with_the_one_on_top_of_it() {
+    fn each_is_paired_with_the_one_on_top_of_it() {
         let writes = |numbers: &[u8]| {
             let all = numbers.iter().map(|number| ([*number; 8], at(0)));
             Writes(all.collect())
@@ -251,10 +252,10 @@ mod tests {
 
     #[test]
     #[rustfmt::skip]
-    fn whether_a_write_came_to_be_is_told_or_unknown() {
+    fn a_write_was_done_or_not_or_nobody_knows() {
         let full = [18, 17, 16, 15, 14, 13, 12, 11];
         let (own, base) = (9, 1);
-        //   the record's now         at  on top  it was done
+        //   the record's now         at  on top  done
         let rows: [(&[u8], u64, Option<u8>, Done); 11] = [
             (&[own, base],            0,  None,      Done::Yes),
             (&[12, own, base],        0,  None,      Done::Yes),
@@ -265,7 +266,7 @@ mod tests {
             (&full,                   0,  None,      Done::Unknown),
             (&full,                   0,  Some(own), Done::Unknown),
             (&full,                   0,  Some(11),  Done::No),
-            // The first of them was before it.
+            // The oldest of them is from before it.
             (&full,                   2,  None,      Done::Unknown),
             (&full,                   3,  None,      Done::No),
         ];
