@@ -64,7 +64,7 @@ impl Entry {
     ///
     /// A late renewal that will fail may come from a name given up long ago, so the latest name
     /// stays.
-    pub(crate) fn names_but(
+    pub(crate) fn kept_names(
         &self,
         key: &RecordKey,
         before: &RecordKey,
@@ -80,7 +80,7 @@ impl Entry {
     }
 
     /// Removes one of its names. Returns whether any name is left.
-    fn lose(&mut self, key: &RecordKey) -> bool {
+    fn remove_name(&mut self, key: &RecordKey) -> bool {
         self.former.retain(|name| name != key);
         if self.key != *key {
             return true;
@@ -102,12 +102,12 @@ impl Roster {
     }
 
     /// Removes a name from its session, and the session if it has no other name.
-    pub(crate) fn remove(&mut self, key: &RecordKey) {
-        self.entries.retain_mut(|entry| entry.lose(key));
+    pub(crate) fn remove_name(&mut self, key: &RecordKey) {
+        self.entries.retain_mut(|entry| entry.remove_name(key));
     }
 
     /// Removes the session of this name, unless it is being ended.
-    pub(crate) fn take(&mut self, key: &RecordKey) {
+    pub(crate) fn remove_session(&mut self, key: &RecordKey) {
         self.entries.retain(|entry| entry.ended || !entry.has(key));
     }
 

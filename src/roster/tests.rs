@@ -81,9 +81,9 @@ fn a_session_is_found_until_it_ends() {
     let ended = |roster: &Roster| [1, 2, 3, 4].map(|n| roster.is_ended(&key(n)));
     assert_eq!(found(&roster), [true, false, true, false]);
     assert_eq!(ended(&roster), [false, true, false, false]);
-    roster.remove(&key(1));
-    roster.remove(&key(2));
-    roster.remove(&key(4));
+    roster.remove_name(&key(1));
+    roster.remove_name(&key(2));
+    roster.remove_name(&key(4));
     assert_eq!(text(&roster.entries), "3");
 }
 
@@ -127,7 +127,7 @@ fn a_session_can_lose_its_names_one_by_one() {
     ];
     for (lost, left) in rows {
         let mut roster = all();
-        lost.iter().for_each(|number| roster.remove(&key(*number)));
+        lost.iter().for_each(|number| roster.remove_name(&key(*number)));
         assert_eq!(text(&roster.entries), left, "{lost:?}");
     }
 }
@@ -142,7 +142,7 @@ fn a_session_is_removed_with_all_its_names() {
         (8, "3<2<1 9 (8)"),
     ] {
         let mut roster = roster([renewed(3, &[2, 1]), entry(9, 0), ended(8, 0)]);
-        roster.take(&key(taken));
+        roster.remove_session(&key(taken));
         assert_eq!(text(&roster.entries), left, "{taken}");
     }
 }
@@ -170,7 +170,7 @@ fn a_session_keeps_its_former_names() {
     ];
     for (entry, number, before, later, kept) in rows {
         let row = format!("{} {number} {before} {later}", numbers(entry.names()));
-        let found = entry.names_but(&key(number), &key(before), after(later));
+        let found = entry.kept_names(&key(number), &key(before), after(later));
         assert_eq!(numbers(found), kept, "{row}");
     }
 }

@@ -158,7 +158,7 @@ impl Entrant<'_> {
             return Err(Error::new(ErrorKind::Gone));
         }
         if self.is_another {
-            roster.remove(&self.key);
+            roster.remove_name(&self.key);
         }
         let listed = roster
             .get(&self.key)
@@ -183,8 +183,8 @@ impl Entrant<'_> {
             }),
         }
         let entry = self.entry(listed.as_ref(), now);
-        roster.take(&self.key);
-        roster.take(&self.before);
+        roster.remove_session(&self.key);
+        roster.remove_session(&self.before);
         roster.entries.push(entry);
         *ended = roster.make_room(limit, &keep);
         Ok(None)
@@ -212,7 +212,7 @@ impl Entrant<'_> {
             };
         }
         let former = match listed {
-            Some(listed) => listed.names_but(&self.key, &self.before, now),
+            Some(listed) => listed.kept_names(&self.key, &self.before, now),
             // Under that name it does not belong to the subject yet, unless the roster was lost.
             None if self.before != self.key && self.note.is_none() => vec![self.before],
             None => Vec::new(),

@@ -64,7 +64,7 @@ impl Vault<'_> {
                 false => roster.admits(former.since, before),
             };
             if is_there {
-                roster.remove(before);
+                roster.remove_name(before);
             }
             Ok(())
         };
@@ -106,7 +106,7 @@ impl Vault<'_> {
     /// would have expired.
     async fn strike(&self, subject: &str, key: &RecordKey) {
         let strike = |roster: &mut Roster| {
-            roster.remove(key);
+            roster.remove_name(key);
             Ok(())
         };
         if let Err(error) = self.change(subject, strike).await {
