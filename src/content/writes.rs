@@ -49,7 +49,7 @@ impl Writes {
     }
 
     /// The time of the latest write.
-    pub(crate) fn last(&self) -> Option<Timestamp> {
+    pub(crate) fn latest_time(&self) -> Option<Timestamp> {
         self.0.first().map(|(_, written)| *written)
     }
 
@@ -60,7 +60,7 @@ impl Writes {
     }
 
     /// The latest write.
-    pub(crate) fn first(&self) -> Option<WriteId> {
+    pub(crate) fn latest(&self) -> Option<WriteId> {
         self.0.first().map(|(id, _)| *id)
     }
 
@@ -85,7 +85,12 @@ impl Writes {
     ///
     /// They have no gap, so if the one below it is among them, the write itself would be too. Of
     /// two writes over the same one, the store takes one.
-    pub(crate) fn tell(&self, attempt: &Self, follower: Option<WriteId>, now: Timestamp) -> Done {
+    pub(crate) fn was_done(
+        &self,
+        attempt: &Self,
+        follower: Option<WriteId>,
+        now: Timestamp,
+    ) -> Done {
         // A store that never waits loses no answer.
         let Some(&(own, at)) = attempt.0.first() else {
             return Done::No;
@@ -95,7 +100,7 @@ impl Writes {
             Done::Yes
         } else if follower.is_some_and(|follower| follower != own)
             || attempt.base().is_some_and(is_below)
-            || self.would_have(at, now)
+            || self.would_contain(at, now)
         {
             Done::No
         } else {
@@ -105,7 +110,7 @@ impl Writes {
 
     /// Returns whether a write of that time would be among them if it had been done: either none
     /// was left out, or the oldest of them is from before it.
-    pub(crate) fn would_have(&self, written: Timestamp, now: Timestamp) -> bool {
+    pub(crate) fn would_contain(&self, written: Timestamp, now: Timestamp) -> bool {
         let is_before = |(_, first): &(_, Timestamp)| first.saturating_add(SKEW) < written;
         let are_all = self.0.len() < MOST && written.saturating_add(MEMORY) > now;
         are_all || self.0.last().is_some_and(is_before)
@@ -185,13 +190,13 @@ mod tests {
                 kept.collect::<Vec<_>>(),
                 (first..=number).collect::<Vec<_>>()
             );
-            assert_eq!(writes.would_have(at(0), at(0)), number < 7);
+            assert_eq!(writes.would_contain(at(0), at(0)), number < 7);
         }
         let later = writes.with(Some([99; 8]), at(6), TIMEOUT);
         assert!(later.contain([19; 8]) && later.contain([99; 8]));
         let later = later.with(Some([98; 8]), at(7), TIMEOUT);
         assert!(!later.contain([19; 8]) && later.contain([99; 8]));
-        assert!(later.would_have(at(1), at(7)) && !later.would_have(at(0), at(7)));
+        assert!(later.would_contain(at(1), at(7)) && !later.would_contain(at(0), at(7)));
     }
 
     /// The answer to a write of this server may take that long. A missing write may have been left
@@ -214,10 +219,10 @@ mod tests {
         let (own, other) = ([9; 8], [8; 8]);
         let found = writes.with(Some(other), at(50), minute);
         let attempt = Writes(vec![(own, at(1)), ([7; 8], at(0))]);
-        assert_eq!(found.tell(&attempt, None, at(7)), Done::No);
-        assert_eq!(found.tell(&attempt, None, at(50)), Done::Unknown);
+        assert_eq!(found.was_done(&attempt, None, at(7)), Done::No);
+        assert_eq!(found.was_done(&attempt, None, at(50)), Done::Unknown);
         let done = attempt.with(Some(other), at(50), minute);
-        assert_eq!(done.tell(&attempt, None, at(50)), Done::Yes);
+        assert_eq!(done.was_done(&attempt, None, at(50)), Done::Yes);
     }
 
     /// Whatever the clocks say, no write is dropped from between two that are kept.
@@ -273,11 +278,11 @@ mod tests {
         for (numbers, after, follower, done) in rows {
             let found = Writes(numbers.iter().map(|number| ([*number; 8], at(0))).collect());
             let attempt = Writes(vec![([own; 8], at(after)), ([base; 8], at(0))]);
-            let told = found.tell(&attempt, follower.map(|number| [number; 8]), at(after));
+            let done_then = found.was_done(&attempt, follower.map(|number| [number; 8]), at(after));
             assert_eq!(told, done, "{numbers:?} {after} {follower:?}");
         }
         let never_waits = Writes::default();
-        assert_eq!(never_waits.tell(&never_waits, None, at(0)), Done::No);
+        assert_eq!(never_waits.was_done(&never_waits, None, at(0)), Done::No);
     }
 
     #[test]

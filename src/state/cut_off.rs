@@ -28,7 +28,7 @@ impl CutOff {
     /// no gap, so this needs both the write and its base to be missing there.
     pub(crate) fn is_unknown(&self, writes: &Writes, now: Timestamp) -> bool {
         let is_above = self.base.is_some_and(|base| writes.contain(base));
-        !self.is_in(writes) && !is_above && !writes.would_have(self.at, now)
+        !self.is_in(writes) && !is_above && !writes.would_contain(self.at, now)
     }
 
     /// Settles cut-off saves whose outcome has become known. `above` returns the write on top of a

@@ -75,7 +75,7 @@ fn last_used(view: &View, lifetime: Option<Lifetime>, now: Timestamp) -> Option<
     let used = match &view.home {
         Home::Nowhere | Home::Marked(_) => return None,
         Home::Cookie { issued, .. } => *issued,
-        Home::Record(place) => place.writes.last().unwrap_or_default(),
+        Home::Record(place) => place.writes.latest_time().unwrap_or_default(),
     };
     let written = view.home.expires().zip(lifetime);
     let put_off = written.map(|(expires, lifetime)| put_off(expires, lifetime));

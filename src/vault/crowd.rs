@@ -283,7 +283,7 @@ impl Vault<'_> {
         };
         let is_to_be_written = failure.is_none();
         if is_to_be_written {
-            job.note_unknown(batch.write, batch.place.writes.first(), now);
+            job.note_unknown(batch.write, batch.place.writes.latest(), now);
         }
         ticket.give_back(job, failure) && is_to_be_written
     }

@@ -44,7 +44,7 @@ impl<'a> RefusedWrite<'a> {
     /// Returns whether only its record can tell, as long as not too many other writes are on top of
     /// it.
     pub(super) fn is_open(&self) -> bool {
-        let own = self.attempt.first();
+        let own = self.attempt.latest();
         self.done.is_none() && own.is_some() && self.watch.above().is_none_or(|id| Some(id) == own)
     }
 
@@ -72,7 +72,7 @@ impl<'a> RefusedWrite<'a> {
         if let Some(done) = self.done {
             return Ok(done);
         }
-        match found.tell(&self.attempt, self.watch.above(), now) {
+        match found.was_done(&self.attempt, self.watch.above(), now) {
             Done::Yes => Ok(true),
             Done::No => Ok(false),
             Done::Unknown => Err(Error::in_doubt()),
@@ -135,6 +135,8 @@ pub(super) fn note(store: Calls<'_>, writes: &Writes) {
 
 /// Notes the first write of a record.
 pub(super) fn note_first(store: Calls<'_>, key: &RecordKey, writes: &Writes) {
-    let first = writes.first().map(|first| (Followers::nothing(key), first));
+    let first = writes
+        .latest()
+        .map(|first| (Followers::nothing(key), first));
     store.followers().note(first);
 }
