@@ -62,7 +62,7 @@ struct Frame<'a> {
 /// The content of one frame.
 #[cfg(feature = "gorilla")]
 #[derive(Clone, Copy)]
-pub(super) enum Kept<'a> {
+pub(super) enum FrameData<'a> {
     /// A key and its value.
     Value(&'a str, &'a [u8]),
     /// A queue and a message in it.
@@ -123,17 +123,17 @@ impl Frames {
 
     /// The contents of all frames, in their order.
     #[cfg(feature = "gorilla")]
-    pub(super) fn kept(&self) -> impl Iterator<Item = Kept<'_>> {
+    pub(super) fn all(&self) -> impl Iterator<Item = FrameData<'_>> {
         self.iter().filter_map(
             |Frame {
                  kind, key, value, ..
              }| {
                 let key = std::str::from_utf8(key).ok()?;
                 Some(match kind {
-                    Kind::Value => Kept::Value(key, value),
+                    Kind::Value => FrameData::Value(key, value),
                     Kind::Flash => {
                         let (id, message) = value.split_first_chunk()?;
-                        Kept::Flash(key, *id, message)
+                        FrameData::Flash(key, *id, message)
                     }
                 })
             },

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::value::RawValue;
 
-use super::{Content, FlashId, Frames, frames::Kept};
+use super::{Content, FlashId, Frames, frames::FrameData};
 use crate::{
     clock::Timestamp,
     gorilla::{
@@ -77,17 +77,17 @@ fn merged(old: &Frames, mine: &Frames, theirs: &Frames) -> Frames {
     let mut added: Vec<_> = mine.messages().collect();
     let mut shown: Vec<_> = old.messages().collect();
     shown.retain(|message| !take(&mut added, *message));
-    for kept in theirs.kept() {
-        match kept {
-            Kept::Value(key, value) => match (old.get(key), mine.get(key)) {
+    for data in theirs.all() {
+        match data {
+            FrameData::Value(key, value) => match (old.get(key), mine.get(key)) {
                 (Some(_), None) => {}
                 (before, Some(after)) if before != Some(after) => frames.insert(key, after),
                 _ => frames.insert(key, value),
             },
-            Kept::Flash(queue, id, message) if !take(&mut shown, (queue, message)) => {
+            FrameData::Flash(queue, id, message) if !take(&mut shown, (queue, message)) => {
                 frames.push_flash(queue, id, message);
             }
-            Kept::Flash(..) => {}
+            FrameData::Flash(..) => {}
         }
     }
     for key in mine.keys().filter(|key| theirs.get(key).is_none()) {
@@ -115,9 +115,9 @@ fn take(messages: &mut Vec<Message<'_>>, message: Message<'_>) -> bool {
 
 impl Frames {
     fn messages(&self) -> impl Iterator<Item = Message<'_>> {
-        self.kept().filter_map(|kept| match kept {
-            Kept::Flash(queue, _, message) => Some((queue, message)),
-            Kept::Value(..) => None,
+        self.all().filter_map(|data| match data {
+            FrameData::Flash(queue, _, message) => Some((queue, message)),
+            FrameData::Value(..) => None,
         })
     }
 }
@@ -158,10 +158,10 @@ fn of_json(payload: &[u8], format: &Gorilla) -> Option<Frames> {
 /// escaped that HTML would interpret.
 fn to_json_object(frames: &Frames, format: &Gorilla) -> Result<Vec<u8>, Unfit> {
     let mut values: BTreeMap<&str, String> = BTreeMap::new();
-    for kept in frames.kept() {
-        let (key, value, is_flash) = match kept {
-            Kept::Value(key, value) => (key, value, false),
-            Kept::Flash(queue, _, message) => (key_of(queue, format)?, message, true),
+    for data in frames.all() {
+        let (key, value, is_flash) = match data {
+            FrameData::Value(key, value) => (key, value, false),
+            FrameData::Flash(queue, _, message) => (key_of(queue, format)?, message, true),
         };
         let value = std::str::from_utf8(value)
             .ok()
@@ -227,21 +227,21 @@ fn to_gob(frames: &Frames, old: &Gob, format: &Gorilla) -> Result<Gob, Unfit> {
         .collect();
     let mut entries = Vec::with_capacity(known.len() + 1);
     let mut queues: Vec<Queue<'_>> = Vec::new();
-    for kept in frames.kept() {
-        let (text, value) = match kept {
-            Kept::Value(text, value) => (text, Some(value)),
-            Kept::Flash(queue, ..) => (key_of(queue, format)?, None),
+    for data in frames.all() {
+        let (text, value) = match data {
+            FrameData::Value(text, value) => (text, Some(value)),
+            FrameData::Flash(queue, ..) => (key_of(queue, format)?, None),
         };
         let (key_value, before) = match known.get(text) {
             Some((key, before)) => ((*key).clone(), Some(*before)),
             None => (Fitter { types: &mut types }.key(text, key)?, None),
         };
-        match (kept, value) {
+        match (data, value) {
             (_, Some(value)) => {
                 let value = Fitter { types: &mut types }.value(value, before, elem);
                 entries.push((key_value, value.map_err(|error| error.of(text))?));
             }
-            (Kept::Flash(_, id, message), None) => {
+            (FrameData::Flash(_, id, message), None) => {
                 let known = queues.iter().position(|queue| queue.key == text);
                 let at = known.unwrap_or_else(|| {
                     entries.push((key_value, Value::Nil));
@@ -257,7 +257,7 @@ fn to_gob(frames: &Frames, old: &Gob, format: &Gorilla) -> Result<Gob, Unfit> {
                     queue.push(id, message, &mut types)?;
                 }
             }
-            (Kept::Value(..), None) => {}
+            (FrameData::Value(..), None) => {}
         }
     }
     for queue in queues {
@@ -340,10 +340,12 @@ mod tests {
         let content = Content::of_go(payload, of, Timestamp::default()).unwrap();
         let mut all: Vec<_> = content
             .frames
-            .kept()
-            .map(|kept| match kept {
-                Kept::Value(key, value) => format!("{key}={}", String::from_utf8_lossy(value)),
-                Kept::Flash(queue, _, text) => format!("{queue}!{}", String::from_utf8_lossy(text)),
+            .all()
+            .map(|data| match data {
+                FrameData::Value(key, value) => format!("{key}={}", String::from_utf8_lossy(value)),
+                FrameData::Flash(queue, _, text) => {
+                    format!("{queue}!{}", String::from_utf8_lossy(text))
+                }
             })
             .collect();
         all.sort();
