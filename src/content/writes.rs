@@ -278,8 +278,8 @@ mod tests {
         for (numbers, after, follower, done) in rows {
             let found = Writes(numbers.iter().map(|number| ([*number; 8], at(0))).collect());
             let attempt = Writes(vec![([own; 8], at(after)), ([base; 8], at(0))]);
-            let done_then = found.was_done(&attempt, follower.map(|number| [number; 8]), at(after));
-            assert_eq!(told, done, "{numbers:?} {after} {follower:?}");
+            let answer = found.was_done(&attempt, follower.map(|number| [number; 8]), at(after));
+            assert_eq!(answer, done, "{numbers:?} {after} {follower:?}");
         }
         let never_waits = Writes::default();
         assert_eq!(never_waits.was_done(&never_waits, None, at(0)), Done::No);
