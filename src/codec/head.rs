@@ -1,4 +1,4 @@
-//! What a cookie says to those who have no key.
+//! What a cookie reveals without a key.
 
 use base64_simd::URL_SAFE_NO_PAD;
 
@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{clock::Timestamp, cookie::MAX_COOKIE_LEN, key::KeyId};
 
-/// What anyone can read off a cookie's value without a key: for an operator who wants to know what
-/// a cookie is. Nothing of it is checked, as that takes the key:
+/// What anyone can read from a cookie's value without a key: for an operator who wants to know what
+/// a cookie is. None of it is verified, as that takes the key; see
 /// [`SessionConfig::explain`](crate::SessionConfig::explain).
 ///
 /// ```
@@ -22,31 +22,32 @@ use crate::{clock::Timestamp, cookie::MAX_COOKIE_LEN, key::KeyId};
 pub struct TokenHead {
     /// The version of the format.
     pub version: u8,
-    /// Whether the rest is encrypted. Otherwise it is signed, and anyone can read it.
+    /// Whether the rest is encrypted. If not, it is signed, and anyone can read it.
     pub is_sealed: bool,
     /// The key it names.
     pub key: KeyId,
-    /// The bytes of the token, which base64 makes a third longer.
+    /// The length of the token in bytes, which base64 makes a third longer.
     pub len: usize,
-    /// What a signed token claims of its times.
+    /// The times that a signed token claims.
     pub claims: Option<TokenTimes>,
 }
 
-/// When a token was made and for how long.
+/// When a token was made, and how long it is valid.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct TokenTimes {
-    /// When the token was made. A session in a store gets another one only with a new ID, a
+    /// When the token was made. A session in a store gets another token only with a new ID, a
     /// `Max-Age` or a new key.
     pub issued: Timestamp,
-    /// When the session was made.
+    /// When the session was created.
     pub created: Timestamp,
-    /// When the token is over by itself. The session may be over before.
+    /// When the token expires by itself. The session may end earlier.
     pub expires: Timestamp,
 }
 
 impl TokenHead {
-    /// Reads a cookie's value, without its name. `None` if it is no token of any version.
+    /// Reads a cookie's value, without its name. Returns `None` if it is not a token of any
+    /// version.
     #[must_use]
     pub fn read(cookie: &str) -> Option<Self> {
         if cookie.len() > MAX_COOKIE_LEN {

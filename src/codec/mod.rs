@@ -1,8 +1,8 @@
-//! Turns what a cookie says into a token that only a key holder can make, and back.
+//! Turns a cookie's content into a token that only a key holder can make, and back.
 //!
-//! A codec belongs to one cookie name and one purpose. Its keys are derived from the root keys with
-//! the name, purpose, mode and application bound in, so a token of one place never opens in
-//! another, and that costs nothing per message.
+//! A codec belongs to one cookie name and one purpose. Its keys are derived from the root keys and
+//! bound to the name, purpose, mode and application, so a token made for one place opens nowhere
+//! else. This costs nothing per message.
 
 mod head;
 mod token;
@@ -25,7 +25,7 @@ pub use self::head::{TokenHead, TokenTimes};
 use self::token::{KID, SALT, VERSION};
 pub(crate) use self::token::{Purpose, Stamp};
 
-/// Whether the visitor can read what the cookie says; nobody can change it in either mode.
+/// Whether the visitor can read the cookie's content. Nobody can change it in either mode.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Mode {
     Sealed,
@@ -74,7 +74,8 @@ struct Derived {
 }
 
 impl Derived {
-    /// `derive` puts the active key first; `Keys` is made with one, and only `rotate` replaces it.
+    /// The active key. `derive` puts it first; `Keys` is made with one, and only `rotate` replaces
+    /// it.
     fn active(&self) -> &(KeyId, Cipher) {
         let active = self.keys.first();
         active.expect("a ring has one active key at all times")
@@ -86,7 +87,7 @@ enum Cipher {
     Sign(MacKey),
 }
 
-/// A token that was made; a cookie's value when it is encoded.
+/// The bytes of a new token. Encoded, they are a cookie's value.
 pub(crate) struct Token(Vec<u8>);
 
 impl Token {
@@ -103,7 +104,7 @@ impl Token {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Refused {
     For(Rejection),
-    /// A later release has made it, with a key that is in use here: there is a session.
+    /// A later release made it with a key that is in use here: there is a session.
     LaterFormat,
 }
 
@@ -113,8 +114,8 @@ impl From<Rejection> for Refused {
     }
 }
 
-/// The most bytes of a token that is opened without an allocation. Those that refer to a record
-/// have less than a hundred.
+/// The most bytes of a token that opens without an allocation. Tokens that refer to a record have
+/// less than a hundred.
 const SHORT: usize = 128;
 
 /// A token that was accepted.
@@ -122,7 +123,7 @@ const SHORT: usize = 128;
 pub(crate) struct Opened<P> {
     pub(crate) stamp: Stamp,
     pub(crate) payload: P,
-    /// Made with the active key; otherwise it is time for a new one.
+    /// Whether the active key made it. If not, it is time for a new one.
     pub(crate) current: bool,
     pub(crate) key: KeyId,
 }
@@ -149,7 +150,7 @@ impl Codec {
         }
     }
 
-    /// Whether its keys and its audience are these.
+    /// Returns whether its keys and its audience are these.
     pub(crate) fn is_of(&self, keys: &Keys, audience: &str) -> bool {
         self.keys.is_same(keys) && &*self.audience == audience
     }
@@ -159,8 +160,8 @@ impl Codec {
         Self { skew, ..self }
     }
 
-    /// Makes a cookie's value of what `payload` writes, about `len` bytes, under the active key. A
-    /// `salt` is drawn if none is given; one that is must never have been used.
+    /// Seals what `payload` writes, about `len` bytes, under the active key, for a cookie. A given
+    /// `salt` must never have been used; without one, a salt is drawn.
     pub(crate) fn seal(
         &self,
         stamp: &Stamp,
@@ -194,7 +195,7 @@ impl Codec {
         }
     }
 
-    /// Whether its tokens take a salt.
+    /// Returns whether its tokens contain a salt.
     pub(crate) fn is_salted(&self) -> bool {
         self.mode == Mode::Sealed
     }
@@ -224,8 +225,8 @@ impl Codec {
 
     /// Opens a cookie's value, whichever key of the ring made it.
     ///
-    /// The order is: length, alphabet, version, key id, tag, times. Nothing is decoded, decrypted
-    /// or believed before the step in front of it has passed.
+    /// The order is: length, alphabet, version, key id, tag, times. No step decodes, decrypts or
+    /// trusts anything before the previous one has passed.
     pub(crate) fn open(&self, value: &[u8], now: Timestamp) -> Result<Opened<Tail>, Refused> {
         if value.len() > MAX_COOKIE_LEN {
             return Err(Rejection::Malformed.into());
@@ -237,7 +238,7 @@ impl Codec {
         opened.read(|payload| Ok(Tail::within(token, payload)))
     }
 
-    /// As [`open`](Self::open), and reads the payload where it is. A short one takes no allocation.
+    /// As [`open`](Self::open), and reads the payload in place. A short token takes no allocation.
     pub(crate) fn open_short<P>(
         &self,
         value: &[u8],
@@ -256,7 +257,7 @@ impl Codec {
         opened.read(|payload| read(token.get(payload).unwrap_or_default()))
     }
 
-    /// Opens a token where it is, and says where its payload is.
+    /// Opens a token in place. Returns its payload as a range of it.
     fn open_in(&self, token: &mut [u8], now: Timestamp) -> Result<Opened<Range<usize>>, Refused> {
         let (written, current, key) = self.open_bytes(token)?;
         let stamped = token.get(written.clone()).unwrap_or_default();
@@ -270,7 +271,7 @@ impl Codec {
         })
     }
 
-    /// Returns what a cookie's value says, however old it is: to explain it, and never to believe
+    /// Returns the content of a cookie's value, however old it is: to explain it, never to trust
     /// it.
     pub(crate) fn read(&self, value: &[u8]) -> Option<(Stamp, Tail)> {
         let mut token = URL_SAFE_NO_PAD.decode_to_vec(value).ok()?;
@@ -280,8 +281,8 @@ impl Codec {
         Some((stamp, Tail::within(token, written.start + len..written.end)))
     }
 
-    /// Opens sealed bytes where they are. Returns where in them is what was written, whether their
-    /// key is the active one, and that key.
+    /// Opens sealed bytes in place. Returns the range of the content, whether the bytes' key is the
+    /// active one, and that key.
     pub(crate) fn open_bytes(
         &self,
         token: &mut [u8],
@@ -315,12 +316,12 @@ impl Codec {
         Ok((written, index == 0, *key))
     }
 
-    /// Whether cookies of this key are still opened.
+    /// Returns whether this key still opens cookies.
     pub(crate) fn accepts(&self, key: KeyId) -> bool {
         self.derived().keys.iter().any(|(id, _)| *id == key)
     }
 
-    /// Why a token is refused that is not of this format.
+    /// Returns why a token of another format is refused.
     fn refuse(&self, token: &[u8]) -> Refused {
         let is_later = token.first().is_some_and(|version| version & 0xf > VERSION);
         let is_known = |id| {
@@ -340,8 +341,8 @@ impl Codec {
         (bytes * 4).div_ceil(3)
     }
 
-    /// The keys to use now. It writes nothing that other threads read: a lock that all requests
-    /// share keeps processors waiting for each other, however briefly each of them holds it.
+    /// The keys to use now. This writes nothing that other threads read: a lock shared by all
+    /// requests keeps processors waiting for each other, however briefly each holds it.
     fn derived(&self) -> Guard<Arc<Derived>> {
         let derived = self.derived.load();
         if derived.generation == Some(self.keys.generation()) {
@@ -353,11 +354,11 @@ impl Codec {
 
     #[cold]
     fn derive(&self) -> Guard<Arc<Derived>> {
-        // Of keys that change after this line, the next use makes another.
+        // Read first: if the keys change after this line, the next use derives them again.
         let generation = Some(self.keys.generation());
         let mut ring = self.keys.snapshot();
-        // A roster is not believed because of its key alone: anyone who changes it has the store as
-        // well. And it has to be read after a key was revoked, to end the sessions that are in it.
+        // A roster is not trusted because of its key alone: anyone who can change it has the store
+        // as well. And it must be readable after a key was revoked, to end the sessions in it.
         ring.retain(|(_, state)| *state != KeyState::Revoked || self.purpose == Purpose::Roster);
         ring.sort_by_key(|(_, state)| *state != KeyState::Active);
         let keys = ring
@@ -365,7 +366,7 @@ impl Codec {
             .map(|(key, _)| (key.id(), self.cipher(key)))
             .collect();
         let derived = Arc::new(Derived { generation, keys });
-        // Another thread may put older ones in their place. They serve nobody: the next use sees
+        // Another thread may store older keys over these. They serve nobody: the next use sees
         // their generation.
         self.derived.store(Arc::clone(&derived));
         Guard::from_inner(derived)
@@ -394,7 +395,7 @@ impl Codec {
 }
 
 impl<P> Opened<P> {
-    /// The same with what is made of its payload.
+    /// Converts the payload.
     pub(crate) fn read<Q>(
         self,
         read: impl FnOnce(P) -> Result<Q, Rejection>,

@@ -50,7 +50,7 @@ fn every_codec() -> Vec<Codec> {
 }
 
 #[test]
-fn what_is_sealed_opens_again() {
+fn a_sealed_payload_opens_again() {
     for codec in every_codec() {
         for len in [0, 1, 31, 255, 2_900] {
             let payload = vec![0xa5; len];
@@ -79,7 +79,7 @@ fn no_bit_can_be_changed() {
 }
 
 #[test]
-fn no_part_and_no_more_than_the_whole_is_accepted() {
+fn only_a_whole_token_is_accepted() {
     for codec in every_codec() {
         let value = seal(&codec, b"payload");
         for end in 0..value.len() {
@@ -99,7 +99,7 @@ fn no_part_and_no_more_than_the_whole_is_accepted() {
 
 /// No browser keeps such a cookie, so its bytes are not worth decoding.
 #[test]
-fn what_is_too_long_for_a_cookie_is_refused() {
+fn a_token_too_long_for_a_cookie_is_refused() {
     for codec in every_codec() {
         let fits = |len: &usize| codec.token_len(*len) <= MAX_COOKIE_LEN;
         let longest = (0..MAX_COOKIE_LEN).rev().find(fits).unwrap();
@@ -242,7 +242,7 @@ fn a_token_is_no_older_than_its_session() {
 }
 
 #[test]
-fn a_token_of_a_later_version_is_told_by_its_key() {
+fn a_later_version_is_recognised_by_its_key() {
     let (known, unknown) = (Keys::generate().unwrap(), Keys::generate().unwrap());
     let codec = codec_of(&known, Mode::Sealed, Purpose::Values);
     let later = Err(Refused::LaterFormat);
@@ -322,7 +322,7 @@ fn a_revocation_counts_from_the_next_token_on() {
                 is_over.store(true, Ordering::Relaxed);
                 panic!("round {round}: {opened:?}");
             }
-            // It knows no more than these two, so that deriving takes as long at the end.
+            // Keeps the ring at one key, so that deriving takes as long at the end.
             keys.replace(&Keys::new(Key::generate().unwrap()));
         }
         is_over.store(true, Ordering::Relaxed);
@@ -379,7 +379,7 @@ fn unhex(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn tokens_are_those_of_a_second_implementation() {
+fn tokens_match_a_second_implementation() {
     let vectors: Vec<Vector> =
         serde_json::from_str(include_str!("../../tests/vectors/token_v1.json")).unwrap();
     assert_eq!(vectors.len(), 12);

@@ -6,10 +6,12 @@
 //! stamp:   issued u40 s | created u40 s | ttl u32 s | token id (16, cookie sessions only)
 //! ```
 //!
-//! The first byte is the mode and, in its low half, the version. A token of a later version that
-//! names a key in use is an error, as there is a session; it keeps the key id where it is.
+//! The high half of the first byte is the mode, the low half the version. A token of a later
+//! version that names a key in use is an error, as there is a session. Every version keeps the key
+//! id in this place.
 //!
-//! The cookie's value is base64url without padding of the whole; other spellings are refused.
+//! The cookie's value is the base64url encoding of the whole, without padding. Other spellings are
+//! refused.
 
 use std::{ops::Range, time::Duration};
 
@@ -33,7 +35,7 @@ pub(crate) enum Purpose {
     Values,
     /// It refers to a record in a store.
     Reference,
-    /// It is itself a record: a subject's list of sessions.
+    /// It is a record itself: a subject's roster.
     Roster,
 }
 
@@ -47,7 +49,7 @@ impl Purpose {
     }
 }
 
-/// When a token was made and how long it holds.
+/// When a token was made and how long it is valid.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Stamp {
     pub(crate) issued: Timestamp,
@@ -72,7 +74,7 @@ impl Stamp {
         out.extend_from_slice(self.token_id.as_ref().map_or(&[], |id| id.as_slice()));
     }
 
-    /// Returns the stamp and how many bytes it took.
+    /// Returns the stamp and its length in bytes.
     pub(super) fn decode(bytes: &[u8], purpose: Purpose) -> Option<(Self, usize)> {
         let (issued, rest) = take_u40(bytes)?;
         let (created, rest) = take_u40(rest)?;
@@ -90,11 +92,11 @@ impl Stamp {
         Some((stamp, Self::encoded_len(purpose)))
     }
 
-    /// Checks the times, where another machine's clock may be ahead by `skew`.
+    /// Checks the times, allowing for another machine's clock to be ahead by `skew`.
     ///
     /// A token that refers to a record is never too early: the record's own times decide.
     pub(super) fn check(&self, now: Timestamp, skew: Duration) -> Result<(), Rejection> {
-        // Its absolute end would lie as far off as its maker likes.
+        // Otherwise its maker could put its absolute end as far off as they like.
         if self.created > self.issued {
             return Err(Rejection::Malformed);
         }
