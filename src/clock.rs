@@ -19,7 +19,7 @@ use serde::{
 
 use crate::text::{self, ParseError, Text};
 
-/// 9999-12-31T23:59:59Z, the last second that RFC 3339 can say.
+/// 9999-12-31T23:59:59Z, the last second that RFC 3339 can express.
 const END_OF_9999: u64 = 253_402_300_799;
 
 /// A point in time, in whole seconds since the Unix epoch.
@@ -49,7 +49,7 @@ impl Timestamp {
     /// The last second of the year 9999: no session ends later.
     pub(crate) const LATEST: Self = Self(END_OF_9999);
 
-    /// Makes a timestamp of seconds since the Unix epoch.
+    /// Makes a timestamp from seconds since the Unix epoch.
     ///
     /// ```
     /// # use silverback::Timestamp;
@@ -109,7 +109,8 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
-/// A time after the year 9999 becomes its end: not every system knows a later one.
+/// A time after the year 9999 becomes the last second of that year: not every system can represent
+/// a later one.
 impl From<Timestamp> for SystemTime {
     fn from(time: Timestamp) -> Self {
         UNIX_EPOCH + Duration::from_secs(time.0.min(END_OF_9999))
@@ -164,7 +165,7 @@ impl<'de> Deserialize<'de> for Timestamp {
         if deserializer.is_human_readable() {
             deserializer.deserialize_any(OfTextOrSeconds)
         } else {
-            // Such a format may not say what comes next.
+            // Such a format may not announce the next type.
             deserializer.deserialize_str(OfTextOrSeconds)
         }
     }
@@ -226,8 +227,8 @@ enum Source {
 impl Clock {
     /// Makes a clock that reads the system's time: the default of layers and stores.
     ///
-    /// On Linux, with the feature `filesystem`, that is the time of the kernel's last tick, which is
-    /// up to 10 ms behind [`SystemTime`].
+    /// On Linux, with the feature `filesystem`, this is the time of the kernel's last tick, up to
+    /// 10 ms behind [`SystemTime`].
     ///
     /// ```
     /// # use silverback::{Clock, Timestamp};
@@ -268,7 +269,7 @@ impl Clock {
     /// ```
     /// # use silverback::{Clock, Timestamp};
     /// let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
-    /// clock.set(Timestamp::from_secs(1_700_000_000)); // as after a wrong answer of a time server
+    /// clock.set(Timestamp::from_secs(1_700_000_000)); // as after a time server's wrong answer
     /// ```
     pub fn set(&self, to: Timestamp) {
         if let Source::Manual(secs) = &self.0 {
@@ -289,16 +290,16 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Source::System => of_the_system(),
+            Source::System => system_time(),
             Source::Manual(secs) => Timestamp(secs.load(Ordering::SeqCst)),
         }
     }
 }
 
-/// On Linux, the time of the kernel's last tick, a few milliseconds ago. It is what the kernel
-/// writes into the times of files, and reading it does not wait for the processor's counter.
+/// On Linux, the time of the kernel's last tick, a few milliseconds ago. The kernel writes the same
+/// time into files, and reading it does not wait for the processor's counter.
 #[cfg(all(feature = "filesystem", target_os = "linux"))]
-fn of_the_system() -> Timestamp {
+fn system_time() -> Timestamp {
     use rustix::time::{ClockId, clock_gettime};
     let time = clock_gettime(ClockId::RealtimeCoarse);
     Timestamp(time.tv_sec.try_into().unwrap_or(0))
@@ -306,6 +307,6 @@ fn of_the_system() -> Timestamp {
 
 #[cfg(not(all(feature = "filesystem", target_os = "linux")))]
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-fn of_the_system() -> Timestamp {
+fn system_time() -> Timestamp {
     SystemTime::now().into()
 }
