@@ -1,8 +1,8 @@
-//! Cookies on the wire: finding ours among those that came, and rendering the one that goes.
+//! Cookies on the wire: finding ours in a request, and rendering the one in the response.
 //!
-//! Names are compared byte for byte. There is no percent-decoding, no trimming of anything but
-//! spaces and tabs around a pair, and no quoting, because every such courtesy has been a way to
-//! smuggle a cookie past its name (`__%48ost-sid`). Rules and limits are those of RFC 6265bis.
+//! Names are compared byte for byte. There is no percent-decoding, no trimming except of spaces and
+//! tabs around a pair, and no quoting, because each of these courtesies has been a way to smuggle a
+//! cookie past its name (`__%48ost-sid`). Rules and limits are those of RFC 6265bis.
 
 use std::{
     fmt::{self, Write as _},
@@ -15,10 +15,10 @@ use memchr::memmem;
 
 use crate::{clock::Timestamp, error::ConfigError, small_vec::SmallVec};
 
-/// The most bytes of a `Set-Cookie` header's value. Browsers count name and value alone (RFC
+/// The most bytes of a `Set-Cookie` header's value. Browsers count only name and value (RFC
 /// 6265bis), other clients the attributes too.
 pub(crate) const MAX_COOKIE_LEN: usize = 4096;
-/// Cookies of this many bytes in one message come near to what proxies take: nginx answers 400 to a
+/// Cookies of this many bytes in one message approach the limits of proxies: nginx answers 400 to a
 /// `Cookie` field of 8 KiB.
 pub(crate) const NEAR_LIMIT: usize = 7 << 10;
 /// The longest `Max-Age` and `Expires`.
@@ -27,26 +27,25 @@ const MAX_AGE_LEN: usize = "; Max-Age=34560000; Expires=Thu, 01 Jan 1970 00:00:0
 const MAX_NAME_LEN: usize = 256;
 /// Browsers cut `Max-Age` to this: 400 days.
 pub(crate) const MAX_AGE: Duration = Duration::from_secs(400 * 86_400);
-/// Bytes of `Cookie` fields that are copied; what is longer is kept as it came.
+/// How many bytes of `Cookie` fields are copied. Longer fields are cloned.
 const INLINE_LEN: usize = 352;
 
-/// The `Cookie` fields of a request, kept as they came and read when a session is first used.
+/// The `Cookie` fields of a request, kept unparsed and read when a session is first used.
 ///
-/// A clone of a short header value may allocate and a copy does not, so the short ones are copied,
-/// one after the other with a semicolon between: to RFC 6265 that is the same as fields of their
-/// own.
+/// A clone of a short header value may allocate and a copy does not, so short fields are copied,
+/// one after the other with a semicolon between. RFC 6265 treats them like separate fields.
 pub(crate) struct RequestCookies {
     inline: [u8; INLINE_LEN],
     len: usize,
     long: SmallVec<HeaderValue>,
 }
 
-/// What came under one name.
+/// The cookies that came under one name.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Named<'a> {
     Nothing,
     One(&'a [u8]),
-    /// Different values.
+    /// Cookies with different values.
     Several,
 }
 
@@ -63,22 +62,22 @@ impl RequestCookies {
         let bytes = field.as_bytes();
         if let Some(room) = self.inline.get_mut(self.len..self.len + bytes.len()) {
             room.copy_from_slice(bytes);
-            // The byte in between is a semicolon already.
+            // The byte in between is already a semicolon.
             self.len += bytes.len() + 1;
         } else {
             self.long.push(field.clone());
         }
     }
 
-    /// How many bytes they are, if that is near to what proxies take.
+    /// Their length in bytes, if it approaches the limits of proxies.
     pub(crate) fn len_near_limit(&self) -> Option<usize> {
-        // What is copied is short.
+        // The copied fields alone are shorter.
         let long = self.long.iter().map(HeaderValue::len);
         let len = self.len + long.sum::<usize>();
         (len >= NEAR_LIMIT).then_some(len)
     }
 
-    /// Iterates over the values of the cookies of a name, however many.
+    /// Iterates over the values of all cookies of a name.
     pub(crate) fn all_named<'a>(&'a self, finder: &'a Finder) -> impl Iterator<Item = &'a [u8]> {
         self.fields().flat_map(move |field| finder.values(field))
     }
@@ -92,10 +91,10 @@ impl RequestCookies {
         std::iter::once(short).chain(long)
     }
 
-    /// Finds the value of the cookie of a name. One that came twice is one.
+    /// Finds the value of the cookie of a name. Equal values count as one.
     pub(crate) fn named<'a>(&'a self, finder: &'a Finder) -> Named<'a> {
         let mut found = Named::Nothing;
-        // Not `all_named`: a flattened iterator takes some 200 instructions more.
+        // Not `all_named`: a flattened iterator takes about 200 instructions more.
         for field in self.fields() {
             for value in finder.values(field) {
                 match found {
@@ -116,7 +115,7 @@ impl fmt::Debug for RequestCookies {
     }
 }
 
-/// Checks that this is a token (RFC 9110, section 5.6.2) that leaves room for a value.
+/// Checks that a name is a token (RFC 9110, section 5.6.2) and leaves room for a value.
 pub(crate) fn check_name(name: &str) -> Result<(), ConfigError> {
     if name.is_empty() || !name.bytes().all(is_token) {
         return Err(ConfigError::InvalidName(name.into()));
@@ -130,7 +129,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Whether browsers ask more of a cookie of this name than of others.
+/// Returns whether browsers require more of a cookie with this name than of others.
 pub(crate) fn has_prefix(name: &str) -> bool {
     let prefixes = ["__host-", "__secure-", "__http-"];
     let name = name.to_ascii_lowercase();
@@ -142,13 +141,13 @@ pub(crate) fn has_prefix(name: &str) -> bool {
 pub(crate) struct Finder(memmem::Finder<'static>);
 
 impl Finder {
-    /// The name is a token, so it has no equals sign, and cannot overlap itself.
+    /// The name is a token, so it contains no equals sign, and the needle cannot overlap itself.
     pub(crate) fn new(name: &str) -> Self {
         Self(memmem::Finder::new(&format!("{name}=")).into_owned())
     }
 
-    /// The values of all pairs `name=value` in one field; other pairs are passed over, whatever is
-    /// in them.
+    /// The values of all pairs `name=value` in one field. Other pairs are skipped, whatever they
+    /// contain.
     fn values<'a>(&'a self, field: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         let mut end = 0;
         std::iter::from_fn(move || {
@@ -169,7 +168,7 @@ impl Finder {
     }
 }
 
-/// Of spaces and tabs; other characters that are white space elsewhere are not here.
+/// Trims spaces and tabs. Other characters are not white space here.
 fn trim_end(mut bytes: &[u8]) -> &[u8] {
     while let [rest @ .., b' ' | b'\t'] = bytes {
         bytes = rest;
@@ -292,7 +291,7 @@ impl CookieAttributes {
     /// Checks name and attributes together, so that no browser drops the cookie silently.
     pub(crate) fn check(&self, name: &str) -> Result<(), ConfigError> {
         check_name(name)?;
-        // A space would be cut off at the end, and matches no request anywhere else.
+        // A space would be trimmed at the end, and matches no request elsewhere.
         let path_bytes = |byte: u8| byte.is_ascii_graphic() && byte != b';';
         if !self.path.starts_with('/')
             || self.path.len() > 1024
@@ -315,13 +314,13 @@ impl CookieAttributes {
         }
     }
 
-    /// Whether browsers take a cookie of these attributes under a name that begins with `__Host-`
-    /// (RFC 6265bis, section 4.1.3.2).
+    /// Returns whether browsers accept a cookie with these attributes under a name that begins with
+    /// `__Host-` (RFC 6265bis, section 4.1.3.2).
     pub(crate) fn allow_host_prefix(&self) -> bool {
         self.secure && self.path == "/" && self.domain.is_none()
     }
 
-    /// Browsers compare the prefix without regard to case.
+    /// Checks the prefix without regard to case, as browsers do.
     fn check_prefix(&self, name: &str) -> Result<(), ConfigError> {
         let lower = name.to_ascii_lowercase();
         let host = lower.starts_with("__host-");
@@ -359,16 +358,16 @@ impl CookieAttributes {
     }
 }
 
-/// How long a browser keeps a cookie, from when on.
+/// How long a browser keeps a cookie, and from when.
 pub(crate) type Lasts = (Duration, Timestamp);
 
-/// `name=value`, `Max-Age` and `Expires` if it outlasts the browser, and the rendered attributes;
-/// `None` if it is not a header value.
+/// Renders `name=value`, `Max-Age` and `Expires` if it outlasts the browser, and the attributes.
+/// Returns `None` if the result is not a header value.
 ///
-/// Both say the same. Java's `CookieManager` takes a cookie without `Expires` for one of RFC 2965,
-/// and sends its value back in quotes.
+/// `Expires` repeats `Max-Age` because Java's `CookieManager` takes a cookie without `Expires` for
+/// one of RFC 2965, and sends its value back in quotes.
 ///
-/// The value is written where it stays, into a buffer of just the size.
+/// The value is written directly into a buffer of the exact size.
 pub(crate) fn set(
     name: &str,
     (len, value): (usize, impl FnOnce(&mut String)),
@@ -419,10 +418,10 @@ fn push_date(out: &mut String, time: OffsetDateTime) {
     let weekday = usize::from(time.weekday().number_days_from_sunday());
     out.push_str(DAYS.get(weekday).copied().unwrap_or_default());
     two_digits(out, day);
-    // Older releases of `time` have no `From` for it.
+    // Older releases of `time` have no `From` for months.
     let month = month as usize - 1;
     out.push_str(MONTHS.get(month).copied().unwrap_or_default());
-    // It has four digits, as `time` is used without its feature for larger ones.
+    // The year has four digits, as `time` is used without its feature for larger ones.
     let century = |years: i32| u8::try_from(years).unwrap_or_default();
     two_digits(out, century(year / 100));
     two_digits(out, century(year % 100));
@@ -435,12 +434,13 @@ fn push_date(out: &mut String, time: OffsetDateTime) {
     out.push_str(" GMT");
 }
 
-/// How many bytes the header's value takes beside name and token, however long the cookie lasts.
+/// The most bytes that the header's value takes besides name and token.
 pub(crate) fn longest_rest(attributes: &str) -> usize {
     "=".len() + MAX_AGE_LEN + attributes.len()
 }
 
-/// The cookie that makes a browser forget the one of this name; it must carry the same attributes.
+/// The cookie that makes a browser forget the cookie of this name. It must carry the same
+/// attributes.
 pub(crate) fn removal(name: &str, attributes: &str) -> Option<HeaderValue> {
     let expires = "; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
     HeaderValue::try_from(format!("{name}={expires}{attributes}")).ok()

@@ -39,7 +39,7 @@ fn named<'a>(different: &[&'a [u8]]) -> Named<'a> {
 }
 
 #[test]
-fn our_cookie_is_found_whatever_is_beside_it() {
+fn our_cookie_is_found_among_others() {
     few(&[b"sid=good"], "sid", &["good"]);
     few(&[b"a=1; sid=good; b=2"], "sid", &["good"]);
     few(&[b"a=1;sid=good;"], "sid", &["good"]);
@@ -83,7 +83,7 @@ fn short_and_long_fields_are_all_read() {
 }
 
 #[test]
-fn what_only_looks_like_our_cookie_is_not() {
+fn a_lookalike_is_not_our_cookie() {
     let name = "__Host-sid";
     for field in [
         b"" as &[u8],
@@ -128,7 +128,7 @@ fn removal_and_limits() {
 }
 
 #[test]
-fn dates_are_those_of_http() {
+fn dates_have_the_format_of_http() {
     for (secs, expected) in [
         (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
         (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
@@ -150,7 +150,7 @@ fn dates_are_those_of_http() {
     assert_eq!(date, "; Max-Age=1", "there is no such date");
 }
 
-/// The reader of RFC 6265 as simple as it gets, to compare with.
+/// The simplest possible reader of RFC 6265, for comparison.
 fn slowly<'a>(field: &'a [u8], name: &str) -> Vec<&'a [u8]> {
     let mut found = Vec::new();
     for pair in field.split(|byte| *byte == b';') {
@@ -173,7 +173,7 @@ fn slowly<'a>(field: &'a [u8], name: &str) -> Vec<&'a [u8]> {
     found
 }
 
-/// What a browser makes of a `Set-Cookie` field: name, value, attributes in lower case.
+/// A `Set-Cookie` field as a browser reads it: name, value, attributes in lower case.
 fn as_browser(field: &HeaderValue) -> (String, String, Vec<(String, String)>) {
     let text = field.to_str().unwrap();
     let mut parts = text.split(';');
@@ -199,7 +199,7 @@ fn same_site() -> impl Strategy<Value = SameSite> {
 
 proptest! {
     #[test]
-    fn any_field_reads_as_the_simple_reader_reads_it(field in "[ \t;=ab]{0,80}", name in "a|b|ab|aab|abab") {
+    fn any_field_reads_as_by_the_simple_reader(field in "[ \t;=ab]{0,80}", name in "a|b|ab|aab|abab") {
         let value = HeaderValue::from_str(&field).unwrap();
         let (slow, finder) = (slowly(field.as_bytes(), &name), Finder::new(&name));
         let cookies = request([&value]);
