@@ -1,4 +1,4 @@
-//! The only file that knows ring: random bytes, SHA-256, and the keys that sign and seal.
+//! The only file that uses ring: random bytes, SHA-256, and the keys that sign and seal.
 
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
@@ -13,22 +13,22 @@ pub(crate) const TAG_LEN: usize = 16;
 pub(crate) const MAC_LEN: usize = 32;
 const KEY_LEN: usize = 32;
 pub(crate) const SALT_LEN: usize = 24;
-/// What message keys are expanded with, before the salt.
+/// The first part of the info that expands a message key; the salt follows.
 const LABEL: &[u8] = b"msg";
 
-/// What a [`SealKey`] makes the key of one message of.
+/// The random input from which a [`SealKey`] derives the key of one message.
 pub(crate) type Salt = [u8; SALT_LEN];
 
-/// The operating system gave no random bytes.
+/// The operating system provided no random bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct RandomError;
 
-/// The tag did not fit the bytes; deliberately without detail.
+/// The tag does not match the bytes. Deliberately without detail.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Forged;
 
 /// Draws from the operating system each time: a generator in user space would repeat itself after a
-/// fork or in the copy of a virtual machine.
+/// fork, or in a copy of a virtual machine.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], RandomError> {
     #[cfg(test)]
     DRAWS.with(|draws| draws.set(draws.get() + 1));
@@ -40,7 +40,7 @@ thread_local! {
     static DRAWS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// How often this thread has drawn random bytes: each time is a call of the operating system.
+/// How often this thread has drawn random bytes. Each time is a system call.
 #[cfg(test)]
 pub(crate) fn draws() -> usize {
     DRAWS.get()
@@ -60,7 +60,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     hash
 }
 
-/// The pseudo-random key extracted from a root secret; every other key is expanded from it.
+/// The pseudo-random key extracted from a root secret. Every other key is expanded from it.
 pub(crate) struct RootKey(Prk);
 
 impl RootKey {
@@ -93,14 +93,14 @@ impl MacKey {
     }
 }
 
-/// Which hash an HMAC of gorilla/securecookie is made with.
+/// The hash function of an HMAC of gorilla/securecookie.
 #[cfg(feature = "gorilla")]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum HashFunction {
     /// SHA-1, which nothing new should use.
     Sha1,
-    /// SHA-256: what gorilla/securecookie uses unless it is told otherwise.
+    /// SHA-256: the default of gorilla/securecookie.
     #[default]
     Sha256,
     /// SHA-384.
@@ -109,7 +109,7 @@ pub enum HashFunction {
     Sha512,
 }
 
-/// Signs with an HMAC whose key was made elsewhere, and is of any length.
+/// Signs with an HMAC. Its key was made elsewhere and can have any length.
 #[cfg(feature = "gorilla")]
 #[derive(Clone)]
 pub(crate) struct ForeignMac(hmac::Key);
@@ -143,9 +143,9 @@ impl ForeignMac {
 
 /// Seals with AES-256-GCM under a fresh key for each message.
 ///
-/// The message key is HKDF-Expand of this key and a random 24-byte salt, so the nonce can be zero
-/// and the limit of 2^32 messages per key, which random 12-byte nonces have, does not apply. Its
-/// first and only block is one HMAC (RFC 5869, section 2.3) under a key that is kept.
+/// The message key is HKDF-Expand of this key and a random 24-byte salt. So the nonce can be zero,
+/// and the limit of 2^32 messages per key that random 12-byte nonces have does not apply. The
+/// expansion's first and only block is one HMAC (RFC 5869, section 2.3) under a stored key.
 pub(crate) struct SealKey(hmac::Key);
 
 impl SealKey {
@@ -153,8 +153,8 @@ impl SealKey {
         Self(hmac::Key::new(hmac::HMAC_SHA256, key))
     }
 
-    /// Encrypts `message[start..]` in place and appends the tag; all before `start` is
-    /// authenticated as it is.
+    /// Encrypts `message[start..]` in place and appends the tag. The bytes before `start` are
+    /// authenticated as they are.
     pub(crate) fn seal(&self, salt: &Salt, message: &mut Vec<u8>, start: usize) {
         let (head, text) = message.split_at_mut(start);
         let tag = self
@@ -164,8 +164,8 @@ impl SealKey {
         message.extend_from_slice(tag.as_ref());
     }
 
-    /// Decrypts what [`seal`](Self::seal) made, in place. Returns where the plain text ends that
-    /// begins at `start`.
+    /// Decrypts the output of [`seal`](Self::seal) in place. Returns the end of the plain text,
+    /// which begins at `start`.
     pub(crate) fn open(
         &self,
         salt: &Salt,
@@ -216,13 +216,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_random_bytes_is_an_error_and_never_zeros() {
+    fn missing_random_bytes_are_an_error_not_zeros() {
         assert_eq!(random_from::<32>(|_| Err(RandomError)), Err(RandomError));
         assert_ne!(random::<32>(), random::<32>());
     }
 
     #[test]
-    fn a_message_key_is_an_expansion() {
+    fn a_message_key_is_an_hkdf_expansion() {
         let (key, salt) = ([7; 32], [9; 24]);
         let prk = Prk::new_less_safe(HKDF_SHA256, &key);
         let expanded = expand::<KEY_LEN>(&prk, &[b"msg", &salt]);

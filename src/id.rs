@@ -1,4 +1,4 @@
-//! Names of sessions: the secret in the cookie, and the hash of it that everything else sees.
+//! Session IDs: the secret in the cookie, and its hash that everything else sees.
 
 use std::{fmt, str::FromStr};
 
@@ -10,18 +10,18 @@ use crate::{
     text::{self, OfText, ParseError, Text},
 };
 
-/// The secret that names a session, minted here and nowhere else: 32 random bytes for one in a
-/// store, 16 for one that is, or can be, in its cookie. It has none for a session that is known by
-/// its record alone.
+/// The secret that names a session, created here and nowhere else. It has 32 random bytes for a
+/// session in a store, 16 for a session that is, or can be, in its cookie, and none for a session
+/// known only by its record.
 #[derive(Clone)]
 pub(crate) struct SessionId {
     secret: Secret,
     len: u8,
-    /// Not hashed in advance if the session is in its cookie.
+    /// Not hashed in advance for a session in its cookie.
     key: Option<RecordKey>,
 }
 
-/// Wiped by one write, and not byte by byte.
+/// Wiped by one write instead of byte by byte.
 #[derive(Clone, Copy, Default)]
 struct Secret([u8; SessionId::LEN]);
 
@@ -37,8 +37,8 @@ impl SessionId {
         Ok(Self::of_secret(crypto::random()?).hashed())
     }
 
-    /// The name of a new session in its cookie, and a salt to seal that with: to ask the operating
-    /// system twice would take twice as long.
+    /// A new ID for a session in its cookie, and a salt to seal that cookie with. Drawn together,
+    /// because asking the operating system twice would take twice as long.
     pub(crate) fn generate_in_cookie() -> Result<(Self, Salt), RandomError> {
         let bytes = crypto::random::<{ size_of::<TokenId>() + SALT_LEN }>()?;
         let (mut id, mut salt) = (TokenId::default(), Salt::default());
@@ -56,7 +56,7 @@ impl SessionId {
         }
     }
 
-    /// The name of a session that goes on in a store under the id it had in its cookie.
+    /// The ID of a session in its cookie. It stays the same if the session moves into a store.
     pub(crate) fn of_token(id: &TokenId) -> Self {
         let mut secret = Secret::default();
         let (start, _) = secret.0.split_at_mut(id.len());
@@ -68,8 +68,8 @@ impl SessionId {
         }
     }
 
-    /// The name of a session whose cookie nobody here has: no cookie can be made of it, and no
-    /// encrypted record opened.
+    /// The ID of a session whose cookie is not at hand. It can make no cookie, and open no
+    /// encrypted record.
     pub(crate) fn of_record(key: RecordKey) -> Self {
         Self {
             secret: Secret::default(),
@@ -78,17 +78,17 @@ impl SessionId {
         }
     }
 
-    /// Whether the secret is known, and not only the hash of it.
+    /// Returns whether the secret is known, and not only its hash.
     pub(crate) fn has_secret(&self) -> bool {
         self.len > 0
     }
 
-    /// The id the session has in its cookie; `None` if it cannot be there.
+    /// The session's id in its cookie, or `None` if it cannot be in one.
     pub(crate) fn token_id(&self) -> Option<TokenId> {
         self.as_bytes().try_into().ok()
     }
 
-    /// The name of a session in a store.
+    /// The ID of a session in a store, from its bytes.
     pub(crate) fn from_slice(slice: &[u8]) -> Option<Self> {
         let id = match slice.try_into() {
             Ok(id) => Self::of_token(id),
@@ -146,7 +146,7 @@ impl fmt::Debug for SessionId {
 pub struct RecordKey([u8; 32]);
 
 impl RecordKey {
-    /// Makes a key of the 32 bytes that a store has kept.
+    /// Makes a key from the 32 bytes that a store has kept.
     ///
     /// ```
     /// # use silverback::store::RecordKey;
@@ -171,8 +171,7 @@ impl RecordKey {
         &self.0
     }
 
-    /// What the end of the session of this key is remembered under, which may be in the same store
-    /// as its record.
+    /// The key of the session's remembered end, which may be in the same store as its record.
     pub(crate) fn end_key(self) -> Self {
         Self::of(&[b"silverback ended v1" as &[u8], &self.0].concat())
     }
@@ -223,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_read_in_its_one_spelling() {
+    fn a_key_has_one_spelling() {
         let text = RecordKey::of(b"x").to_string();
         assert_eq!(text.parse(), Ok(RecordKey::of(b"x")));
         let others = [
@@ -239,14 +238,14 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_distinct_and_hide_themselves() {
+    fn ids_are_distinct_and_not_shown() {
         let id = SessionId::generate().unwrap();
         assert_ne!(id, SessionId::generate().unwrap());
         assert_eq!(format!("{id:?}"), "SessionId(..)");
     }
 
     #[test]
-    fn a_session_has_one_name_in_cookie_and_store() {
+    fn a_session_has_one_id_in_cookie_and_store() {
         let id = SessionId::of_token(&[7; 16]);
         assert_eq!(
             (id.token_id(), id.record_key()),
@@ -264,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_is_known_by_its_record_has_no_secret() {
+    fn a_session_known_by_its_record_has_no_secret() {
         let secret = SessionId::of_token(&[7; 16]);
         let known = SessionId::of_record(secret.record_key());
         assert_eq!(known.record_key(), secret.record_key());
