@@ -25,8 +25,8 @@ use crate::{
 pin_project! {
     /// The future of [`SessionService`](crate::SessionService).
     ///
-    /// Dropping it before it is done loses what the handler changed in its sessions, and nothing
-    /// else. A save that has begun leaves the old state or the new one.
+    /// Dropping it before it is done loses the handler's changes to its sessions, and nothing else.
+    /// A save that has begun leaves either the old state or the new one.
     pub struct ResponseFuture<F, B, R> {
         #[pin]
         state: State<F, B>,
@@ -44,7 +44,7 @@ pin_project! {
     }
 }
 
-/// However the request ends, later changes to its sessions are errors and not silently lost.
+/// However the request ends, later changes to its sessions are errors rather than silently lost.
 struct Closing(Arc<Registry>);
 
 impl Drop for Closing {
@@ -113,10 +113,10 @@ where
     }
 }
 
-/// A handler that failed on the server's side did not mean what it put into the session, nor did
-/// one that a timeout cut off (408).
+/// A handler that failed on the server's side did not mean its changes to the session. Nor did one
+/// that a timeout cut off (408).
 ///
-/// gRPC says so in `grpc-status`, under HTTP status 200.
+/// gRPC reports failures in `grpc-status`, under HTTP status 200.
 fn what_to_keep<B>(response: &Response<B>, head: &Head, shared: &Shared) -> Keep {
     let (status, headers) = (response.status(), response.headers());
     if answer::is_failed(headers)
@@ -132,7 +132,7 @@ fn what_to_keep<B>(response: &Response<B>, head: &Head, shared: &Shared) -> Keep
     }
 }
 
-/// The cookies that layers inside have committed, for one outside that replaces the response.
+/// The cookies committed by inner layers, for an outer layer that replaces the response.
 #[derive(Clone, Debug, Default)]
 struct Inner(Vec<HeaderValue>);
 
@@ -168,7 +168,7 @@ fn finish<B>(
     response
 }
 
-/// Keeps the cookies that are set for a layer outside.
+/// Hands the cookies that are set to an outer layer.
 #[cold]
 fn tell_outer<B>(response: &mut Response<B>, inner: Option<&Inner>, own: &Cookies) {
     let inner = inner.into_iter().flat_map(|inner| &inner.0);
@@ -179,8 +179,8 @@ fn tell_outer<B>(response: &mut Response<B>, inner: Option<&Inner>, own: &Cookie
     }
 }
 
-/// Sets the cookies of layers inside, and says whether there were any to set: a responder may have
-/// let the response pass, which has them.
+/// Sets the cookies of inner layers that the response does not already have: a responder may have
+/// let the original response pass. Returns whether any were set.
 #[cold]
 fn carry_over(headers: &mut HeaderMap, mut inner: Inner) -> bool {
     let is_there = |cookie: &HeaderValue| {
@@ -195,8 +195,8 @@ fn carry_over(headers: &mut HeaderMap, mut inner: Inner) -> bool {
     has_any
 }
 
-/// The response in the place of one whose sessions could not be saved, and what layers inside had
-/// in that.
+/// Replaces a response whose sessions could not be saved. Also returns the cookies that inner
+/// layers left in it.
 #[cold]
 fn fail<B>(
     error: Error,
@@ -224,7 +224,7 @@ fn set_cookies(headers: &mut HeaderMap, cookies: Cookies, shared: &Shared) {
     cookies.append_to(headers);
 }
 
-/// A response must not set one cookie twice (RFC 6265bis), and the service may have tried.
+/// A response must not set one cookie twice (RFC 6265bis), and the service may have set this one.
 fn replace_namesake(headers: &mut HeaderMap, cookie: &HeaderValue) {
     let name = cookie_name(cookie);
     if !headers

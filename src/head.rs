@@ -1,4 +1,4 @@
-//! What the way out has to know of the request.
+//! The part of the request that the way out needs.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 
@@ -6,16 +6,15 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 pub(crate) struct Head {
     pub(crate) method: Method,
     pub(crate) is_grpc: bool,
-    /// Whatever the response says, nobody sees it now.
+    /// Nobody sees the response now, whatever it says.
     pub(crate) is_unseen: bool,
 }
 
 impl Head {
-    /// Of a request that has cookies or none.
+    /// The head of a request; `has_cookies` is whether it has any.
     pub(crate) fn of<B>(request: &Request<B>, has_cookies: bool) -> Self {
         let (method, headers) = (request.method(), request.headers());
-        // Only what a click would send is fetched ahead of it. Without a cookie there is nothing to
-        // use up.
+        // Only a GET is fetched ahead of a click. Without a cookie there is nothing to use up.
         let may_prefetch = has_cookies && method == Method::GET;
         Self {
             method: method.clone(),
@@ -41,8 +40,8 @@ fn is_grpc(headers: &HeaderMap) -> bool {
 
 static SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 
-/// Whether the browser asks for a page ahead of the click. The Fetch standard has `Sec-Purpose`,
-/// with what kind of prefetch it is as a parameter.
+/// Returns whether the browser fetches a page ahead of the click. The Fetch standard has
+/// `Sec-Purpose` for this, with the kind of prefetch as a parameter.
 fn is_prefetch(headers: &HeaderMap) -> bool {
     let says_so = |value: &HeaderValue| {
         let mut parts = value.as_bytes().split(|byte| matches!(byte, b';' | b','));
@@ -58,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_of_grpc_is_a_post_of_its_type() {
+    fn a_grpc_call_is_a_post_of_its_type() {
         for (method, kind, expected) in [
             (Method::POST, "application/grpc", true),
             (Method::POST, "application/grpc+proto", true),
@@ -75,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefetch_is_known_by_its_first_token() {
+    fn a_prefetch_is_known_by_the_first_token() {
         for (name, value, expected) in [
             ("sec-purpose", "prefetch", true),
             ("sec-purpose", "prefetch;prerender", true),
