@@ -1,4 +1,4 @@
-//! Numbers and texts as bytes, for tokens and records. Fixed widths are big-endian.
+//! Numbers and texts as bytes, for tokens and records. Fixed-width numbers are big-endian.
 
 use std::{fmt, mem, ops::Range};
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 
-/// Bytes behind others that were read already: moving them to the front would be a copy.
+/// Bytes that follow others already read: moving them to the front would be a copy.
 #[derive(Clone, Default)]
 pub(crate) struct Tail {
     buffer: Buffer,
@@ -16,7 +16,7 @@ pub(crate) struct Tail {
 #[derive(Clone)]
 enum Buffer {
     Own(Vec<u8>),
-    /// A store may have them too: then they are copied before they are changed.
+    /// A store may have them too, so they are copied before a change.
     Shared(Bytes),
 }
 
@@ -35,7 +35,7 @@ impl Tail {
         all.get(self.start..).unwrap_or_default()
     }
 
-    /// Passes over the first so many bytes, which are there.
+    /// Skips the first `len` bytes, which must exist.
     pub(crate) fn advance(&mut self, len: usize) {
         debug_assert!(len <= self.as_slice().len(), "{len} bytes were read");
         self.start += len;
@@ -57,7 +57,7 @@ impl Tail {
         self.as_mut_vec().get_mut(start..)?.get_mut(range)
     }
 
-    /// For appending.
+    /// The whole vector, for appending.
     pub(crate) fn as_mut_vec(&mut self) -> &mut Vec<u8> {
         loop {
             match self.buffer {
@@ -69,10 +69,10 @@ impl Tail {
         }
     }
 
-    /// Puts a head in front of the bytes, in the place of what was there, and shares both. `None`
-    /// if there is no room, or if they are shared already.
+    /// Writes a head directly in front of the bytes, over those already read, and shares both.
+    /// Returns `None` if there is no room, or if they are shared already.
     ///
-    /// Who keeps them counts their length, so most of what was allocated for more is given back.
+    /// A store counts their length, so most of the spare capacity is given back.
     pub(crate) fn share_behind(&mut self, head: &[u8]) -> Option<Bytes> {
         let Buffer::Own(bytes) = &mut self.buffer else {
             return None;
@@ -91,7 +91,7 @@ impl Tail {
 }
 
 impl Tail {
-    /// What is in this range of the bytes.
+    /// The bytes in this range.
     pub(crate) fn within(mut bytes: Vec<u8>, range: Range<usize>) -> Self {
         bytes.truncate(range.end);
         let start = range.start.min(bytes.len());
@@ -107,7 +107,7 @@ impl From<Vec<u8>> for Tail {
     }
 }
 
-/// Copies nothing. They become a vector when they are changed, as most are read alone.
+/// Copies nothing. The bytes become a vector when they change; most are only read.
 impl From<Bytes> for Tail {
     fn from(bytes: Bytes) -> Self {
         let buffer = Buffer::Shared(bytes);
@@ -121,7 +121,7 @@ impl fmt::Debug for Tail {
     }
 }
 
-/// Forty bits of seconds last for 34,000 years; what is later than that is cut to it.
+/// Forty bits of seconds last for 34,000 years. Later times are cut to the maximum.
 pub(crate) fn put_u40(out: &mut Vec<u8>, time: Timestamp) {
     let [_, _, _, low @ ..] = time.as_secs().min((1 << 40) - 1).to_be_bytes();
     out.extend_from_slice(&low);
@@ -140,7 +140,7 @@ pub(crate) fn varint_len(number: usize) -> usize {
     (usize::BITS - (number | 1).leading_zeros()).div_ceil(7) as usize
 }
 
-/// Seven bits a byte, low ones first; the high bit says that more follow.
+/// Seven bits a byte, low ones first. The high bit says that more follow.
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut number: usize) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
@@ -149,7 +149,7 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut number: usize) {
     out.push(number as u8);
 }
 
-/// At most four bytes, so lengths end at 256 MiB; a longer spelling than needed is refused.
+/// At most four bytes, so lengths end at 256 MiB. A spelling longer than necessary is refused.
 pub(crate) fn take_varint(bytes: &[u8]) -> Option<(usize, &[u8])> {
     match bytes {
         [byte, rest @ ..] if byte & 0x80 == 0 => Some((usize::from(*byte), rest)),
@@ -173,7 +173,7 @@ fn take_long_varint(bytes: &[u8]) -> Option<(usize, &[u8])> {
     None
 }
 
-/// The length, then the text.
+/// Writes the length, then the text.
 pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
     put_varint(out, text.len());
     out.extend_from_slice(text.as_bytes());

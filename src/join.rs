@@ -12,7 +12,7 @@ enum Running<F: Future> {
 }
 
 impl<F: Future<Output: Unpin>> Running<F> {
-    /// Says whether it is done.
+    /// Polls the future unless it is done. Returns whether it is done.
     fn poll(&mut self, cx: &mut Context<'_>) -> bool {
         if let Self::Waits(future) = self
             && let Poll::Ready(output) = future.as_mut().poll(cx)
@@ -30,8 +30,8 @@ impl<F: Future<Output: Unpin>> Running<F> {
     }
 }
 
-/// Runs futures side by side, and returns what they do in the order that they were given in. One
-/// alone takes no allocation but that of its output.
+/// Runs futures side by side and returns their outputs in the order of the futures. A single future
+/// takes no allocation except for its output.
 pub(crate) async fn all<F: Future<Output: Unpin>>(mut futures: Vec<F>) -> Vec<F::Output> {
     if futures.len() == 1
         && let Some(only) = futures.pop()
@@ -56,7 +56,8 @@ pub(crate) async fn all<F: Future<Output: Unpin>>(mut futures: Vec<F>) -> Vec<F:
     outputs.collect()
 }
 
-/// Runs two futures side by side until both are done, or the first is and its output is enough.
+/// Runs two futures side by side until both are done, or until the first is done and its output is
+/// enough.
 pub(crate) async fn unless<A: Unpin, B: Unpin>(
     first: impl Future<Output = A>,
     second: impl Future<Output = B>,
@@ -91,7 +92,7 @@ mod tests {
 
     use super::*;
 
-    /// A future that is done at its `n`th poll.
+    /// A future that is ready at its `n`th poll.
     async fn after(n: usize) -> usize {
         let mut polls = 0;
         poll_fn(move |_| {
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_of_two_is_left_if_the_first_is_enough() {
+    fn the_second_is_dropped_if_the_first_is_enough() {
         for (one, other, is_enough, polls, both) in [
             (1, 9, true, 1, false),
             (3, 2, true, 3, true),

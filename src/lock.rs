@@ -1,4 +1,4 @@
-//! Locks at which no thread can wait for itself.
+//! Locks that no thread can deadlock on by itself.
 
 use std::sync::{
     Mutex, PoisonError,
@@ -7,11 +7,10 @@ use std::sync::{
 
 use crate::error::{Error, ErrorKind};
 
-/// A value that is reached in a closure alone, so that no guard of its lock outlives its line.
+/// A value that only a closure can reach, so that no guard of its lock outlives its line.
 ///
-/// What runs in the closure is this crate's code: no closure, value or subscriber of the
-/// application, which might come back here. Debug builds panic where one monitor is entered from
-/// within another.
+/// The closure must run only this crate's code: no closure, value or subscriber of the application,
+/// which might enter here again. Debug builds panic if one monitor is entered from within another.
 #[derive(Debug, Default)]
 pub(crate) struct Monitor<T>(Mutex<T>);
 
@@ -49,9 +48,10 @@ mod nesting {
     }
 }
 
-/// A right that one thread has at a time, for as long as a closure runs.
+/// A right that one thread holds at a time, while a closure runs.
 ///
-/// The closure may run code of the application. If that asks for the same right, it gets an error.
+/// The closure may run code of the application. If this code asks for the same right, it gets an
+/// error.
 #[derive(Debug, Default)]
 pub(crate) struct Turnstile {
     lock: Mutex<()>,
@@ -61,7 +61,7 @@ pub(crate) struct Turnstile {
 impl Turnstile {
     /// # Errors
     ///
-    /// [`ErrorKind::Conflict`] if this thread has the right already.
+    /// [`ErrorKind::Conflict`] if this thread already holds the right.
     #[inline]
     pub(crate) fn pass<R>(&self, work: impl FnOnce() -> R) -> Result<R, Error> {
         let me = thread_id();
@@ -74,8 +74,8 @@ impl Turnstile {
         Ok(work())
     }
 
-    /// Whether nobody has it, as far as this thread can know: what it has seen of a thread inside,
-    /// by another lock, tells it that this one is there.
+    /// Returns whether nobody holds the right, as far as this thread can know. If another lock has
+    /// shown it what a thread inside did, it sees that thread here too.
     pub(crate) fn is_free(&self) -> bool {
         self.holder.load(Ordering::Relaxed) == 0
     }
@@ -89,7 +89,7 @@ impl Drop for Holder<'_> {
     }
 }
 
-/// Tells this thread from all others that run; never zero.
+/// Identifies this thread among all that are running. Never zero.
 pub(crate) fn thread_id() -> usize {
     thread_local! {
         static PLACE: u8 = const { 0 };
@@ -97,9 +97,9 @@ pub(crate) fn thread_id() -> usize {
     PLACE.with(|place| std::ptr::from_ref(place).addr())
 }
 
-/// The error of an operation that could only be done after the one that asks for it.
+/// The error of an operation that would have to wait for the one that asks for it.
 pub(crate) fn waits_for_itself() -> Error {
-    let source = "the session is loaded, saved or destroyed by code that runs while that is done";
+    let source = "code that runs while a session is loaded, saved or destroyed cannot do so itself";
     Error::with_source(ErrorKind::Conflict, source)
 }
 

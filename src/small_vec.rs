@@ -1,4 +1,4 @@
-//! Lists that have one item at most nearly always.
+//! A list that nearly always has at most one item.
 
 use std::{
     mem,
@@ -6,7 +6,7 @@ use std::{
     slice,
 };
 
-/// A vector whose first item takes no allocation. Dropping one without items costs a comparison.
+/// A vector whose first item takes no allocation. Dropping an empty one costs a comparison.
 #[derive(Debug, Default)]
 pub(crate) enum SmallVec<T> {
     #[default]
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn it_has_what_was_pushed() {
+    fn it_has_the_items_pushed() {
         for items in [&[] as &[u8], &[1], &[1, 2], &[1, 2, 3]] {
             assert_eq!(&*of(items), items);
             assert_eq!(of(items).into_vec(), items);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn it_retains_what_it_is_told() {
+    fn it_retains_the_items_asked_for() {
         for (items, retained) in [
             (&[] as &[u8], &[] as &[u8]),
             (&[1], &[]),

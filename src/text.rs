@@ -19,7 +19,7 @@ pub struct ParseError {
     expected: &'static str,
 }
 
-/// What has one text form, which serde has too.
+/// A type with one text form, which serde uses too.
 pub(crate) trait Text: FromStr<Err = ParseError> {
     const EXPECTED: &'static str;
 
@@ -44,9 +44,9 @@ pub(crate) fn from_hex<const LEN: usize>(text: &str) -> Option<[u8; LEN]> {
     (decoded.len() == LEN).then_some(bytes)
 }
 
-/// The text of a time that TOML wrote without quotes; `None` for any other map.
+/// The text of a time that TOML wrote without quotes. Returns `None` for any other map.
 ///
-/// The `toml` crate has no other name for its times, and serde no type for them.
+/// The `toml` crate exposes no name for its times, and serde has no type for them.
 pub(crate) fn of_toml<'de, A: MapAccess<'de>>(mut map: A) -> Result<Option<String>, A::Error> {
     match map.next_key::<String>()? {
         Some(key) if key == "$__toml_private_datetime" => map.next_value().map(Some),
