@@ -1,12 +1,12 @@
-//! The cookies of a request and of a response, for layers that take sessions of gorilla's out and
-//! put others in.
+//! The cookies of a request and of a response, for layers that take gorilla's sessions out and put
+//! others in.
 
 use http::{
     HeaderMap, HeaderValue,
     header::{COOKIE, SET_COOKIE},
 };
 
-/// The cookies of a header, each with its name and the value that Go would see.
+/// The cookies of a header: each pair, its name, and its value as Go would read it.
 fn pairs(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8], &[u8])> {
     header.split(|byte| *byte == b';').map(|pair| {
         let pair = pair.trim_ascii();
@@ -27,7 +27,8 @@ pub(crate) fn presented<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator
         .map(|(_, _, value)| value)
 }
 
-/// Takes those cookies of a name out of the request whose value `goes`, and puts this one in.
+/// Removes the cookies of this name whose value `goes` from the request, and adds one with this
+/// value.
 pub(crate) fn replace(
     headers: &mut HeaderMap,
     name: &str,
@@ -44,7 +45,7 @@ pub(crate) fn replace(
         kept.push([name.as_bytes(), b"=", value].concat());
     }
     headers.remove(COOKIE);
-    // What came out of a header, and the text of a cookie, can be in one.
+    // Parts of a header, and the text of a cookie, are valid in a header.
     if let Ok(cookies) = HeaderValue::from_bytes(&kept.join(&b"; "[..]))
         && !kept.is_empty()
     {
@@ -52,18 +53,18 @@ pub(crate) fn replace(
     }
 }
 
-/// The cookies that a response sets, to be changed.
+/// The cookies that a response sets, for changing them.
 pub(crate) fn set(headers: &mut HeaderMap) -> Vec<HeaderValue> {
     headers.get_all(SET_COOKIE).iter().cloned().collect()
 }
 
-/// Puts them back.
+/// Replaces the cookies that a response sets.
 pub(crate) fn put_back(headers: &mut HeaderMap, cookies: Vec<HeaderValue>) {
     headers.remove(SET_COOKIE);
     headers.extend(cookies.into_iter().map(|cookie| (SET_COOKIE, cookie)));
 }
 
-/// The value that a header sets for a cookie of this name, and the attributes behind it.
+/// The value that a header sets for a cookie of this name, and the attributes after it.
 pub(crate) fn sent<'a>(header: &'a HeaderValue, name: &str) -> Option<(&'a [u8], &'a [u8])> {
     let header = header.as_bytes();
     let set = header.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;

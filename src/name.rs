@@ -1,10 +1,10 @@
-//! What sessions are called: strings, and types that the compiler checks.
+//! The names of sessions: strings, and types that the compiler checks.
 
-/// A session's name as a type, so that the compiler finds a typo.
+/// A session's name as a type, so that the compiler catches typos.
 ///
 /// Give it to the settings, and ask for it in handlers: by [`Sessions::get`](crate::Sessions::get),
 /// and with axum by [`SessionOf`](crate::SessionOf), [`Typed`](crate::Typed) and
-/// [`Flashes`](crate::Flashes). These find the session in whichever layer has it, however many are
+/// [`Flashes`](crate::Flashes). They find the session in whichever layer has it, however many are
 /// around the handler.
 ///
 /// ```
@@ -36,7 +36,7 @@ pub trait SessionName: 'static {
     const NAME: &'static str;
 }
 
-/// What names a session: a string, or a [`SessionName`].
+/// A value that names a session: a string, or a [`SessionName`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not name a session",
     label = "neither a string nor a `SessionName`",
