@@ -42,7 +42,7 @@ pub(crate) struct RequestCookies {
 
 /// The cookies that came under one name.
 #[derive(Debug, Eq, PartialEq)]
-pub(crate) enum Named<'a> {
+pub(crate) enum CookieMatch<'a> {
     Nothing,
     One(&'a [u8]),
     /// Cookies with different values.
@@ -92,15 +92,15 @@ impl RequestCookies {
     }
 
     /// Finds the value of the cookie of a name. Equal values count as one.
-    pub(crate) fn named<'a>(&'a self, finder: &'a Finder) -> Named<'a> {
-        let mut found = Named::Nothing;
+    pub(crate) fn named<'a>(&'a self, finder: &'a Finder) -> CookieMatch<'a> {
+        let mut found = CookieMatch::Nothing;
         // Not `all_named`: a flattened iterator takes about 200 instructions more.
         for field in self.fields() {
             for value in finder.values(field) {
                 match found {
-                    Named::Nothing => found = Named::One(value),
-                    Named::One(other) if other == value => {}
-                    Named::One(_) | Named::Several => return Named::Several,
+                    CookieMatch::Nothing => found = CookieMatch::One(value),
+                    CookieMatch::One(other) if other == value => {}
+                    CookieMatch::One(_) | CookieMatch::Several => return CookieMatch::Several,
                 }
             }
         }

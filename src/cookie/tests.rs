@@ -30,11 +30,11 @@ fn different<'a>(cookies: &'a RequestCookies, finder: &'a Finder) -> Vec<&'a [u8
     all
 }
 
-fn named<'a>(different: &[&'a [u8]]) -> Named<'a> {
+fn named<'a>(different: &[&'a [u8]]) -> CookieMatch<'a> {
     match different {
-        [] => Named::Nothing,
-        [value] => Named::One(value),
-        _ => Named::Several,
+        [] => CookieMatch::Nothing,
+        [value] => CookieMatch::One(value),
+        _ => CookieMatch::Several,
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     clock::Timestamp,
     codec::Refused,
     config::{Accepted, Foreign, Payload, Settings},
-    cookie::{Named, RequestCookies},
+    cookie::{CookieMatch, RequestCookies},
     error::Rejection,
     id::SessionId,
 };
@@ -36,13 +36,13 @@ impl Presented {
             return Self::several(settings, cookies, now);
         }
         match cookies.named(&settings.finder) {
-            Named::Nothing => Self::Nothing(None),
-            Named::One(value) => match settings.open_cookie(value, now) {
+            CookieMatch::Nothing => Self::Nothing(None),
+            CookieMatch::One(value) => match settings.open_cookie(value, now) {
                 Ok(candidate) => Self::One(candidate),
                 Err(Refused::For(rejection)) => Self::Nothing(Some(rejection)),
                 Err(Refused::LaterFormat) => Self::LaterFormat,
             },
-            Named::Several => Self::several(settings, cookies, now),
+            CookieMatch::Several => Self::several(settings, cookies, now),
         }
     }
 
