@@ -359,7 +359,7 @@ impl CookieAttributes {
 }
 
 /// How long a browser keeps a cookie, and from when.
-pub(crate) type Lasts = (Duration, Timestamp);
+pub(crate) type Lifespan = (Duration, Timestamp);
 
 /// Renders `name=value`, `Max-Age` and `Expires` if it outlasts the browser, and the attributes.
 /// Returns `None` if the result is not a header value.
@@ -371,22 +371,22 @@ pub(crate) type Lasts = (Duration, Timestamp);
 pub(crate) fn set(
     name: &str,
     (len, value): (usize, impl FnOnce(&mut String)),
-    lasts: Option<Lasts>,
+    lifespan: Option<Lifespan>,
     attributes: &str,
 ) -> Option<HeaderValue> {
-    let age = lasts.map_or(0, |_| MAX_AGE_LEN);
+    let age = lifespan.map_or(0, |_| MAX_AGE_LEN);
     let mut cookie = String::with_capacity(name.len() + 1 + len + age + attributes.len());
     cookie.push_str(name);
     cookie.push('=');
     value(&mut cookie);
-    if let Some((age, now)) = lasts {
-        push_lasts(&mut cookie, age.min(MAX_AGE), now);
+    if let Some((age, now)) = lifespan {
+        push_lifespan(&mut cookie, age.min(MAX_AGE), now);
     }
     cookie.push_str(attributes);
     HeaderValue::from_maybe_shared(bytes::Bytes::from(cookie)).ok()
 }
 
-fn push_lasts(cookie: &mut String, age: Duration, now: Timestamp) {
+fn push_lifespan(cookie: &mut String, age: Duration, now: Timestamp) {
     // Writing into a string cannot fail.
     let _ = write!(cookie, "; Max-Age={}", age.as_secs());
     let end = i64::try_from(now.saturating_add(age).as_secs());

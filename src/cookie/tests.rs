@@ -138,11 +138,11 @@ fn dates_have_the_format_of_http() {
         (253_402_300_799, "Fri, 31 Dec 9999 23:59:59 GMT"),
     ] {
         let mut date = String::new();
-        push_lasts(&mut date, Duration::ZERO, Timestamp::from_secs(secs));
+        push_lifespan(&mut date, Duration::ZERO, Timestamp::from_secs(secs));
         assert_eq!(date, format!("; Max-Age=0; Expires={expected}"));
     }
     let mut date = String::new();
-    push_lasts(
+    push_lifespan(
         &mut date,
         Duration::from_secs(1),
         Timestamp::from_secs(253_402_300_799),
