@@ -281,7 +281,7 @@ impl Clock {
     ///
     /// ```
     /// # use silverback::{Clock, Session, Error};
-    /// /// Whether the session ends within five minutes.
+    /// /// Returns whether the session ends within five minutes.
     /// fn ends_soon(session: &Session, clock: &Clock) -> Result<bool, Error> {
     ///     let end = session.expires_at()?;
     ///     Ok(end.is_some_and(|end| end.saturating_since(clock.now()).as_secs() < 300))

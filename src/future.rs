@@ -168,7 +168,7 @@ fn finish<B>(
     response
 }
 
-/// Hands the cookies that are set to an outer layer.
+/// Passes the cookies that are set to an outer layer.
 #[cold]
 fn tell_outer<B>(response: &mut Response<B>, inner: Option<&Inner>, own: &Cookies) {
     let inner = inner.into_iter().flat_map(|inner| &inner.0);

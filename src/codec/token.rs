@@ -31,7 +31,7 @@ pub(super) const SALT: Range<usize> = 5..5 + SALT_LEN;
 /// What a token is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Purpose {
-    /// It holds the session's values, and an id of its own.
+    /// It holds the session's values, and its own id.
     Values,
     /// It refers to a record in a store.
     Reference,

@@ -39,7 +39,7 @@ impl Origin {
         Self(secret)
     }
 
-    /// The ID of a session in a cookie that came from such a cookie.
+    /// The ID that a session from such a cookie has in a cookie of ours.
     #[cfg(feature = "gorilla")]
     pub(crate) fn token_id(&self) -> SessionId {
         let (id, _) = self.0.split_first_chunk().expect("16 of 32 bytes");

@@ -212,7 +212,7 @@ fn the_session_that_needs_room_stays() {
 #[test]
 #[rustfmt::skip]
 fn a_session_in_a_cookie_is_admitted() {
-    //   it is       listed        it may go on
+    //   it is       enrolled at   it is admitted
     let rows = [
         ("listed",   after(9),     true),
         ("listed",   after(10),    true),

@@ -43,7 +43,7 @@ struct Crowd {
     last: Mutex<Option<Last>>,
 }
 
-/// What the last leader wrote: the next one continues from it without reading the store.
+/// The last leader's write. The next leader continues from it without reading the store.
 struct Last {
     content: Content,
     place: Place,
@@ -59,7 +59,7 @@ struct ParkedJob<'a> {
     outcome: Option<Outcome>,
 }
 
-/// What a leader writes.
+/// One write with the changes of several tickets.
 struct Batch {
     write: WriteId,
     tickets: Vec<Arc<Ticket>>,
@@ -127,8 +127,9 @@ impl Vault<'_> {
     }
 
     /// The result of emptying a session that is already gone: what this request wanted has
-    /// happened, and any value it claimed went to another request. The request that ended the
-    /// session removes the cookie, since the browser may have received a newer one meanwhile.
+    /// happened, and any value it claimed went to another request. This request leaves the cookie
+    /// alone, since the browser may have a newer one by now; the request that ended the session
+    /// removes it.
     pub(super) fn emptied_by_another(&self, job: &mut Job) -> Result<Written, Error> {
         let mut content = Content::new(job.created);
         job.apply(&mut content, &Writes::default(), self.now())?;
@@ -146,8 +147,8 @@ impl Vault<'_> {
     ///
     /// # Errors
     ///
-    /// Only the leader's own: its time is over, or it keeps losing. The store tells everyone in the
-    /// line of its own failures.
+    /// Only errors of the leader itself: its time is over, or it keeps losing. Everyone in the line
+    /// learns of the store's failures.
     async fn lead(&self, lead: &Lead, own: &Arc<Ticket>, id: &SessionId) -> Result<(), Error> {
         let Some(crowd) = lead.line().shared::<Crowd>() else {
             return Ok(());

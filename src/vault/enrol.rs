@@ -1,4 +1,4 @@
-//! Putting a session into its subject's roster.
+//! Enrolling a session in its subject's roster.
 
 use super::{
     ends::MARK_LIFETIME,

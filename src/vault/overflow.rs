@@ -5,9 +5,9 @@
 //! | new | saved, fits | cookie (rev 1) | the response |
 //! | new | saved, too large | record | create, new ID |
 //! | cookie (rev) | changed, fits | cookie (rev + 1) | the response |
-//! | cookie (rev) | changed, too large | record | create under the same ID; if it exists: merge, or replace if no request has come that knows it and it is of an older rev |
+//! | cookie (rev) | changed, too large | record | create under the same ID; if it exists: merge, or replace if it has an older rev and no request that knows it has come |
 //! | record | changed | record | update, merge on conflict |
-//! | record | a late cookie of an older rev comes | as in every cookie session the last response wins; a write that outgrows again merges | as above |
+//! | record | a late cookie of an older rev arrives | as in every cookie session the last response wins; a write that outgrows again merges | as above |
 //! | any | renew | new ID, where it fits | old one revoked and removed |
 //! | any | destroy | - | revoked and removed |
 //!
