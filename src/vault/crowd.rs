@@ -382,7 +382,8 @@ impl Crowd {
             .collect()
     }
 
-    /// The session is gone. The changes of the `carried` writes went along with its renewal.
+    /// Finishes the tickets of a session that is gone. Its renewal has carried along the changes of
+    /// these writes.
     fn finish_ended(&self, settings: &Settings, carried: &Writes) {
         for ticket in self.tickets_of(settings) {
             ticket.finish(|job| match job.is_in(carried) {
