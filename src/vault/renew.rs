@@ -244,7 +244,8 @@ impl Vault<'_> {
         Ok(content)
     }
 
-    /// A new write id tells this write over one's own record from the first.
+    /// Drafts this content under a new write id, which distinguishes the write from the first to
+    /// the same record.
     fn draft_again(&self, job: &mut Job, content: &Content) -> Result<(), Error> {
         job.write = self.new_write()?;
         self.redraft(job, content, None)

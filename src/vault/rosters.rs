@@ -90,14 +90,8 @@ impl Vault<'_> {
 
     pub(super) async fn roster(&self, subject: &str) -> Result<Roster, Error> {
         let rosters = self.rosters()?;
-        Ok(rosters
-            .load(
-                self.roster_store(rosters),
-                &rosters.key(subject),
-                self.now(),
-            )
-            .await?
-            .0)
+        let (store, key) = (self.roster_store(rosters), rosters.key(subject));
+        Ok(rosters.load(store, &key, self.now()).await?.0)
     }
 
     /// Removes a session that has ended, or has another subject, from the roster.
