@@ -45,7 +45,7 @@ impl Vault<'_> {
         job: &mut Job,
     ) -> Result<Written, Error> {
         let plain = job.draft.plain.clone();
-        let (made, sent) = self.make(plain, job).await?;
+        let (made, sent) = self.create_record(plain, job).await?;
         let (place, merged) = match made {
             Ok(version) => {
                 note_first(self.records()?, &job.id.record_key(), &job.draft.writes);

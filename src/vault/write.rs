@@ -58,7 +58,7 @@ impl Vault<'_> {
     /// second.
     pub(super) async fn create(&self, job: &mut Job) -> Result<Home, Error> {
         let plain = mem::take(&mut job.draft.plain);
-        let version = match self.make(plain, job).await?.0 {
+        let version = match self.create_record(plain, job).await?.0 {
             // Nobody else knows the name, so this is the same write, whose answer was lost.
             Err(StoreError::Exists) => Box::pin(self.own_version(&job.id, job.write)).await?,
             made => made?,
@@ -90,7 +90,7 @@ impl Vault<'_> {
         let Some(plain) = again.filter(|_| is_lost) else {
             return Ok(made);
         };
-        Box::pin(self.make_again(plain, job)).await
+        Box::pin(self.create_again(plain, job)).await
     }
 
     async fn make_again(&self, plain: Bytes, job: &mut Job) -> Result<WriteAnswer<Version>, Error> {
