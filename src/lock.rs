@@ -66,7 +66,7 @@ impl Turnstile {
     pub(crate) fn pass<R>(&self, work: impl FnOnce() -> R) -> Result<R, Error> {
         let me = thread_id();
         if self.holder.load(Ordering::Relaxed) == me {
-            return Err(waits_for_itself());
+            return Err(deadlock_error());
         }
         let _turn = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         self.holder.store(me, Ordering::Relaxed);
@@ -98,7 +98,7 @@ pub(crate) fn thread_id() -> usize {
 }
 
 /// The error of an operation that would have to wait for the one that asks for it.
-pub(crate) fn waits_for_itself() -> Error {
+pub(crate) fn deadlock_error() -> Error {
     let source = "code that runs while a session is loaded, saved or destroyed cannot do so itself";
     Error::with_source(ErrorKind::Conflict, source)
 }

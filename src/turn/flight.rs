@@ -253,7 +253,7 @@ impl<T: Send + 'static> Run<'_, T> {
                 Begun::Now(first_poll) => break Some(first_poll),
                 Begun::Behind(other) => behind = Some(other),
                 Begun::Pending => break None,
-                Begun::WaitsForItself => return Poll::Ready(Err(lock::waits_for_itself())),
+                Begun::WaitsForItself => return Poll::Ready(Err(lock::deadlock_error())),
             }
         };
         let Some(mut first_poll) = first_poll else {
@@ -336,7 +336,7 @@ impl Flight {
     /// If this very thread polls or drops the operation.
     fn wait(&self) -> Poll<Result<(), Error>> {
         if self.poller.load(Ordering::SeqCst) == lock::thread_id() {
-            return Poll::Ready(Err(lock::waits_for_itself()));
+            return Poll::Ready(Err(lock::deadlock_error()));
         }
         Poll::Pending
     }
