@@ -151,7 +151,7 @@ impl Codec {
     }
 
     /// Returns whether its keys and its audience are these.
-    pub(crate) fn is_of(&self, keys: &Keys, audience: &str) -> bool {
+    pub(crate) fn matches(&self, keys: &Keys, audience: &str) -> bool {
         self.keys.is_same(keys) && &*self.audience == audience
     }
 

@@ -257,7 +257,7 @@ impl SessionConfig {
     pub(crate) fn is_of(&self, settings: &Settings) -> bool {
         *self.cookie_name_of(&self.attributes) == *settings.cookie_name
             && settings.backend.is_same(&self.backend)
-            && settings.codec.is_of(&self.keys, &self.audience)
+            && settings.codec.matches(&self.keys, &self.audience)
             && settings.is_shared_as(self.go.as_ref())
     }
 }
