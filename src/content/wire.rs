@@ -242,7 +242,7 @@ impl Particulars {
 }
 
 /// Replaces the last writes of an encoded record.
-pub(crate) fn renote(record: &[u8], writes: &Writes) -> Vec<u8> {
+pub(crate) fn replace_writes(record: &[u8], writes: &Writes) -> Vec<u8> {
     let after_writes = |rest| Writes::decode(rest).map(|(_, rest)| rest);
     let parts = record.split_first();
     let Some((format, rest)) =

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     config::Settings,
-    content::{Browser, Content, WriteId, Writes, renote},
+    content::{Browser, Content, WriteId, Writes, replace_writes},
     error::{Error, ErrorKind},
     id::SessionId,
     store::{Bytes, Version},
@@ -239,7 +239,7 @@ impl Draft {
     /// Replaces the last writes, which are those of the record to be overwritten and this one.
     pub(crate) fn renote(&mut self, writes: Writes) {
         self.writes = writes;
-        self.plain = renote(&self.plain, &self.writes).into();
+        self.plain = replace_writes(&self.plain, &self.writes).into();
     }
 
     /// Where the session is once the response has brought it.
