@@ -54,18 +54,21 @@ pub(crate) fn replace(
 }
 
 /// The cookies that a response sets, for changing them.
-pub(crate) fn set(headers: &mut HeaderMap) -> Vec<HeaderValue> {
+pub(crate) fn read_set_cookies(headers: &mut HeaderMap) -> Vec<HeaderValue> {
     headers.get_all(SET_COOKIE).iter().cloned().collect()
 }
 
 /// Replaces the cookies that a response sets.
-pub(crate) fn put_back(headers: &mut HeaderMap, cookies: Vec<HeaderValue>) {
+pub(crate) fn write_set_cookies(headers: &mut HeaderMap, cookies: Vec<HeaderValue>) {
     headers.remove(SET_COOKIE);
     headers.extend(cookies.into_iter().map(|cookie| (SET_COOKIE, cookie)));
 }
 
 /// The value that a header sets for a cookie of this name, and the attributes after it.
-pub(crate) fn sent<'a>(header: &'a HeaderValue, name: &str) -> Option<(&'a [u8], &'a [u8])> {
+pub(crate) fn parse_set_cookie<'a>(
+    header: &'a HeaderValue,
+    name: &str,
+) -> Option<(&'a [u8], &'a [u8])> {
     let header = header.as_bytes();
     let set = header.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
     let end = memchr::memchr(b';', set).unwrap_or(set.len());
@@ -73,7 +76,7 @@ pub(crate) fn sent<'a>(header: &'a HeaderValue, name: &str) -> Option<(&'a [u8],
 }
 
 /// A header that sets a cookie.
-pub(crate) fn header(name: &str, value: &str, attributes: &[u8]) -> Option<HeaderValue> {
+pub(crate) fn set_cookie_header(name: &str, value: &str, attributes: &[u8]) -> Option<HeaderValue> {
     let header = [name.as_bytes(), b"=", value.as_bytes(), attributes].concat();
     HeaderValue::from_bytes(&header).ok()
 }

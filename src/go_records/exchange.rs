@@ -71,10 +71,10 @@ impl<R: GoRecords> GorillaRecords<R> {
         opened: Option<&Opened>,
         headers: &mut HeaderMap,
     ) -> Result<(), Error> {
-        let mut cookies = go_cookies::set(headers);
+        let mut cookies = go_cookies::read_set_cookies(headers);
         let (mut ends, mut lives) = (false, false);
         for header in &mut cookies {
-            let Some((value, attributes)) = go_cookies::sent(header, &self.name) else {
+            let Some((value, attributes)) = go_cookies::parse_set_cookie(header, &self.name) else {
                 continue;
             };
             // A new cookie may come with the removal of one with other attributes.
@@ -85,13 +85,13 @@ impl<R: GoRecords> GorillaRecords<R> {
             };
             let lasts = self.lasts(max_age(attributes));
             let id = self.save(opened, &carried, lasts).await?;
-            let changed = go_cookies::header(&self.name, &self.cookie(&id)?, attributes);
+            let changed = go_cookies::set_cookie_header(&self.name, &self.cookie(&id)?, attributes);
             *header = changed.ok_or_else(|| Error::new(ErrorKind::InvalidAttributes))?;
         }
         if let Some(opened) = opened.filter(|_| ends && !lives) {
             self.records.remove(opened.id.as_str()).await?;
         }
-        go_cookies::put_back(headers, cookies);
+        go_cookies::write_set_cookies(headers, cookies);
         Ok(())
     }
 }
