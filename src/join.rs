@@ -7,14 +7,14 @@ use std::{
 };
 
 enum Running<F: Future> {
-    Waits(Pin<Box<F>>),
+    Pending(Pin<Box<F>>),
     Done(F::Output),
 }
 
 impl<F: Future<Output: Unpin>> Running<F> {
     /// Polls the future unless it is done. Returns whether it is done.
     fn poll(&mut self, cx: &mut Context<'_>) -> bool {
-        if let Self::Waits(future) = self
+        if let Self::Pending(future) = self
             && let Poll::Ready(output) = future.as_mut().poll(cx)
         {
             *self = Self::Done(output);
@@ -25,7 +25,7 @@ impl<F: Future<Output: Unpin>> Running<F> {
     fn into_output(self) -> Option<F::Output> {
         match self {
             Self::Done(output) => Some(output),
-            Self::Waits(_) => None,
+            Self::Pending(_) => None,
         }
     }
 }
@@ -39,7 +39,7 @@ pub(crate) async fn all<F: Future<Output: Unpin>>(mut futures: Vec<F>) -> Vec<F:
         return vec![only.await];
     }
     let futures = futures.into_iter();
-    let mut running: Vec<_> = futures.map(|one| Running::Waits(Box::pin(one))).collect();
+    let mut running: Vec<_> = futures.map(|one| Running::Pending(Box::pin(one))).collect();
     poll_fn(|cx| {
         let mut are_done = true;
         for one in &mut running {
