@@ -27,18 +27,18 @@ pub(crate) fn presented<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator
         .map(|(_, _, value)| value)
 }
 
-/// Removes the cookies of this name whose value `goes` from the request, and adds one with this
-/// value.
+/// Removes the request's cookies of this name that `is_removed` picks by value. Adds one with
+/// `value`, if given.
 pub(crate) fn replace(
     headers: &mut HeaderMap,
     name: &str,
-    goes: impl Fn(&[u8]) -> bool,
+    is_removed: impl Fn(&[u8]) -> bool,
     value: Option<&[u8]>,
 ) {
     let mut kept: Vec<Vec<u8>> = Vec::new();
     for header in headers.get_all(COOKIE) {
-        let goes = |other: &[u8], value: &[u8]| other == name.as_bytes() && goes(value);
-        let others = pairs(header.as_bytes()).filter(|(_, other, value)| !goes(other, value));
+        let is_removed = |other: &[u8], value: &[u8]| other == name.as_bytes() && is_removed(value);
+        let others = pairs(header.as_bytes()).filter(|(_, other, value)| !is_removed(other, value));
         kept.extend(others.map(|(pair, _, _)| pair.to_vec()));
     }
     if let Some(value) = value {
