@@ -251,8 +251,8 @@ impl Frames {
             return self.iter().find(|frame| frame.is_value_of(key));
         }
         let index = far.index.get_or_init(|| self.new_index());
-        let is_it = |start| self.frame_at(start).is_some_and(|it| it.is_value_of(key));
-        self.frame_at(index.find(key, is_it)?)
+        let has_key = |start| self.frame_at(start).is_some_and(|it| it.is_value_of(key));
+        self.frame_at(index.find(key, has_key)?)
     }
 
     fn new_index(&self) -> Index {

@@ -45,14 +45,14 @@ impl Index {
         (self.taken + 1) * 4 > self.slots.len() * 3 || self.cuts.len() >= MOST_CUTS
     }
 
-    /// Finds the start of a key's frame; `is_it` returns whether the frame at a start has this key.
-    pub(super) fn find(&self, key: &[u8], is_it: impl Fn(usize) -> bool) -> Option<usize> {
+    /// Finds the start of a key's frame; `has_key` returns whether the frame at a start has this key.
+    pub(super) fn find(&self, key: &[u8], has_key: impl Fn(usize) -> bool) -> Option<usize> {
         let taken = self.probe(key).take_while(|(_, place)| *place != FREE);
         let mut starts = taken.map(|(_, place)| {
             let cuts = self.cuts.partition_point(|cut| cut.place < place);
             place - self.cut_by(cuts)
         });
-        starts.find(|start| is_it(*start))
+        starts.find(|start| has_key(*start))
     }
 
     /// Adds a key whose frame comes after all others.
