@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn they_run_at_once_and_answer_in_order() {
+    fn futures_run_side_by_side_and_answer_in_order() {
         for counts in [vec![], vec![1], vec![3], vec![3, 1, 2], vec![1, 1]] {
             let most = counts.iter().copied().max().unwrap_or(1);
             let mut all = pin!(all(counts.iter().copied().map(after).collect()));

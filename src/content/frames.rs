@@ -434,7 +434,7 @@ mod tests {
 
     /// Exercises every way to change the frames that an index must keep up with.
     #[test]
-    fn many_keys_are_a_map() {
+    fn many_keys_behave_like_a_map() {
         let (mut frames, mut map) = (Frames::default(), BTreeMap::new());
         let mut seed = 7_u64;
         let mut next = move |below: u64| {
@@ -475,7 +475,7 @@ mod tests {
         }
 
         #[test]
-        fn frames_are_a_map(steps: Vec<(bool, u8, Vec<u8>)>) {
+        fn frames_behave_like_a_map(steps: Vec<(bool, u8, Vec<u8>)>) {
             let (mut frames, mut map) = (Frames::default(), BTreeMap::new());
             for (insert, key, value) in steps {
                 let key = "k".repeat(usize::from(key % 4) * 50);

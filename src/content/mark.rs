@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_mark_opens_under_its_name_only_and_unchanged() {
+    fn a_sealed_mark_opens_only_unchanged_and_under_its_name() {
         let (name, successor) = names();
         for mark in marks(&successor) {
             let sealed = name.encode(&mark).unwrap();

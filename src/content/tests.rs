@@ -109,7 +109,7 @@ fn a_record_reads_back_as_it_was() {
 
 /// Whether it is copied or shared, it shows no later change of the content.
 #[test]
-fn a_shared_record_is_as_it_was_shared() {
+fn a_shared_record_never_changes() {
     let id = SessionId::generate().unwrap();
     for len in [10, LARGE + 10] {
         let mut new = Content::new(Timestamp::from_secs(1_800_000_000));
@@ -164,7 +164,7 @@ fn a_shared_record_takes_little_more_than_its_length() {
 }
 
 #[test]
-fn a_sealed_record_opens_with_its_id_only_and_unchanged() {
+fn a_sealed_record_opens_only_unchanged_and_with_its_id() {
     let id = SessionId::generate().unwrap();
     let record = samples()[0].encode_record(&writes(1), Browser::Knows);
     let sealed = seal_record(&id, &record).unwrap();

@@ -41,8 +41,8 @@ impl<'a> RefusedWrite<'a> {
         }
     }
 
-    /// Returns whether only its record can tell, as long as not too many other writes are on top of
-    /// it.
+    /// Returns whether it is still unknown, so that only its record can tell, before too many other
+    /// writes are on top of it.
     pub(super) fn is_open(&self) -> bool {
         let own = self.attempt.latest();
         self.done.is_none() && own.is_some() && self.watch.above().is_none_or(|id| Some(id) == own)

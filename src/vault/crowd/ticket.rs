@@ -24,7 +24,7 @@ pub(super) struct Ticket {
 
 enum Slot {
     Waiting(Job),
-    /// A leader is applying the changes, on this thread.
+    /// A leader is applying the changes, on the thread of this ID.
     Lent(usize),
     Done(Job, Outcome),
     /// The owner has left.
