@@ -145,7 +145,7 @@ impl ForeignMac {
 ///
 /// The message key is HKDF-Expand of this key and a random 24-byte salt. So the nonce can be zero,
 /// and the limit of 2^32 messages per key that random 12-byte nonces have does not apply. The
-/// expansion's first and only block is one HMAC (RFC 5869, section 2.3) under a stored key.
+/// expansion's first and only block is one HMAC (RFC 5869, section 2.3) under the stored key.
 pub(crate) struct SealKey(hmac::Key);
 
 impl SealKey {

@@ -46,7 +46,7 @@ pub(crate) fn from_hex<const LEN: usize>(text: &str) -> Option<[u8; LEN]> {
 
 /// The text of a time that TOML wrote without quotes. Returns `None` for any other map.
 ///
-/// The `toml` crate exposes no name for its times, and serde has no type for them.
+/// The `toml` crate has no public name for its times, and serde has no type for them.
 pub(crate) fn of_toml<'de, A: MapAccess<'de>>(mut map: A) -> Result<Option<String>, A::Error> {
     match map.next_key::<String>()? {
         Some(key) if key == "$__toml_private_datetime" => map.next_value().map(Some),

@@ -45,7 +45,8 @@ impl Index {
         (self.taken + 1) * 4 > self.slots.len() * 3 || self.cuts.len() >= MOST_CUTS
     }
 
-    /// Finds the start of a key's frame; `has_key` returns whether the frame at a start has this key.
+    /// Finds the start of a key's frame; `has_key` returns whether the frame at a start has this
+    /// key.
     pub(super) fn find(&self, key: &[u8], has_key: impl Fn(usize) -> bool) -> Option<usize> {
         let taken = self.probe(key).take_while(|(_, place)| *place != FREE);
         let mut starts = taken.map(|(_, place)| {

@@ -95,7 +95,7 @@ impl From<Moment> for Timestamp {
     }
 }
 
-/// The subject of a session, which says whose it is.
+/// The subject that a session belongs to.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Subject {
     pub(crate) name: Box<str>,

@@ -150,8 +150,8 @@ impl Rosters {
         })
     }
 
-    /// Writes a roster over the loaded version. It is a `Conflict` if there is another version by
-    /// now, which may be this write if it was sent again.
+    /// Writes a roster over the loaded version. Fails with `Conflict` if there is another version
+    /// by now, which may be this write if it was sent again.
     pub(crate) async fn save(
         &self,
         store: Calls<'_>,

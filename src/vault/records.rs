@@ -309,7 +309,8 @@ pub(super) fn next_answer<T>(
         .unwrap_or_else(|| Err(StoreError::unavailable("the store left an answer out")))
 }
 
-/// Returns whether this very write left a mark. Writes in stores that never wait have no ids.
+/// Returns whether this very write left the mark found. Writes in stores that never wait have no
+/// ids.
 pub(super) fn is_own(found: WriteId, own: Option<WriteId>) -> bool {
     own.is_some_and(|own| own == found && own != WriteId::default())
 }
