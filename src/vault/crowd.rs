@@ -155,7 +155,7 @@ impl Vault<'_> {
         };
         let (records, key) = (self.records()?.led_by(lead), &id.record_key());
         let mut rounds = Rounds::start(records, key, TOGETHER).await?;
-        let (mut is_alone, mut sent) = (false, None::<(Batch, RefusedWrite<'_>)>);
+        let (mut is_alone, mut in_doubt) = (false, None::<(Batch, RefusedWrite<'_>)>);
         while !own.is_done() {
             let last = crowd.take_last(self.settings);
             let is_continued = last.is_some();
@@ -166,7 +166,7 @@ impl Vault<'_> {
                     None => continue,
                 },
             };
-            if let Some((batch, refused)) = sent.take() {
+            if let Some((batch, refused)) = in_doubt.take() {
                 let is_done = refused.is_done(&place.writes, self.now());
                 batch.deliver_refused(&is_done, (&content, &place));
             }
@@ -181,15 +181,15 @@ impl Vault<'_> {
             }
             let (version, data) = (batch.place.version, self.seal(id, batch.plain())?);
             let expiry = self.expiry(batch.place.expires);
-            let (updated, times) = records.update(key, version, data, expiry).await;
+            let (updated, sent) = records.update(key, version, data, expiry).await;
             match updated {
                 Ok(version) => {
                     note(records, &batch.place.writes);
                     crowd.keep(batch.deliver(version), self.settings);
                 }
                 Err(StoreError::Conflict) => {
-                    match self.refused(times, id, &batch.place.writes).await? {
-                        Some(refused) => sent = Some((batch, refused)),
+                    match self.refused(sent, id, &batch.place.writes).await? {
+                        Some(refused) => in_doubt = Some((batch, refused)),
                         None => batch.note_refused(),
                     }
                     // A leader that continued from the last write has not read the record yet.

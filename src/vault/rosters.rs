@@ -163,16 +163,16 @@ impl Vault<'_> {
         let rosters = self.rosters()?;
         let (store, key) = (self.roster_store(rosters), rosters.key(subject));
         let write = self.new_write()?;
-        let mut sent: Option<(Roster, RefusedWrite<'_>)> = None;
+        let mut in_doubt: Option<(Roster, RefusedWrite<'_>)> = None;
         let mut rounds = Rounds::start(store, &key, CHANGE).await?;
         loop {
             let (now, since) = (self.now(), store.followers().noted());
             let (mut roster, version) = rosters.load(rounds.store(), &key, now).await?;
             note(store, &roster.writes);
-            if let Some((sent, refused)) = sent.take()
+            if let Some((written, refused)) = in_doubt.take()
                 && refused.is_done(&roster.writes, now)?
             {
-                return Ok(sent);
+                return Ok(written);
             }
             let before = roster.clone();
             match self.end_marked(&roster).await {
@@ -186,7 +186,7 @@ impl Vault<'_> {
             }
             roster.writes = self.writes_with(&roster.writes, write);
             let sealed = rosters.seal(&key, &roster, now)?;
-            let (saved, times) = rosters.save(rounds.store(), &key, version, sealed).await;
+            let (saved, sent) = rosters.save(rounds.store(), &key, version, sealed).await;
             match saved {
                 Ok(()) => {
                     match version {
@@ -195,7 +195,7 @@ impl Vault<'_> {
                     }
                     return Ok(roster);
                 }
-                Err(StoreError::Conflict) if times == Sent::Once => {}
+                Err(StoreError::Conflict) if sent == Sent::Once => {}
                 Err(StoreError::Conflict) => {
                     let mut refused =
                         RefusedWrite::new(store.followers(), &key, since, &roster.writes);
@@ -204,7 +204,7 @@ impl Vault<'_> {
                         note(store, &found.writes);
                         refused.settle(&found.writes, self.now())?;
                     }
-                    sent = Some((roster, refused));
+                    in_doubt = Some((roster, refused));
                 }
                 Err(StoreError::TooLarge { .. }) if before.entries.len() > 1 => {
                     self.shorten(rosters, &key, version, before).await?;
