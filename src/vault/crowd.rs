@@ -188,7 +188,7 @@ impl Vault<'_> {
                     crowd.keep(batch.deliver(version), self.settings);
                 }
                 Err(StoreError::Conflict) => {
-                    match self.refused(sent, id, &batch.place.writes).await? {
+                    match self.find_refused(sent, id, &batch.place.writes).await? {
                         Some(refused) => in_doubt = Some((batch, refused)),
                         None => batch.note_refused(),
                     }

@@ -93,7 +93,7 @@ impl Vault<'_> {
         let id = job.id.clone();
         let key = id.record_key();
         let mut merged = None;
-        let mut refused = self.refused(sent, &id, &job.draft.writes).await?;
+        let mut refused = self.find_refused(sent, &id, &job.draft.writes).await?;
         let mut rounds = Rounds::start(self.records()?, &key, OUTGROW).await?;
         loop {
             let records = rounds.store();
@@ -126,7 +126,7 @@ impl Vault<'_> {
                     return Ok((job.draft.place(id, version), merged));
                 }
                 Err(StoreError::Conflict) => {
-                    refused = self.refused(sent, &id, &job.draft.writes).await?;
+                    refused = self.find_refused(sent, &id, &job.draft.writes).await?;
                     rounds.lost().await?;
                 }
                 Err(error) => return Err(error.into()),

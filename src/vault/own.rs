@@ -84,7 +84,7 @@ impl Vault<'_> {
     /// Looks for a session's save that the store has refused. It looks at once if others may have
     /// written on top by the time it is this request's turn. `None` if the store has not done the
     /// save. All that was ever noted of this name counts, since no name is given twice.
-    pub(super) async fn refused(
+    pub(super) async fn find_refused(
         &self,
         sent: Sent,
         id: &SessionId,

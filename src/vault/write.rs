@@ -212,7 +212,7 @@ impl Vault<'_> {
         job: &mut Job,
     ) -> Result<Written, Error> {
         trace::lost_round(SAVE.what, 0);
-        let refused = self.refused(sent, &job.id, &job.draft.writes).await?;
+        let refused = self.find_refused(sent, &job.id, &job.draft.writes).await?;
         if refused.is_some_and(|refused| refused.was_done()) {
             return self.find_own(job).await;
         }
