@@ -61,7 +61,7 @@ impl Vault<'_> {
         // record, or this request sees the end.
         let is_over = match before {
             Some(before) => {
-                let mark = self.mark_of(job);
+                let mark = self.renewal_mark(job);
                 let ended = self.set_end(before, mark, job.created).await;
                 ended.map(|other| other.is_some())
             }

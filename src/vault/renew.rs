@@ -45,10 +45,10 @@ impl Vault<'_> {
         let old = job.before.clone().ok_or_else(gone)?;
         let (records, key) = (self.records()?, old.record_key());
         let mut merged = None;
-        let mut home = self.move_in(when, job).await?;
+        let mut home = self.create_place(when, job).await?;
         let mut rounds = Rounds::start(records, &key, RENEW).await?;
         let mark = loop {
-            let mark = self.mark_of(job);
+            let mark = self.renewal_mark(job);
             let bytes = Bytes::from(self.name(&old).encode(&mark)?);
             let until = self.now().saturating_add(MARK_LIFETIME);
             let marked = records
@@ -56,7 +56,7 @@ impl Vault<'_> {
                 .await;
             let obstacle = match marked.0 {
                 Ok(_) => break mark,
-                Err(error) => self.look_again(&old, &mark, error, job).await,
+                Err(error) => self.find_obstacle(&old, &mark, error, job).await,
             };
             match obstacle {
                 Ok(Obstacle::Own) => {
@@ -66,17 +66,17 @@ impl Vault<'_> {
                 Ok(Obstacle::Newer(content, place)) => {
                     job.left = place.writes;
                     let drafted = self.draft_again(job, &content);
-                    home = self.move_again(home, drafted, when, job).await?;
+                    home = self.update_place(home, drafted, when, job).await?;
                     (merged, version) = (Some(*content), place.version);
                 }
                 Ok(Obstacle::Marked) => return self.start_anew(home, when, job).await,
                 Err(error) => {
-                    self.discard(&home).await;
+                    self.discard_place(&home).await;
                     return Err(error);
                 }
             }
             if let Err(error) = rounds.lost().await {
-                self.discard(&home).await;
+                self.discard_place(&home).await;
                 return Err(error);
             }
         };
@@ -99,7 +99,7 @@ impl Vault<'_> {
         merged: Option<Content>,
     ) -> Result<Written, Error> {
         if let Err(error) = done {
-            self.discard(&home).await;
+            self.discard_place(&home).await;
             return Err(error);
         }
         Ok(Written {
@@ -110,7 +110,7 @@ impl Vault<'_> {
     }
 
     /// The mark left under the old name, for requests that still carry it.
-    pub(super) fn mark_of(&self, job: &Job) -> Mark {
+    pub(super) fn renewal_mark(&self, job: &Job) -> Mark {
         Mark {
             fate: Fate::Renewed(self.name(&job.id)),
             write: job.write.unwrap_or_default(),
@@ -119,7 +119,7 @@ impl Vault<'_> {
     }
 
     /// Finds out why the store did not take the mark.
-    async fn look_again(
+    async fn find_obstacle(
         &self,
         old: &SessionId,
         mark: &Mark,
@@ -148,7 +148,7 @@ impl Vault<'_> {
     }
 
     /// Creates the session's new place.
-    async fn move_in(&self, when: When, job: &mut Job) -> Result<Home, Error> {
+    async fn create_place(&self, when: When, job: &mut Job) -> Result<Home, Error> {
         if job.draft.fits_cookie && when == When::Response {
             return Ok(job.draft.in_cookie(job.id.clone()));
         }
@@ -157,7 +157,7 @@ impl Vault<'_> {
 
     /// Updates the new place with what another request has saved in the old one meanwhile. That
     /// request cannot have changed the subject, since this would have renewed the session.
-    async fn move_again(
+    async fn update_place(
         &self,
         home: Home,
         drafted: Result<(), Error>,
@@ -167,10 +167,10 @@ impl Vault<'_> {
         let moved = match (drafted, &home) {
             (Err(error), _) => Err(error),
             (Ok(()), Home::Record(place)) => self.rewrite(place, job).await,
-            (Ok(()), _) => self.move_in(when, job).await,
+            (Ok(()), _) => self.create_place(when, job).await,
         };
         if moved.is_err() {
-            self.discard(&home).await;
+            self.discard_place(&home).await;
         }
         moved
     }
@@ -208,7 +208,7 @@ impl Vault<'_> {
             Ok(content) => content,
             Err(error) => {
                 self.withdraw(listed.as_ref(), &key).await;
-                self.discard(&home).await;
+                self.discard_place(&home).await;
                 return Err(error);
             }
         };
@@ -222,13 +222,13 @@ impl Vault<'_> {
             (Ok(_), Home::Record(place)) => self.rewrite(place, job).await,
             // A logout may have followed this request's own mark.
             (Ok(_), _) => match self.is_revoked(&key).await {
-                Ok(false) => self.move_in(when, job).await,
+                Ok(false) => self.create_place(when, job).await,
                 Ok(true) => Err(gone()),
                 Err(error) => Err(error),
             },
         };
         if moved.is_err() {
-            self.discard(&home).await;
+            self.discard_place(&home).await;
         }
         let since = since?;
         Ok(Written {
@@ -252,7 +252,7 @@ impl Vault<'_> {
     }
 
     /// Removes the new place, which nobody will ever hear of.
-    async fn discard(&self, home: &Home) {
+    async fn discard_place(&self, home: &Home) {
         if let Home::Record(place) = home {
             self.remove_record(&place.id.record_key()).await;
         }

@@ -81,7 +81,7 @@ impl Vault<'_> {
             return Ok(Written::at(home));
         }
         if let Some(before) = before {
-            let mark = self.mark_of(job);
+            let mark = self.renewal_mark(job);
             if self.set_end(before, mark, job.created).await?.is_some() {
                 return self.start_anew(home, When::Response, job).await;
             }
