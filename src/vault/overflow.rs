@@ -51,7 +51,7 @@ impl Vault<'_> {
                 note_first(self.records()?, &job.id.record_key(), &job.draft.writes);
                 (job.draft.place(job.id.clone(), version), None)
             }
-            Err(StoreError::Exists) => self.replace_older(revision, sent, job).await?,
+            Err(StoreError::Exists) => self.replace_or_merge(revision, sent, job).await?,
             Err(error) => return Err(error.into()),
         };
         let (home, key) = (Home::Record(place), job.id.record_key());
@@ -84,7 +84,7 @@ impl Vault<'_> {
     }
 
     /// Saves a session that has outgrown its cookie over the record that already has its name.
-    async fn replace_older(
+    async fn replace_or_merge(
         &self,
         revision: u32,
         sent: Sent,
