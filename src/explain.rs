@@ -3,7 +3,7 @@
 use crate::{
     binary::Tail,
     clock::Timestamp,
-    codec::{Refused, Stamp, TokenHead, TokenTimes},
+    codec::{Refusal, Stamp, TokenHead, TokenTimes},
     config::{Payload, SessionConfig, Settings},
     content::Content,
     error::{ConfigError, Rejection},
@@ -77,8 +77,8 @@ impl SessionConfig {
         let named = settings.names().nth(place).unwrap_or(&settings);
         let (rejection, is_later_format) = match turn::check_cookie(named, value, now) {
             Ok(()) => (None, false),
-            Err(Refused::For(rejection)) => (Some(rejection), false),
-            Err(Refused::LaterFormat) => (None, true),
+            Err(Refusal::For(rejection)) => (Some(rejection), false),
+            Err(Refusal::LaterFormat) => (None, true),
         };
         let head = TokenHead::read(cookie);
         let state = |head: TokenHead| {

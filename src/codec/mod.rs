@@ -102,13 +102,13 @@ impl Token {
 
 /// Why a token was not accepted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Refused {
+pub(crate) enum Refusal {
     For(Rejection),
     /// A later release made it with a key that is in use here: there is a session.
     LaterFormat,
 }
 
-impl From<Rejection> for Refused {
+impl From<Rejection> for Refusal {
     fn from(reason: Rejection) -> Self {
         Self::For(reason)
     }
@@ -227,7 +227,7 @@ impl Codec {
     ///
     /// The order is: length, alphabet, version, key id, tag, times. No step decodes, decrypts or
     /// trusts anything before the previous one has passed.
-    pub(crate) fn open(&self, value: &[u8], now: Timestamp) -> Result<Opened<Tail>, Refused> {
+    pub(crate) fn open(&self, value: &[u8], now: Timestamp) -> Result<Opened<Tail>, Refusal> {
         if value.len() > MAX_COOKIE_LEN {
             return Err(Rejection::Malformed.into());
         }
@@ -244,7 +244,7 @@ impl Codec {
         value: &[u8],
         now: Timestamp,
         read: impl FnOnce(&[u8]) -> Result<P, Rejection>,
-    ) -> Result<Opened<P>, Refused> {
+    ) -> Result<Opened<P>, Refusal> {
         if value.len() > SHORT / 3 * 4 {
             return self
                 .open(value, now)?
@@ -258,7 +258,7 @@ impl Codec {
     }
 
     /// Opens a token in place. Returns its payload as a range of it.
-    fn open_in(&self, token: &mut [u8], now: Timestamp) -> Result<Opened<Range<usize>>, Refused> {
+    fn open_in(&self, token: &mut [u8], now: Timestamp) -> Result<Opened<Range<usize>>, Refusal> {
         let (written, current, key) = self.open_bytes(token)?;
         let stamped = token.get(written.clone()).unwrap_or_default();
         let (stamp, len) = Stamp::decode(stamped, self.purpose).ok_or(Rejection::Malformed)?;
@@ -286,7 +286,7 @@ impl Codec {
     pub(crate) fn open_bytes(
         &self,
         token: &mut [u8],
-    ) -> Result<(Range<usize>, bool, KeyId), Refused> {
+    ) -> Result<(Range<usize>, bool, KeyId), Refusal> {
         if token.first() != Some(&self.mode.version()) || token.len() < self.mode.overhead() {
             return Err(self.refuse(token));
         }
@@ -322,14 +322,14 @@ impl Codec {
     }
 
     /// Returns why a token of another format is refused.
-    fn refuse(&self, token: &[u8]) -> Refused {
+    fn refuse(&self, token: &[u8]) -> Refusal {
         let is_later = token.first().is_some_and(|version| version & 0xf > VERSION);
         let is_known = |id| {
             let derived = self.derived();
             derived.keys.iter().any(|(key, _)| key.as_bytes() == id)
         };
         if is_later && token.get(KID).is_some_and(is_known) {
-            Refused::LaterFormat
+            Refusal::LaterFormat
         } else {
             Rejection::Malformed.into()
         }
@@ -399,7 +399,7 @@ impl<P> Opened<P> {
     pub(crate) fn read<Q>(
         self,
         read: impl FnOnce(P) -> Result<Q, Rejection>,
-    ) -> Result<Opened<Q>, Refused> {
+    ) -> Result<Opened<Q>, Refusal> {
         let Self {
             stamp,
             payload,

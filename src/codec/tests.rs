@@ -29,7 +29,7 @@ fn seal(codec: &Codec, payload: &[u8]) -> String {
     value
 }
 
-fn open(codec: &Codec, value: &str) -> Result<Vec<u8>, Refused> {
+fn open(codec: &Codec, value: &str) -> Result<Vec<u8>, Refusal> {
     codec
         .open(value.as_bytes(), NOW)
         .map(|opened| opened.payload.as_slice().to_vec())
@@ -245,7 +245,7 @@ fn a_token_is_no_older_than_its_session() {
 fn a_later_version_is_recognised_by_its_key() {
     let (known, unknown) = (Keys::generate().unwrap(), Keys::generate().unwrap());
     let codec = codec_of(&known, Mode::Sealed, Purpose::Values);
-    let later = Err(Refused::LaterFormat);
+    let later = Err(Refusal::LaterFormat);
     let malformed = Err(Rejection::Malformed.into());
     #[rustfmt::skip]
     let rows = [

@@ -6,7 +6,7 @@ use super::go::{Foreign, Go};
 use crate::{
     binary::Tail,
     clock::Timestamp,
-    codec::{Codec, Opened, Refused, Stamp, Token},
+    codec::{Codec, Opened, Refusal, Stamp, Token},
     content::Content,
     cookie::{self as wire, CookieAttributes, Finder},
     crypto::{self, Salt},
@@ -257,16 +257,16 @@ impl Settings {
     fn open_shared(
         &self,
         go: &Go,
-        opened: Result<Accepted, Refused>,
+        opened: Result<Accepted, Refusal>,
         value: &[u8],
         now: Timestamp,
-    ) -> Result<Accepted, Refused> {
+    ) -> Result<Accepted, Refusal> {
         match opened {
             Ok(opened) => Ok(Accepted {
                 moves: go.writes(),
                 ..opened
             }),
-            Err(Refused::For(Rejection::Malformed)) => {
+            Err(Refusal::For(Rejection::Malformed)) => {
                 let in_record = !self.may_be_in_cookie();
                 let mut foreign = go.open(&self.cookie_name, value, in_record, now)?;
                 if go.carries_end() {
@@ -300,10 +300,10 @@ impl Settings {
         };
         match (refused, &self.overflow) {
             (
-                Refused::For(Rejection::Malformed | Rejection::UnknownKey | Rejection::Tampered),
+                Refusal::For(Rejection::Malformed | Rejection::UnknownKey | Rejection::Tampered),
                 Some(overflow),
             ) => reference(&overflow.codec).map_err(|other| match other {
-                Refused::For(Rejection::Malformed) => refused,
+                Refusal::For(Rejection::Malformed) => refused,
                 other => other,
             }),
             _ => Err(refused),

@@ -6,7 +6,7 @@ use super::Roster;
 use crate::{
     binary::{put_text, put_u40},
     clock::Timestamp,
-    codec::{Codec, Refused},
+    codec::{Codec, Refusal},
     crypto::{MacKey, RandomError},
     error::{Error, ErrorKind, Rejection},
     id::RecordKey,
@@ -195,9 +195,9 @@ impl Rosters {
         let mut is_outdated = false;
         let mut sealed = sealed.to_vec();
         let roster = match self.codec.open_bytes(&mut sealed) {
-            Err(Refused::For(Rejection::UnknownKey)) => return Ok(Roster::default()),
-            Err(Refused::LaterFormat) => return Err(later()),
-            Err(Refused::For(_)) => None,
+            Err(Refusal::For(Rejection::UnknownKey)) => return Ok(Roster::default()),
+            Err(Refusal::LaterFormat) => return Err(later()),
+            Err(Refusal::For(_)) => None,
             Ok((written, is_current, _)) => {
                 let roster = sealed.get(written).unwrap_or_default();
                 if Roster::is_later(roster) {

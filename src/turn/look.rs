@@ -9,7 +9,7 @@ use super::{
 use crate::{
     binary::Tail,
     clock::Timestamp,
-    codec::{Refused, Stamp},
+    codec::{Refusal, Stamp},
     config::{Accepted, Foreign, Payload, Settings},
     content::Content,
     error::{Error, ErrorKind, Rejection},
@@ -236,7 +236,7 @@ pub(crate) fn check_cookie(
     settings: &Settings,
     value: &[u8],
     now: Timestamp,
-) -> Result<(), Refused> {
+) -> Result<(), Refusal> {
     match settings.open_cookie(value, now)?.payload {
         Payload::Reference(..) => Ok(()),
         payload => Ok(open_values(payload, settings, now).map(drop)?),

@@ -2,7 +2,7 @@
 
 use crate::{
     clock::Timestamp,
-    codec::Refused,
+    codec::Refusal,
     config::{Accepted, Foreign, Payload, Settings},
     cookie::{CookieMatch, RequestCookies},
     error::Rejection,
@@ -39,8 +39,8 @@ impl Presented {
             CookieMatch::Nothing => Self::Nothing(None),
             CookieMatch::One(value) => match settings.open_cookie(value, now) {
                 Ok(candidate) => Self::One(candidate),
-                Err(Refused::For(rejection)) => Self::Nothing(Some(rejection)),
-                Err(Refused::LaterFormat) => Self::LaterFormat,
+                Err(Refusal::For(rejection)) => Self::Nothing(Some(rejection)),
+                Err(Refusal::LaterFormat) => Self::LaterFormat,
             },
             CookieMatch::Several => Self::several(settings, cookies, now),
         }
@@ -61,8 +61,8 @@ impl Presented {
             tried.push(pair);
             match open(settings, named, value, now) {
                 Ok(candidate) => found.push(candidate),
-                Err(Refused::For(reason)) => rejection = rejection.or(Some(reason)),
-                Err(Refused::LaterFormat) => is_later = true,
+                Err(Refusal::For(reason)) => rejection = rejection.or(Some(reason)),
+                Err(Refusal::LaterFormat) => is_later = true,
             }
         }
         match found.len() {
@@ -140,7 +140,7 @@ fn open(
     named: &Settings,
     value: &[u8],
     now: Timestamp,
-) -> Result<Accepted, Refused> {
+) -> Result<Accepted, Refusal> {
     let opened = named.open_cookie(value, now)?;
     let current = opened.current && named.cookie_name == settings.cookie_name;
     Ok(Accepted { current, ..opened })

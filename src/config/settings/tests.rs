@@ -214,14 +214,14 @@ fn a_cookie_of_two_kinds_is_opened_as_either() {
     for (row, value, expected) in rows {
         let opened = own.open_cookie(value.as_bytes(), NOW);
         let is_token = opened.map(|opened| is_token(&opened));
-        assert_eq!(is_token, expected.map_err(Refused::For), "{row}");
+        assert_eq!(is_token, expected.map_err(Refusal::For), "{row}");
     }
     let alone = cookies().build().unwrap();
     let reference = refers(&own, secs);
     let opened = alone.open_cookie(reference.as_bytes(), NOW);
     assert_eq!(
         opened.unwrap_err(),
-        Refused::For(Rejection::Malformed),
+        Refusal::For(Rejection::Malformed),
         "it has no second kind"
     );
 }
