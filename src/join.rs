@@ -58,7 +58,7 @@ pub(crate) async fn all<F: Future<Output: Unpin>>(mut futures: Vec<F>) -> Vec<F:
 
 /// Runs two futures side by side until both are done, or until the first is done and its output is
 /// enough.
-pub(crate) async fn unless<A: Unpin, B: Unpin>(
+pub(crate) async fn both_unless<A: Unpin, B: Unpin>(
     first: impl Future<Output = A>,
     second: impl Future<Output = B>,
     is_enough: impl Fn(&A) -> bool,
@@ -114,7 +114,7 @@ mod tests {
             (1, 4, false, 4, true),
             (4, 1, false, 4, true),
         ] {
-            let mut two = pin!(unless(after(one), after(other), |_| is_enough));
+            let mut two = pin!(both_unless(after(one), after(other), |_| is_enough));
             let mut cx = Context::from_waker(Waker::noop());
             let mut polled = 1;
             let output = loop {

@@ -139,7 +139,8 @@ impl<From: Store, To: Store> Pair<From, To> {
             });
         }
         let of_from = delete_all(&self.from, &in_from);
-        let (of_from, of_to) = join::unless(of_from, delete_all(&self.to, &in_to), |_| false).await;
+        let (of_from, of_to) =
+            join::both_unless(of_from, delete_all(&self.to, &in_to), |_| false).await;
         let (mut of_from, mut of_to) = (of_from.into_iter(), of_to.unwrap_or_default().into_iter());
         let deleted = known.into_iter().map(|known| match known {
             Known::Done(done) => Some(done),

@@ -85,7 +85,7 @@ impl<From: Store, To: Store> Pair<From, To> {
         expected: Version,
         expiry: Expiry,
     ) -> Result<Option<Version>, StoreError> {
-        let (touched, loaded) = join::unless(
+        let (touched, loaded) = join::both_unless(
             self.to.touch(key, expected, expiry),
             self.load_both(key),
             |touched| !matches!(touched, Err(StoreError::Conflict | StoreError::Gone)),
@@ -112,7 +112,7 @@ impl<From: Store, To: Store> Pair<From, To> {
     async fn load_both(&self, key: &RecordKey) -> Result<[Option<Record>; 2], StoreError> {
         let here = self.from.load(key, Read::Current);
         let there = self.to.load(key, Read::Current);
-        let (here, there) = join::unless(here, there, Result::is_err).await;
+        let (here, there) = join::both_unless(here, there, Result::is_err).await;
         Ok([here?, there.transpose()?.flatten()])
     }
 }
