@@ -92,7 +92,7 @@ impl RequestCookies {
     }
 
     /// Finds the value of the cookie of a name. Equal values count as one.
-    pub(crate) fn named<'a>(&'a self, finder: &'a Finder) -> CookieMatch<'a> {
+    pub(crate) fn find<'a>(&'a self, finder: &'a Finder) -> CookieMatch<'a> {
         let mut found = CookieMatch::Nothing;
         // Not `all_named`: a flattened iterator takes about 200 instructions more.
         for field in self.fields() {

@@ -17,7 +17,11 @@ fn few<'a>(fields: &[&'a [u8]], name: &str, expected: &[&'a str]) {
     let expected: Vec<_> = expected.iter().map(|value| value.as_bytes()).collect();
     let finder = Finder::new(name);
     assert_eq!(different(&cookies, &finder), expected, "{fields:?}");
-    assert_eq!(cookies.named(&finder), named(&expected), "{fields:?}");
+    assert_eq!(
+        cookies.find(&finder),
+        expected_match(&expected),
+        "{fields:?}"
+    );
 }
 
 fn different<'a>(cookies: &'a RequestCookies, finder: &'a Finder) -> Vec<&'a [u8]> {
@@ -30,7 +34,7 @@ fn different<'a>(cookies: &'a RequestCookies, finder: &'a Finder) -> Vec<&'a [u8
     all
 }
 
-fn named<'a>(different: &[&'a [u8]]) -> CookieMatch<'a> {
+fn expected_match<'a>(different: &[&'a [u8]]) -> CookieMatch<'a> {
     match different {
         [] => CookieMatch::Nothing,
         [value] => CookieMatch::One(value),
@@ -204,7 +208,7 @@ proptest! {
         let (slow, finder) = (slowly(field.as_bytes(), &name), Finder::new(&name));
         let cookies = request([&value]);
         prop_assert_eq!(different(&cookies, &finder), &*slow);
-        prop_assert_eq!(cookies.named(&finder), named(&slow));
+        prop_assert_eq!(cookies.find(&finder), expected_match(&slow));
     }
 
     #[test]

@@ -35,7 +35,7 @@ impl Presented {
         if !settings.formerly.is_empty() {
             return Self::several(settings, cookies, now);
         }
-        match cookies.named(&settings.finder) {
+        match cookies.find(&settings.finder) {
             CookieMatch::Nothing => Self::Nothing(None),
             CookieMatch::One(value) => match settings.open_cookie(value, now) {
                 Ok(candidate) => Self::One(candidate),
