@@ -75,7 +75,7 @@ impl Vault<'_> {
     ///
     /// If the job names the session, the second record gets another name: the first may arrive
     /// late, and must not bring back a session that has ended since.
-    pub(super) async fn make(
+    pub(super) async fn create_record(
         &self,
         plain: Bytes,
         job: &mut Job,
@@ -93,7 +93,11 @@ impl Vault<'_> {
         Box::pin(self.create_again(plain, job)).await
     }
 
-    async fn make_again(&self, plain: Bytes, job: &mut Job) -> Result<WriteAnswer<Version>, Error> {
+    async fn create_again(
+        &self,
+        plain: Bytes,
+        job: &mut Job,
+    ) -> Result<WriteAnswer<Version>, Error> {
         let (records, expiry) = (self.records()?, self.expiry(job.draft.expires));
         records.pause_to_ask_again().await?;
         let mut lost = None;
