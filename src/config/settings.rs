@@ -244,7 +244,7 @@ impl Settings {
     }
 
     /// Opens a cookie's value of any format.
-    pub(crate) fn open_cookie(&self, value: &[u8], now: Timestamp) -> Result<Accepted, Refused> {
+    pub(crate) fn open_cookie(&self, value: &[u8], now: Timestamp) -> Result<Accepted, Refusal> {
         let opened = self.open_token(value, now);
         match &self.go {
             None => opened,
@@ -285,7 +285,7 @@ impl Settings {
     }
 
     /// Opens a token. If the session can overflow, it may hold the session or refer to a record.
-    fn open_token(&self, value: &[u8], now: Timestamp) -> Result<Accepted, Refused> {
+    fn open_token(&self, value: &[u8], now: Timestamp) -> Result<Accepted, Refusal> {
         let reference = |codec: &Codec| {
             let opened = codec.open_short(value, now, Self::open_reference)?;
             let payload = |stamp, (id, tag)| Payload::Reference(stamp, id, tag);

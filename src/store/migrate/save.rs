@@ -69,7 +69,7 @@ impl<From: Store, To: Store> Pair<From, To> {
             .from
             .update(key, of_from(expected), data.clone(), expiry);
         // No version is valid in both.
-        let (copy, here) = join::unless(copy, here, Result::is_ok).await;
+        let (copy, here) = join::both_unless(copy, here, Result::is_ok).await;
         if let Some(version) = unless_overtaken(copy)? {
             return Ok(Some(version));
         }
