@@ -41,7 +41,7 @@ pub(crate) fn run(scale: &Scale, parent: &Path, page: &Page) -> Result<(), Box<d
     put(
         page,
         "file-operations",
-        ["µs by the clock", "median", "90 %", "99 %"],
+        ["µs on the clock", "median", "90 %", "99 %"],
         &rows,
     )
 }

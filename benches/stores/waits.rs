@@ -45,7 +45,7 @@ pub(crate) fn run(scale: &Scale, parent: &Path, page: &Page) -> Result<(), Box<d
         [
             &title,
             "on the calling thread",
-            "slept there, times",
+            "times slept",
             "longer than 1 ms",
             "median",
             "99.9 %",
