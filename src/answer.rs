@@ -219,11 +219,11 @@ mod tests {
     #[test]
     fn every_kind_has_its_answer() {
         let secs = |answer: Answer| answer.retry_after.map(|time| time.as_secs());
-        let told = |answer: Answer| (answer.status.as_u16(), secs(answer), answer.grpc_code);
+        let summary = |answer: Answer| (answer.status.as_u16(), secs(answer), answer.grpc_code);
         let (gone, conflict) = (Error::new(ErrorKind::Gone), Error::new(ErrorKind::Conflict));
         let refused = Error::new(ErrorKind::UpdateRefused);
         let large = Error::new(ErrorKind::TooLarge { size: 2, limit: 1 });
-        let after = |error: &Error, again| told(Answer::after_handler(error, again));
+        let after = |error: &Error, again| summary(Answer::after_handler(error, again));
         for (error, handler, harmless, risky) in [
             (&gone, (409, None, 10), (409, None, 10), (409, None, 10)),
             (&conflict, (409, None, 10), (409, None, 10), (409, None, 10)),
@@ -242,7 +242,7 @@ mod tests {
                 (503, None, 13),
             ),
         ] {
-            assert_eq!(told(error.answer()), handler, "{error}");
+            assert_eq!(summary(error.answer()), handler, "{error}");
             assert_eq!(after(error, Again::Harmless), harmless, "{error}");
             assert_eq!(after(error, Again::Risky), risky, "{error}");
         }
@@ -261,8 +261,9 @@ mod tests {
             (vec![failed_save(), large(), gone()], 500, false),
         ] {
             let answer = Error::batch(failures).map(|error| error.answer());
-            let told = answer.map(|answer| (answer.status.as_u16(), answer.retry_after.is_some()));
-            assert_eq!(told, Some((status, retries)));
+            let summary =
+                answer.map(|answer| (answer.status.as_u16(), answer.retry_after.is_some()));
+            assert_eq!(summary, Some((status, retries)));
         }
     }
 }

@@ -85,7 +85,7 @@ impl SessionConfig {
             let mut keys = self.keys().list().into_iter();
             keys.find(|(id, _)| *id == head.key).map(|(_, state)| state)
         };
-        let told = Explanation {
+        let explanation = Explanation {
             head,
             key: head.and_then(state),
             rejection,
@@ -95,14 +95,14 @@ impl SessionConfig {
         // Not a token, so it may be a cookie of Go's. Values too long for a token end up here, too.
         if head.is_none() {
             return Ok(match settings.open_cookie(value, now) {
-                Ok(cookie) => told.of_foreign(&settings, cookie.payload),
-                Err(_) => told,
+                Ok(cookie) => explanation.of_foreign(&settings, cookie.payload),
+                Err(_) => explanation,
             });
         }
         let read = pardoned.names().find_map(|named| named.read_cookie(value));
         Ok(match read {
-            Some((stamp, payload)) => told.of_token(&settings, &stamp, payload),
-            None => told,
+            Some((stamp, payload)) => explanation.of_token(&settings, &stamp, payload),
+            None => explanation,
         })
     }
 }

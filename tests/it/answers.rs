@@ -112,8 +112,8 @@ async fn a_failed_load_may_be_tried_again() {
         let load = async |session: Session| session.load().await.unwrap_err().answer();
         let (answer, _) = world.visit(jar, load).await;
         let delay = answer.retry_after().map(|delay| delay.as_secs());
-        let told = (answer.status(), delay, answer.grpc_code());
-        assert_eq!(told, (StatusCode::SERVICE_UNAVAILABLE, Some(1), 14));
+        let summary = (answer.status(), delay, answer.grpc_code());
+        assert_eq!(summary, (StatusCode::SERVICE_UNAVAILABLE, Some(1), 14));
     }
 }
 
@@ -129,6 +129,6 @@ async fn a_failed_save_in_a_handler_may_not() {
         answer
     };
     let (answer, _) = world.visit(&mut Jar::default(), save).await;
-    let told = (answer.status(), answer.retry_after(), answer.grpc_code());
-    assert_eq!(told, (StatusCode::SERVICE_UNAVAILABLE, None, 13));
+    let summary = (answer.status(), answer.retry_after(), answer.grpc_code());
+    assert_eq!(summary, (StatusCode::SERVICE_UNAVAILABLE, None, 13));
 }

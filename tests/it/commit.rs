@@ -161,13 +161,13 @@ async fn it_waits_for_a_save_of_another_thread() {
         session.insert("n", 1).unwrap()
     })
     .await;
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let mut runs = 0;
     let again = move |n: &mut u32| {
         runs += 1;
         if runs == 2 {
             while gone.try_recv().is_ok() {}
-            tell.send(()).unwrap();
+            sender.send(()).unwrap();
             let _ = gone.recv();
         }
         *n += 10;
@@ -177,7 +177,7 @@ async fn it_waits_for_a_save_of_another_thread() {
         let other = async |session: Session| session.insert("z", 1).unwrap();
         site.visit(&mut jar.clone(), other).await;
         thread::spawn(move || session.save().now_or_never().unwrap().unwrap());
-        told.recv().unwrap();
+        receiver.recv().unwrap();
     };
     site.visit(&mut jar.clone(), write).await;
     let read = async |session: Session| session.get::<u32>("n").unwrap();
@@ -189,11 +189,11 @@ async fn it_waits_for_a_save_of_another_thread() {
 async fn a_write_at_its_start_is_kept_or_refused() {
     let site = Kind::Cookie.world();
     let (give, given) = mpsc::sync_channel::<(Session, Arc<AtomicBool>)>(0);
-    let (tell, told) = mpsc::sync_channel::<bool>(0);
+    let (sender, receiver) = mpsc::sync_channel::<bool>(0);
     thread::spawn(move || {
         for (session, go) in given {
             while !go.load(Ordering::Relaxed) {}
-            tell.send(session.insert("n", 1).is_ok()).unwrap();
+            sender.send(session.insert("n", 1).is_ok()).unwrap();
         }
     });
     for n in 0..3_000_u64 {
@@ -209,7 +209,7 @@ async fn a_write_at_its_start_is_kept_or_refused() {
         });
         let request = site.layer.layer(service).oneshot(Request::new(()));
         let response = until_it_hangs(request).await.unwrap().unwrap();
-        let accepted = told.recv().unwrap();
+        let accepted = receiver.recv().unwrap();
         assert!(!accepted || !no_cookie(&response), "lost in round {n}");
     }
 }

@@ -41,21 +41,21 @@ async fn a_cookie_shows_its_key_its_times_and_its_record() {
         let (world, keys, jar) = &mut saved(kind).await;
         let key = world.key(jar).await;
         world.clock.advance(Duration::from_secs(60));
-        let told = explanation(world, keys, jar, world.clock.now());
+        let explained = explanation(world, keys, jar, world.clock.now());
         assert_eq!(
-            (told.rejection, told.is_later_format),
+            (explained.rejection, explained.is_later_format),
             (None, false),
             "{kind:?}"
         );
         assert_eq!(
-            (told.key, told.record_key),
+            (explained.key, explained.record_key),
             (Some(KeyState::Active), Some(key))
         );
-        assert_eq!(told.holds_values, kind.is_cookie(), "{kind:?}");
-        let times = told.times.unwrap();
+        assert_eq!(explained.holds_values, kind.is_cookie(), "{kind:?}");
+        let times = explained.times.unwrap();
         assert_eq!((times.issued, times.created), (START, START), "{kind:?}");
-        assert!(told.expires.unwrap() > START && told.expires.unwrap() <= times.expires);
-        let head = told.head.unwrap();
+        assert!(explained.expires.unwrap() > START && explained.expires.unwrap() <= times.expires);
+        let head = explained.head.unwrap();
         assert_eq!(Some(head.key), keys.list().first().map(|(id, _)| *id));
         assert_eq!((head.version, head.is_sealed), (1, kind.is_cookie()));
         // Anyone can read the times of a signed cookie, and nobody those of a sealed one.
@@ -68,16 +68,16 @@ async fn one_of_a_former_name_is_explained_like_any_other() {
     for kind in KINDS {
         let (world, keys, jar) = saved(kind).await;
         let renamed = kind.config(&world.stores, keys.clone()).cookie_name("new");
-        let told = |config: &SessionConfig| {
-            let told = config.explain(jar.value("s"), world.clock.now()).unwrap();
-            (told.rejection, told.times.is_some())
+        let explained = |config: &SessionConfig| {
+            let explained = config.explain(jar.value("s"), world.clock.now()).unwrap();
+            (explained.rejection, explained.times.is_some())
         };
-        assert!(!told(&renamed).1, "{kind:?}: it is of another name");
+        assert!(!explained(&renamed).1, "{kind:?}: it is of another name");
         let renamed = renamed.former_cookie("s", CookieAttributes::default());
-        assert_eq!(told(&renamed), (None, true), "{kind:?}");
+        assert_eq!(explained(&renamed), (None, true), "{kind:?}");
         keys.rotate_and_revoke(Key::generate().unwrap()).unwrap();
         let revoked = (Some(Rejection::UnknownKey), true);
-        assert_eq!(told(&renamed), revoked, "{kind:?}");
+        assert_eq!(explained(&renamed), revoked, "{kind:?}");
     }
 }
 
@@ -138,23 +138,27 @@ async fn a_foreign_one_is_explained_as_a_server_sees_it() {
                 false,
             ),
         ] {
-            let told = explanation(world, keys, jar, START);
+            let explained = explanation(world, keys, jar, START);
             let other = world.beside(keys.clone());
-            assert_eq!(told.rejection, Some(reason), "{kind:?}");
+            assert_eq!(explained.rejection, Some(reason), "{kind:?}");
             assert_eq!(refused(&other, jar).await, Some(reason), "{kind:?}");
-            assert_eq!(told.head.is_some(), has_head, "{kind:?} {reason:?}");
-            assert_eq!((told.times, told.record_key), (None, None), "{kind:?}");
+            assert_eq!(explained.head.is_some(), has_head, "{kind:?} {reason:?}");
+            assert_eq!(
+                (explained.times, explained.record_key),
+                (None, None),
+                "{kind:?}"
+            );
         }
         bytes[last] ^= 1;
         bytes[0] += 1;
         let later = Jar::with("s", &URL_SAFE_NO_PAD.encode_to_string(&bytes));
-        let told = explanation(world, keys, &later, START);
+        let explained = explanation(world, keys, &later, START);
         assert_eq!(
-            (told.is_later_format, told.rejection),
+            (explained.is_later_format, explained.rejection),
             (true, None),
             "{kind:?}"
         );
-        assert_eq!(told.head.map(|head| head.version), Some(2), "{kind:?}");
+        assert_eq!(explained.head.map(|head| head.version), Some(2), "{kind:?}");
     }
 }
 

@@ -651,18 +651,18 @@ fn a_cookie_of_go_is_explained() {
         (config().write_gorilla(gorilla()), of_go),
         (config().read_gorilla(gorilla()), 14 * DAY),
     ] {
-        let told = config.explain(jar.value("sid"), later).unwrap();
+        let explained = config.explain(jar.value("sid"), later).unwrap();
         assert_eq!(
-            (told.head, told.rejection, told.holds_values),
+            (explained.head, explained.rejection, explained.holds_values),
             (None, None, true)
         );
-        assert_eq!(told.times.map(|times| times.issued), Some(START));
-        assert_eq!(told.expires, Some(START.saturating_add(lasts)));
-        assert!(told.record_key.is_some());
+        assert_eq!(explained.times.map(|times| times.issued), Some(START));
+        assert_eq!(explained.expires, Some(START.saturating_add(lasts)));
+        assert!(explained.record_key.is_some());
     }
-    let told = config().explain(jar.value("sid"), later).unwrap();
+    let explained = config().explain(jar.value("sid"), later).unwrap();
     assert_eq!(
-        (told.rejection, told.times),
+        (explained.rejection, explained.times),
         (Some(Rejection::Malformed), None)
     );
 }

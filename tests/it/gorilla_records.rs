@@ -178,14 +178,14 @@ impl Site {
         handler: impl FnOnce(Session) -> F + Send + 'static,
     ) -> (Option<T>, Response<String>) {
         let (output, handler) = (Arc::new(Mutex::new(None)), Mutex::new(Some(handler)));
-        let (handler, told) = (Arc::new(handler), output.clone());
+        let (handler, sink) = (Arc::new(handler), output.clone());
         let service = service_fn(move |request: Request<()>| {
             let session = request.extensions().get::<Session>().cloned().unwrap();
             let handler = handler.lock().unwrap().take().unwrap();
-            let told = told.clone();
+            let sink = sink.clone();
             async move {
                 let output = handler(session).await;
-                *told.lock().unwrap() = Some(output);
+                *sink.lock().unwrap() = Some(output);
                 Ok::<_, Infallible>(Response::new("ok".to_owned()))
             }
         });

@@ -190,8 +190,8 @@ async fn a_body_ends_with_its_session_s_save() {
             let request = request.body(Full::<Bytes>::default()).unwrap();
             let response = sender.send_request(request).await.unwrap();
             assert_eq!(response.status(), StatusCode::OK, "it was sent before");
-            let told = response.headers().get(header::CONTENT_LENGTH);
-            assert_eq!(told.map(|value| value.to_str().unwrap()), length);
+            let length_header = response.headers().get(header::CONTENT_LENGTH);
+            assert_eq!(length_header.map(|value| value.to_str().unwrap()), length);
             if let Some(set) = response.headers().get(header::SET_COOKIE) {
                 cookie = set.to_str().unwrap().split(';').next().unwrap().to_owned();
             }

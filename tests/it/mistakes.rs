@@ -61,7 +61,7 @@ fn app(remote: &Scripted) -> Router {
 
 /// Status, body and log of a request.
 async fn ask(app: &Router, path: &str) -> (StatusCode, String, String) {
-    let mut told = None;
+    let mut answer = None;
     let log = recorded(async || {
         let request = Request::builder()
             .uri(path)
@@ -70,10 +70,10 @@ async fn ask(app: &Router, path: &str) -> (StatusCode, String, String) {
         let response = app.clone().oneshot(request).await.unwrap();
         let status = response.status();
         let body = to_bytes(response.into_body(), 10_000).await.unwrap();
-        told = Some((status, String::from_utf8(body.to_vec()).unwrap()));
+        answer = Some((status, String::from_utf8(body.to_vec()).unwrap()));
     })
     .await;
-    let (status, body) = told.unwrap();
+    let (status, body) = answer.unwrap();
     (status, body, log)
 }
 

@@ -179,11 +179,11 @@ async fn a_session_of_fixed_length_ends_then() {
             session.persist_for(secs(9_000));
             times(&session)
         };
-        let (told, _) = world.visit(jar, persist).await;
-        assert_eq!(told, (Some(0), Some(0), Some(9_070)), "{kind:?}");
+        let (reported, _) = world.visit(jar, persist).await;
+        assert_eq!(reported, (Some(0), Some(0), Some(9_070)), "{kind:?}");
         world.clock.advance(secs(500));
-        let (told, _) = world.visit(jar, loaded).await;
-        assert_eq!(told, (Some(0), Some(70), Some(9_070)), "{kind:?}");
+        let (reported, _) = world.visit(jar, loaded).await;
+        assert_eq!(reported, (Some(0), Some(70), Some(9_070)), "{kind:?}");
         assert!(world.lives_at(jar, at(9_069)).await, "{kind:?}");
         assert!(!world.lives_at(jar, at(9_070)).await, "{kind:?}");
     }
@@ -208,8 +208,8 @@ async fn the_list_of_a_subject_shows_use() {
             (2_200, 2_100),
         ] {
             world.clock.set(at(now));
-            let (told, _) = world.visit(jar, loaded).await;
-            assert_eq!(told.1, Some(used), "{kind:?} {now}");
+            let (reported, _) = world.visit(jar, loaded).await;
+            assert_eq!(reported.1, Some(used), "{kind:?} {now}");
         }
     }
 }
