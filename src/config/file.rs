@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cookie::SameSite;
 
-use super::given::{Expected, Given, Written};
+use super::value::{Expected, Input, Output};
 use crate::{clock::Timestamp, cookie::CookieAttributes};
 
 /// The settings of one session, as a configuration file has them, for
@@ -206,46 +206,46 @@ impl SessionSettings {
         Ok(())
     }
 
-    pub(super) fn set(&mut self, field: &str, given: &Given<'_>) -> Result<(), Expected> {
+    pub(super) fn set(&mut self, field: &str, input: &Input<'_>) -> Result<(), Expected> {
         match field {
-            "cookie_name" => self.cookie_name = Some(given.text()?),
-            "path" => self.path = Some(given.text()?),
-            "domain" => self.domain = Some(given.text()?),
-            "secure" => self.secure = Some(given.bool()?),
-            "http_only" => self.http_only = Some(given.bool()?),
-            "same_site" => self.same_site = Some(given.same_site()?),
-            "partitioned" => self.partitioned = Some(given.bool()?),
-            "max_age" => self.max_age = Some(given.duration()?),
-            "idle_timeout" => self.idle_timeout = Some(given.duration()?),
-            "first_idle_timeout" => self.first_idle_timeout = Some(given.duration()?),
-            "absolute_timeout" => self.absolute_timeout = Some(given.duration()?),
-            "persist_up_to" => self.persist_up_to = Some(given.duration()?),
-            "not_before" => self.not_before = Some(given.time()?),
-            "store_timeout" => self.store_timeout = Some(given.duration()?),
-            "max_bytes" => self.max_bytes = Some(given.count()?),
-            "encrypt_records" => self.encrypt_records = Some(given.bool()?),
-            "recent_reads" => self.recent_reads = Some(given.bool()?),
-            "sessions_per_subject" => self.sessions_per_subject = Some(given.count()?),
-            "up_to" => self.up_to = Some(given.count()?),
-            "clock_skew" => self.clock_skew = Some(given.duration()?),
+            "cookie_name" => self.cookie_name = Some(input.text()?),
+            "path" => self.path = Some(input.text()?),
+            "domain" => self.domain = Some(input.text()?),
+            "secure" => self.secure = Some(input.bool()?),
+            "http_only" => self.http_only = Some(input.bool()?),
+            "same_site" => self.same_site = Some(input.same_site()?),
+            "partitioned" => self.partitioned = Some(input.bool()?),
+            "max_age" => self.max_age = Some(input.duration()?),
+            "idle_timeout" => self.idle_timeout = Some(input.duration()?),
+            "first_idle_timeout" => self.first_idle_timeout = Some(input.duration()?),
+            "absolute_timeout" => self.absolute_timeout = Some(input.duration()?),
+            "persist_up_to" => self.persist_up_to = Some(input.duration()?),
+            "not_before" => self.not_before = Some(input.time()?),
+            "store_timeout" => self.store_timeout = Some(input.duration()?),
+            "max_bytes" => self.max_bytes = Some(input.count()?),
+            "encrypt_records" => self.encrypt_records = Some(input.bool()?),
+            "recent_reads" => self.recent_reads = Some(input.bool()?),
+            "sessions_per_subject" => self.sessions_per_subject = Some(input.count()?),
+            "up_to" => self.up_to = Some(input.count()?),
+            "clock_skew" => self.clock_skew = Some(input.duration()?),
             _ => return Err("a list of tables"),
         }
         Ok(())
     }
 
     /// Returns the settings that are present, with the names of their fields.
-    pub(super) fn written(&self) -> Vec<(&'static str, Written)> {
+    pub(super) fn written(&self) -> Vec<(&'static str, Output)> {
         let all = FIELDS.iter().zip(self.values());
         all.filter_map(|(field, value)| Some((*field, value?)))
             .collect()
     }
 
     /// Returns the values in the order of [`FIELDS`].
-    fn values(&self) -> [Option<Written>; FIELDS.len()] {
-        let switch = |is: Option<bool>| is.map(Written::Bool);
-        let count = |count: Option<usize>| count.map(Written::Count);
-        let text = |text: &Option<String>| text.as_ref().map(Written::text);
-        let length = |length: Option<Duration>| length.map(Written::duration);
+    fn values(&self) -> [Option<Output>; FIELDS.len()] {
+        let switch = |is: Option<bool>| is.map(Output::Bool);
+        let count = |count: Option<usize>| count.map(Output::Count);
+        let text = |text: &Option<String>| text.as_ref().map(Output::text);
+        let length = |length: Option<Duration>| length.map(Output::duration);
         let table = |name: Option<&String>, attributes: &CookieAttributes| {
             Self::of_cookie(name.cloned(), attributes.clone()).written()
         };
@@ -259,14 +259,14 @@ impl SessionSettings {
             text(&self.domain),
             switch(self.secure),
             switch(self.http_only),
-            self.same_site.map(Written::text),
+            self.same_site.map(Output::text),
             switch(self.partitioned),
             length(self.max_age),
             length(self.idle_timeout),
             length(self.first_idle_timeout),
             length(self.absolute_timeout),
             length(self.persist_up_to),
-            self.not_before.map(Written::text),
+            self.not_before.map(Output::text),
             length(self.store_timeout),
             count(self.max_bytes),
             switch(self.encrypt_records),
@@ -274,8 +274,8 @@ impl SessionSettings {
             count(self.sessions_per_subject),
             count(self.up_to),
             length(self.clock_skew),
-            Written::tables(named),
-            Written::tables(unnamed),
+            Output::tables(named),
+            Output::tables(unnamed),
         ]
     }
 }

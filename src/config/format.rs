@@ -9,7 +9,7 @@ use serde::{
 
 use super::{
     file::{FIELDS, SessionSettings},
-    given::Given,
+    value::Input,
 };
 use crate::text;
 
@@ -106,13 +106,13 @@ struct Setting<'s> {
 }
 
 impl Setting<'_> {
-    fn set<E: de::Error>(self, given: &Given<'_>) -> Result<(), E> {
-        let set = self.settings.set(self.field, given);
+    fn set<E: de::Error>(self, input: &Input<'_>) -> Result<(), E> {
+        let set = self.settings.set(self.field, input);
         set.map_err(|expected| {
             let within = self.within.map(|field| format!("{field}."));
             let (within, field) = (within.unwrap_or_default(), self.field);
             E::custom(format_args!(
-                "`{within}{field}`: expected {expected}, got {given}"
+                "`{within}{field}`: expected {expected}, got {input}"
             ))
         })
     }
@@ -134,26 +134,26 @@ impl<'de> Visitor<'de> for Setting<'_> {
     }
 
     fn visit_bool<E: de::Error>(self, is: bool) -> Result<(), E> {
-        self.set(&Given::Bool(is))
+        self.set(&Input::Bool(is))
     }
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<(), E> {
-        self.set(&Given::Number(number))
+        self.set(&Input::Number(number))
     }
 
     fn visit_i64<E: de::Error>(self, number: i64) -> Result<(), E> {
         match u64::try_from(number) {
             Ok(number) => self.visit_u64(number),
-            Err(_) => self.set(&Given::Other("a number below zero")),
+            Err(_) => self.set(&Input::Other("a number below zero")),
         }
     }
 
     fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
-        self.set(&Given::Other("a number with a fraction"))
+        self.set(&Input::Other("a number with a fraction"))
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
-        self.set(&Given::Text(text))
+        self.set(&Input::Text(text))
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<(), E> {
@@ -170,7 +170,7 @@ impl<'de> Visitor<'de> for Setting<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         let Some(fields) = SessionSettings::fields_within(self.field) else {
-            return self.set(&Given::Other("a list"));
+            return self.set(&Input::Other("a list"));
         };
         let (field, within) = (self.field, Some(self.field));
         while let Some(table) = list.next_element_seed(Table { within, fields })? {
@@ -183,7 +183,7 @@ impl<'de> Visitor<'de> for Setting<'_> {
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
         match text::of_toml(map)? {
             Some(time) => self.visit_str(&time),
-            None => self.set(&Given::Other("a table")),
+            None => self.set(&Input::Other("a table")),
         }
     }
 }

@@ -6,7 +6,6 @@ mod cookie;
 mod duration;
 mod file;
 mod format;
-mod given;
 mod go;
 #[cfg(feature = "gorilla")]
 mod gorilla;
@@ -14,6 +13,7 @@ mod lifetime;
 mod settings;
 mod store;
 mod timeouts;
+mod value;
 
 use std::{borrow::Cow, fmt, time::Duration};
 

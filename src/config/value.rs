@@ -15,7 +15,7 @@ use crate::{
 ///
 /// Numbers and switches may come as text, since environment variables hold nothing else.
 #[derive(Debug)]
-pub(super) enum Given<'v> {
+pub(super) enum Input<'v> {
     Bool(bool),
     Number(u64),
     Text(&'v str),
@@ -29,7 +29,7 @@ pub(super) type Expected = &'static str;
 const LENGTH_OF_TIME: Expected =
     "a length of time such as \"30m\", \"1h 30m\" or \"14 days\", or a number of seconds";
 
-impl Given<'_> {
+impl Input<'_> {
     pub(super) fn bool(&self) -> Result<bool, Expected> {
         match self {
             Self::Bool(is) => Ok(*is),
@@ -92,7 +92,7 @@ impl Given<'_> {
 const SAME_SITE: Expected = "\"Strict\", \"Lax\" or \"None\"";
 
 /// Shows the value as an error quotes it.
-impl fmt::Display for Given<'_> {
+impl fmt::Display for Input<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bool(is) => is.fmt(f),
@@ -105,14 +105,14 @@ impl fmt::Display for Given<'_> {
 
 /// A value to be written to a file.
 #[derive(Debug)]
-pub(super) enum Written {
+pub(super) enum Output {
     Bool(bool),
     Count(usize),
     Text(String),
     Tables(Vec<Vec<(&'static str, Self)>>),
 }
 
-impl Written {
+impl Output {
     /// Returns `None` if there is no table.
     pub(super) fn tables(tables: impl Iterator<Item = Vec<(&'static str, Self)>>) -> Option<Self> {
         let tables: Vec<_> = tables.collect();
@@ -128,7 +128,7 @@ impl Written {
     }
 }
 
-impl Serialize for Written {
+impl Serialize for Output {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Bool(is) => is.serialize(serializer),
@@ -140,7 +140,7 @@ impl Serialize for Written {
 }
 
 /// A table to be written.
-struct Fields<'a>(&'a [(&'static str, Written)]);
+struct Fields<'a>(&'a [(&'static str, Output)]);
 
 impl Serialize for Fields<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
