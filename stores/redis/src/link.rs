@@ -199,17 +199,20 @@ impl Link {
         within: Duration,
     ) -> Result<Vec<Value>, StoreError> {
         let mut used = None;
+        let mut obstacle = None;
         let answered = time::timeout(within, async {
             loop {
                 let (number, mut connection) = match self.connect().await {
                     Ok(connected) => connected,
                     Err(error) if is_worth_waiting(&error) => {
+                        obstacle = Some(error);
                         time::sleep(PAUSE).await;
                         continue;
                     }
                     Err(error) => return Err(error),
                 };
                 used = Some(number);
+                obstacle = None;
                 let answers = connection.send(&to, commands).await;
                 let failure = match &answers {
                     Err(error) => Some(error.clone()),
@@ -224,6 +227,7 @@ impl Link {
                 if !error::will_pass(&failure) {
                     return answers;
                 }
+                obstacle = Some(failure);
                 time::sleep(PAUSE).await;
             }
         });
@@ -232,7 +236,10 @@ impl Link {
             Err(_) => {
                 // A connection may be dead without a sign of it.
                 used.into_iter().for_each(|number| self.give_up(number));
-                let sentence = format!("Redis has not answered within {within:?}");
+                let mut sentence = format!("Redis has not answered within {within:?}");
+                if let Some(error) = obstacle {
+                    sentence += &format!(": {error}");
+                }
                 Err(StoreError::unavailable(sentence))
             }
         }
