@@ -20,6 +20,7 @@
 #![cfg(unix)]
 #![allow(clippy::panic, reason = "only tests call this")]
 
+mod certificates;
 mod dynamodb;
 mod firestore;
 mod galera;
@@ -40,6 +41,7 @@ mod user;
 mod waiting;
 
 pub use self::{
+    certificates::Certificates,
     dynamodb::DynamoDb,
     firestore::Firestore,
     galera::Galera,

@@ -11,6 +11,7 @@ use std::{
 };
 
 use crate::{
+    certificates::Certificates,
     process::Program,
     program,
     server::{Launch, Place, Server},
@@ -39,7 +40,7 @@ impl MariaDb {
 
     /// Starts with other options than [`start`](Self::start).
     #[must_use]
-    pub fn options() -> MariaDbOptions {
+    pub fn options<'a>() -> MariaDbOptions<'a> {
         MariaDbOptions::default()
     }
 
@@ -76,15 +77,23 @@ impl Deref for MariaDb {
 
 /// The options of a MariaDB.
 #[derive(Clone, Debug, Default)]
-pub struct MariaDbOptions {
+pub struct MariaDbOptions<'a> {
     settings: Vec<(String, String)>,
+    certificates: Option<&'a Certificates>,
 }
 
-impl MariaDbOptions {
+impl<'a> MariaDbOptions<'a> {
     /// Sets an option of `my.cnf`.
     #[must_use]
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Offers TLS to clients that ask for it.
+    #[must_use]
+    pub const fn tls(mut self, certificates: &'a Certificates) -> Self {
+        self.certificates = Some(certificates);
         self
     }
 
@@ -98,7 +107,12 @@ impl MariaDbOptions {
         let programs = Programs::find()?;
         let server = Server::start("mariadb", 1, programs.user, |place| {
             programs.initialize(place.folder)?;
-            Ok(programs.launch(place, &self.settings))
+            let mut settings = self.settings.clone();
+            if let Some(certificates) = self.certificates {
+                let names = ["ssl-ca", "ssl-cert", "ssl-key"];
+                settings.extend(certificates.settings(names, place.folder, programs.user)?);
+            }
+            Ok(programs.launch(place, &settings))
         });
         Some(MariaDb {
             server,

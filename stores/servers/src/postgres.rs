@@ -13,6 +13,7 @@ use std::{
 use rustix::process::Signal;
 
 use crate::{
+    certificates::Certificates,
     process::Program,
     program,
     server::{Launch, Place, Server},
@@ -41,7 +42,7 @@ impl Postgres {
 
     /// Starts with other options than [`start`](Self::start).
     #[must_use]
-    pub fn options() -> PostgresOptions {
+    pub fn options<'a>() -> PostgresOptions<'a> {
         PostgresOptions::default()
     }
 
@@ -86,15 +87,23 @@ impl Deref for Postgres {
 
 /// The options of a PostgreSQL.
 #[derive(Clone, Debug, Default)]
-pub struct PostgresOptions {
+pub struct PostgresOptions<'a> {
     settings: Vec<(String, String)>,
+    certificates: Option<&'a Certificates>,
 }
 
-impl PostgresOptions {
+impl<'a> PostgresOptions<'a> {
     /// Sets an option of `postgresql.conf`.
     #[must_use]
     pub fn set(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Offers TLS to clients that ask for it.
+    #[must_use]
+    pub const fn tls(mut self, certificates: &'a Certificates) -> Self {
+        self.certificates = Some(certificates);
         self
     }
 
@@ -112,12 +121,12 @@ impl PostgresOptions {
         let user = User::instead_of_root("postgres");
         let server = Server::start("postgres", 1, user, |place| {
             initialize(&initdb, place.folder, user)?;
-            Ok(self.launch(&postgres, place, user))
+            self.launch(&postgres, place, user)
         });
         Some(Postgres { server, psql })
     }
 
-    fn launch(&self, path: &Path, place: &Place<'_>, user: Option<User>) -> Launch {
+    fn launch(&self, path: &Path, place: &Place<'_>, user: Option<User>) -> io::Result<Launch> {
         let port = place.port();
         let fixed = [
             ("listen_addresses", "127.0.0.1"),
@@ -135,12 +144,19 @@ impl PostgresOptions {
         for (name, value) in fixed.into_iter().chain(given) {
             arguments.extend(["-c".to_owned(), format!("{name}={value}")]);
         }
-        Launch {
+        if let Some(certificates) = self.certificates {
+            let names = ["ssl_ca_file", "ssl_cert_file", "ssl_key_file"];
+            arguments.extend(["-c".to_owned(), "ssl=on".to_owned()]);
+            for (name, value) in certificates.settings(names, place.folder, user)? {
+                arguments.extend(["-c".to_owned(), format!("{name}={value}")]);
+            }
+        }
+        Ok(Launch {
             program: Program::new(path, arguments)
                 .user(user)
                 .end_at_once(Signal::QUIT),
             ready: Box::new(move || answers(port)),
-        }
+        })
     }
 }
 

@@ -4,15 +4,18 @@ use std::{io, thread};
 
 use super::{
     Flavour, Redis, Reply,
-    single::{launch, with_ports},
+    single::{CLIENTS, TLS, launch, speak_tls},
 };
-use crate::{server::Server, waiting::until};
+use crate::{certificates::Certificates, server::Server, waiting::until};
 
 /// A Redis Cluster. A replica replaces a master that does not answer for two seconds.
 #[derive(Debug)]
 pub struct Cluster {
     nodes: Vec<Redis>,
 }
+
+/// The index of the port for the other servers.
+const BUS: usize = 2;
 
 /// The number of slots of a cluster, by the protocol.
 const SLOTS: usize = 16_384;
@@ -30,7 +33,7 @@ impl Cluster {
 
     /// Starts with other options than [`start`](Self::start).
     #[must_use]
-    pub fn options() -> ClusterOptions {
+    pub fn options<'a>() -> ClusterOptions<'a> {
         ClusterOptions::default()
     }
 
@@ -44,6 +47,12 @@ impl Cluster {
     #[must_use]
     pub fn urls(&self) -> Vec<String> {
         self.nodes.iter().map(Redis::url).collect()
+    }
+
+    /// Returns the TLS address of each server.
+    #[must_use]
+    pub fn tls_urls(&self) -> Vec<String> {
+        self.nodes.iter().map(Redis::tls_url).collect()
     }
 
     /// Returns the present masters. A server that does not run is none.
@@ -89,25 +98,27 @@ impl Cluster {
 
 /// The options of a cluster.
 #[derive(Clone, Debug)]
-pub struct ClusterOptions {
+pub struct ClusterOptions<'a> {
     flavour: Flavour,
     masters: usize,
     replicas: usize,
     settings: Vec<(String, String)>,
+    certificates: Option<&'a Certificates>,
 }
 
-impl Default for ClusterOptions {
+impl Default for ClusterOptions<'_> {
     fn default() -> Self {
         Self {
             flavour: Flavour::default(),
             masters: 3,
             replicas: 1,
             settings: Vec::new(),
+            certificates: None,
         }
     }
 }
 
-impl ClusterOptions {
+impl<'a> ClusterOptions<'a> {
     /// Sets whose servers they are. The default is [`Flavour::Redis`].
     #[must_use]
     pub const fn flavour(mut self, flavour: Flavour) -> Self {
@@ -129,6 +140,13 @@ impl ClusterOptions {
         self
     }
 
+    /// Offers TLS to clients. The servers use it among themselves, too.
+    #[must_use]
+    pub const fn tls(mut self, certificates: &'a Certificates) -> Self {
+        self.certificates = Some(certificates);
+        self
+    }
+
     /// Starts the cluster.
     ///
     /// # Panics
@@ -139,17 +157,16 @@ impl ClusterOptions {
         let path = self.flavour.find()?;
         let node = || {
             let name = self.flavour.name();
-            Redis(Server::start(name, 2, None, |place| {
-                let bus = place.port_at(1).to_string();
+            Redis(Server::start(name, 3, None, |place| {
+                let bus = place.port_at(BUS).to_string();
                 let fixed = [
                     ("cluster-enabled", "yes"),
                     ("cluster-node-timeout", "2000"),
                     ("cluster-port", &bus),
                 ];
-                let given = self
-                    .settings
-                    .iter()
-                    .map(|(name, value)| (&**name, &**value));
+                let tls = speak_tls(self.certificates, place, "tls-cluster")?;
+                let given = tls.iter().chain(&self.settings);
+                let given = given.map(|(name, value)| (&**name, &**value));
                 let settings: Vec<_> = fixed.into_iter().chain(given).collect();
                 io::Result::Ok(launch(&path, place, &settings))
             }))
@@ -182,7 +199,14 @@ impl ClusterOptions {
             let last = ((index + 1) * SLOTS / self.masters - 1).to_string();
             tell(master, &["CLUSTER", "ADDSLOTSRANGE", &first, &last]);
         }
-        for (port, bus) in nodes.iter().map(with_ports) {
+        // The servers tell each other the port that they speak TLS at.
+        let clients = if self.certificates.is_some() {
+            TLS
+        } else {
+            CLIENTS
+        };
+        for node in nodes {
+            let [port, bus] = [clients, BUS].map(|port| node.port_at(port).to_string());
             for first in masters.iter().take(1) {
                 tell(first, &["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
             }

@@ -1,9 +1,13 @@
 //! A master and its replica, watched by three Sentinels.
 
-use std::{fs, thread, time::Duration};
+use std::{fs, path::Path, thread, time::Duration};
 
-use super::{Flavour, Redis, Reply, resp, single::launch};
+use super::{
+    Flavour, Redis, Reply, resp,
+    single::{TLS, launch, speak_tls},
+};
 use crate::{
+    certificates::Certificates,
     process::Program,
     server::{Launch, Server},
     waiting::until,
@@ -48,24 +52,13 @@ impl Sentinel {
         let at = format!("127.0.0.1 {}", master.port());
         let replica = node(&[("replicaof", &at)]);
         let sentinel = || {
-            Redis(Server::start("sentinel", 1, None, |place| {
-                let (folder, port) = (place.folder, place.port());
-                let conf = folder.join("sentinel.conf");
-                let text = format!(
-                    "port {port}\nbind 127.0.0.1\ndir {}\n\
-                     sentinel monitor {name} {at} 2\n\
-                     sentinel down-after-milliseconds {name} {patience}\n\
-                     sentinel failover-timeout {name} 5000\n",
-                    folder.display(),
-                    name = Self::NAME,
-                );
-                fs::write(&conf, text)?;
-                let arguments = [conf.display().to_string(), "--sentinel".to_owned()];
-                Ok(Launch {
-                    program: Program::new(&path, arguments),
-                    ready: Box::new(move || resp::ask(port, &[b"PING"]).is_ok()),
-                })
-            }))
+            let conf = format!(
+                "sentinel monitor {name} {at} 2\n\
+                 sentinel down-after-milliseconds {name} {patience}\n\
+                 sentinel failover-timeout {name} 5000\n",
+                name = Self::NAME,
+            );
+            watch(&path, &conf, None)
         };
         let sentinels = thread::scope(|scope| {
             let threads: Vec<_> = (0..3).map(|_| scope.spawn(sentinel)).collect();
@@ -78,6 +71,19 @@ impl Sentinel {
         };
         started.settle();
         Some(started)
+    }
+
+    /// Starts one Sentinel that watches a server over TLS and offers TLS to clients.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start) does.
+    #[must_use]
+    pub fn of_tls(master: &Redis, certificates: &Certificates) -> Option<Redis> {
+        let path = Flavour::Redis.find()?;
+        let (name, port) = (Self::NAME, master.port_at(TLS));
+        let conf = format!("sentinel monitor {name} 127.0.0.1 {port} 1\n");
+        Some(watch(&path, &conf, Some(certificates)))
     }
 
     /// The Sentinels' name for the master.
@@ -147,4 +153,22 @@ impl Sentinel {
             .unwrap_or_else(|| panic!("no Sentinel runs"))
             .ask(command)
     }
+}
+
+/// Starts a Sentinel.
+fn watch(path: &Path, conf: &str, certificates: Option<&Certificates>) -> Redis {
+    Redis(Server::start("sentinel", 2, None, |place| {
+        let (folder, port) = (place.folder, place.port());
+        let mut text = format!("port {port}\nbind 127.0.0.1\ndir {}\n", folder.display());
+        for (name, value) in speak_tls(certificates, place, "tls-replication")? {
+            text += &format!("{name} {value}\n");
+        }
+        let file = folder.join("sentinel.conf");
+        fs::write(&file, text + conf)?;
+        let arguments = [file.display().to_string(), "--sentinel".to_owned()];
+        Ok(Launch {
+            program: Program::new(path, arguments),
+            ready: Box::new(move || resp::ask(port, &[b"PING"]).is_ok()),
+        })
+    }))
 }

@@ -1,12 +1,14 @@
 //! One server.
 
 use std::{
+    io,
     ops::Deref,
     path::{Path, PathBuf},
 };
 
 use super::{Reply, resp};
 use crate::{
+    certificates::Certificates,
     process::Program,
     program,
     server::{Launch, Place, Server},
@@ -53,7 +55,7 @@ impl Redis {
 
     /// Starts with other options than [`start`](Self::start).
     #[must_use]
-    pub fn options() -> RedisOptions {
+    pub fn options<'a>() -> RedisOptions<'a> {
         RedisOptions::default()
     }
 
@@ -61,6 +63,13 @@ impl Redis {
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port())
+    }
+
+    /// Returns `rediss://127.0.0.1:PORT`, with the port for TLS. The server has one if
+    /// [`RedisOptions::tls`] was set.
+    #[must_use]
+    pub fn tls_url(&self) -> String {
+        format!("rediss://127.0.0.1:{}", self.port_at(TLS))
     }
 
     /// Sends one command on a separate connection, and returns the answer.
@@ -92,12 +101,13 @@ impl Deref for Redis {
 
 /// The options of a Redis.
 #[derive(Clone, Debug, Default)]
-pub struct RedisOptions {
+pub struct RedisOptions<'a> {
     flavour: Flavour,
     settings: Vec<(String, String)>,
+    certificates: Option<&'a Certificates>,
 }
 
-impl RedisOptions {
+impl<'a> RedisOptions<'a> {
     /// Sets whose server it is. The default is [`Flavour::Redis`].
     #[must_use]
     pub const fn flavour(mut self, flavour: Flavour) -> Self {
@@ -119,6 +129,13 @@ impl RedisOptions {
         self
     }
 
+    /// Offers TLS at [`tls_url`](Redis::tls_url), to clients with and without a certificate.
+    #[must_use]
+    pub const fn tls(mut self, certificates: &'a Certificates) -> Self {
+        self.certificates = Some(certificates);
+        self
+    }
+
     /// Starts the server.
     ///
     /// # Panics
@@ -128,12 +145,40 @@ impl RedisOptions {
     pub fn start(self) -> Option<Redis> {
         let program = self.flavour.find()?;
         let name = self.flavour.name();
-        Some(Redis(Server::start(name, 1, None, |place| {
-            let settings = self.settings.iter();
+        Some(Redis(Server::start(name, 2, None, |place| {
+            let files = speak_tls(self.certificates, place, "tls-replication")?;
+            let settings = files.iter().chain(&self.settings);
             let settings: Vec<_> = settings.map(|(name, value)| (&**name, &**value)).collect();
             Ok(launch(&program, place, &settings))
         })))
     }
+}
+
+/// Which of the ports of a server is for clients.
+pub(super) const CLIENTS: usize = 0;
+
+/// Which is for clients that speak TLS.
+pub(super) const TLS: usize = 1;
+
+/// What has a server speak TLS to its clients, and to those that this other setting is about.
+pub(super) fn speak_tls(
+    certificates: Option<&Certificates>,
+    place: &Place<'_>,
+    others: &str,
+) -> io::Result<Vec<(String, String)>> {
+    let Some(certificates) = certificates else {
+        return Ok(Vec::new());
+    };
+    let names = ["tls-ca-cert-file", "tls-cert-file", "tls-key-file"];
+    let mut settings = certificates.settings(names, place.folder, None)?;
+    let port = place.port_at(TLS).to_string();
+    let more = [
+        ("tls-port", &*port),
+        ("tls-auth-clients", "optional"),
+        (others, "yes"),
+    ];
+    settings.extend(more.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    Ok(settings)
 }
 
 pub(super) fn launch(path: &Path, place: &Place<'_>, settings: &[(&str, &str)]) -> Launch {
@@ -154,11 +199,6 @@ pub(super) fn launch(path: &Path, place: &Place<'_>, settings: &[(&str, &str)]) 
         program: Program::new(path, arguments),
         ready: Box::new(move || answers(port)),
     }
-}
-
-/// The two ports of a cluster's server: the clients' and the other servers'.
-pub(super) fn with_ports(node: &Redis) -> (String, String) {
-    (node.port().to_string(), node.0.port_at(1).to_string())
 }
 
 /// Returns whether the server is ready. One that is loading its data or waits for its master
