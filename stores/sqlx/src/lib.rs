@@ -33,7 +33,9 @@
 //! | `gorilla` | `GorillaPostgres`, with `postgres`: the table of Go's pgstore | PostgreSQL 15, beside Go |
 //!
 //! No feature is on by default. TLS is a feature of `sqlx`: turn it on in your `Cargo.toml`, such
-//! as by `sqlx = { version = "0.9", features = ["tls-rustls-ring"] }`.
+//! as by `sqlx = { version = "0.9", features = ["tls-rustls-ring"] }`. sqlx checks the server's
+//! certificate only if the pool's address says so: `sslmode=verify-full` for PostgreSQL,
+//! `ssl-mode=VERIFY_IDENTITY` for MySQL.
 //!
 //! # The table
 //!

@@ -19,5 +19,6 @@ mod faults;
 mod refusals;
 mod support;
 mod tables;
+mod tls;
 mod upkeep;
 mod waiting;
