@@ -2,7 +2,7 @@
 //! its gob can be read again.
 #![no_main]
 
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::LazyLock};
 
 use http::{Request, Response, header};
 use libfuzzer_sys::fuzz_target;
@@ -14,10 +14,26 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-fn cookies() -> SecureCookie {
+static COOKIES: LazyLock<SecureCookie> = LazyLock::new(|| {
     let pair = KeyPair::signing([1; 32]).expect("a key");
     SecureCookie::new([pair]).expect("a pair")
-}
+});
+
+/// A layer for each kind of payload. Making one takes longer than a request.
+static LAYERS: LazyLock<[(GoPayload, SessionLayer); 4]> = LazyLock::new(|| {
+    let payloads = [
+        GoPayload::Sessions,
+        GoPayload::Json,
+        GoPayload::MapOf(GoType::Any),
+        GoPayload::MapOf(GoType::String),
+    ];
+    payloads.map(|payload| {
+        let key = Key::from_bytes(b"fuzzing needs a key of 32 bytes.").expect("a key of 32 bytes");
+        let go = Gorilla::new(COOKIES.clone()).payload(payload);
+        let config = SessionConfig::cookie("s", key).write_gorilla(go);
+        (payload, SessionLayer::new(config).clock(Clock::manual(NOW)))
+    })
+});
 
 /// Reads everything, and makes a change of each kind.
 fn handle(session: &Session) {
@@ -32,20 +48,16 @@ fn handle(session: &Session) {
     drop(session.flash("hello"));
 }
 
-fn visit(payload: GoPayload, bytes: &[u8]) {
+fn visit(payload: GoPayload, layer: &SessionLayer, bytes: &[u8]) {
     // A payload too long for a cookie is refused before it is read.
-    let Ok(value) = cookies().encode("s", bytes, NOW) else {
+    let Ok(value) = COOKIES.encode("s", bytes, NOW) else {
         return;
     };
-    let key = Key::from_bytes(b"fuzzing needs a key of 32 bytes.").expect("a key of 32 bytes");
-    let config = SessionConfig::cookie("s", key);
-    let config = config.write_gorilla(Gorilla::new(cookies()).payload(payload));
     let service = service_fn(async |request: Request<()>| {
         let session = request.extensions().get::<Session>();
         handle(session.expect("the layer inserts it"));
         Ok::<_, Infallible>(Response::new(String::new()))
     });
-    let layer = SessionLayer::new(config).clock(Clock::manual(NOW));
     let request = Request::builder().header(header::COOKIE, format!("s={value}"));
     let request = request.body(()).expect("base64 goes into a header");
     let response = layer.layer(service).oneshot(request);
@@ -59,7 +71,7 @@ fn visit(payload: GoPayload, bytes: &[u8]) {
         if value.is_empty() {
             continue;
         }
-        let opened = cookies().decode("s", value, NOW).expect("it was just made");
+        let opened = COOKIES.decode("s", value, NOW).expect("it was just made");
         if payload != GoPayload::Json {
             Gob::decode(&opened.payload).expect("Go can read it");
         }
@@ -67,12 +79,7 @@ fn visit(payload: GoPayload, bytes: &[u8]) {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    for payload in [
-        GoPayload::Sessions,
-        GoPayload::Json,
-        GoPayload::MapOf(GoType::Any),
-        GoPayload::MapOf(GoType::String),
-    ] {
-        visit(payload, bytes);
+    for (payload, layer) in &*LAYERS {
+        visit(*payload, layer, bytes);
     }
 });
