@@ -57,7 +57,7 @@ impl SessionLayer {
     #[must_use]
     #[track_caller]
     pub fn new(config: SessionConfig) -> Self {
-        Self::try_new(config).unwrap_or_else(|error| refuse(&error))
+        accept(Self::try_new(config))
     }
 
     /// Makes a layer with one session, with settings that come from outside the program.
@@ -105,11 +105,12 @@ impl<R> SessionLayer<R> {
     ///
     /// # Panics
     ///
-    /// As for [`new`](SessionLayer::new), and if the layer already has a session of that name.
+    /// As for [`new`](SessionLayer::new), and if the layer already has a session with that name or
+    /// with that cookie.
     #[must_use]
     #[track_caller]
     pub fn with(self, config: SessionConfig) -> Self {
-        self.try_with(config).unwrap_or_else(|error| refuse(&error))
+        accept(self.try_with(config))
     }
 
     /// Adds a session, with settings that come from outside the program.
@@ -133,13 +134,8 @@ impl<R> SessionLayer<R> {
     )]
     pub fn try_with(mut self, config: SessionConfig) -> Result<Self, ConfigError> {
         let settings = config.build()?;
-        if self
-            .shared
-            .sessions
-            .iter()
-            .any(|other| other.is_called_as(&settings))
-        {
-            return Err(ConfigError::DuplicateName(settings.name.into()));
+        for other in &self.shared.sessions {
+            other.check_apart(&settings)?;
         }
         let path = &settings.attributes.path;
         if path.len() > 1 && path.ends_with('/') {
@@ -236,7 +232,7 @@ impl<R> SessionLayer<R> {
     ///
     /// | The response | `Vary` | `Cache-Control` |
     /// |---|---|---|
-    /// | used no session | - | the handler's |
+    /// | used no session | – | the handler's |
     /// | asked for a session that does not exist | `Cookie` | the handler's |
     /// | used a session that exists | `Cookie` | the handler's, or `private, no-cache` |
     /// | sets or removes a session's cookie | `Cookie` | the handler's if no shared cache may keep it, or `no-store` |
@@ -315,13 +311,17 @@ impl<R> SessionLayer<R> {
     }
 }
 
+/// The panic names the line of the application that has the setting.
 #[track_caller]
 #[expect(
     clippy::panic,
     reason = "an invalid literal fails at start-up, as in axum's Router"
 )]
-fn refuse<T>(error: &ConfigError) -> T {
-    panic!("invalid session configuration: {error}")
+fn accept<R>(layer: Result<SessionLayer<R>, ConfigError>) -> SessionLayer<R> {
+    match layer {
+        Ok(layer) => layer,
+        Err(error) => panic!("invalid session configuration: {error}"),
+    }
 }
 
 impl<S, R: Clone> Layer<S> for SessionLayer<R> {

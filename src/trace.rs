@@ -130,7 +130,7 @@ pub(crate) fn too_late(session: &str, what: &'static str) {
         ERROR,
         session,
         what,
-        "called after the response was committed; nothing was done"
+        "called after the response was committed, so nothing was done: call it before the handler returns"
     );
 }
 

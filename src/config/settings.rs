@@ -10,7 +10,7 @@ use crate::{
     content::Content,
     cookie::{self as wire, CookieAttributes, Finder},
     crypto::{self, Salt},
-    error::{Error, ErrorKind, Rejection},
+    error::{ConfigError, Error, ErrorKind, Rejection},
     id::SessionId,
     key::KeyId,
     report::metrics::SessionMetrics,
@@ -155,8 +155,25 @@ impl Settings {
 
     /// Returns whether the two sessions share a name, in handlers or in browsers.
     pub(crate) fn is_called_as(&self, other: &Self) -> bool {
-        let is_cookie_of = |name: &str| other.names().any(|named| *named.cookie_name == *name);
-        self.name == other.name || self.names().any(|named| is_cookie_of(&named.cookie_name))
+        self.check_apart(other).is_err()
+    }
+
+    /// # Errors
+    ///
+    /// [`ConfigError::DuplicateName`] if handlers cannot tell the two apart,
+    /// [`ConfigError::DuplicateCookie`] if browsers cannot.
+    pub(crate) fn check_apart(&self, other: &Self) -> Result<(), ConfigError> {
+        if self.name == other.name {
+            return Err(ConfigError::DuplicateName((*self.name).to_owned()));
+        }
+        let is_others = |own: &&Self| {
+            let mut names = other.names();
+            names.any(|named| named.cookie_name == own.cookie_name)
+        };
+        match self.names().find(is_others) {
+            Some(own) => Err(ConfigError::DuplicateCookie((*own.cookie_name).to_owned())),
+            None => Ok(()),
+        }
     }
 
     /// Returns these settings, and those for each other name of the cookie.

@@ -21,8 +21,10 @@ pub enum ConfigError {
     /// Cookies with the [`former_attributes`](crate::SessionConfig::former_attributes) had this
     /// name, but new ones have another, so nobody would stay logged in.
     FormerName(String),
-    /// Two sessions of one layer, or their cookies, have the same name.
+    /// Two sessions of one layer have this name.
     DuplicateName(String),
+    /// The cookies of two sessions of one layer have this name.
+    DuplicateCookie(String),
     /// `Path` must start with `/`, be at most 1,024 printable ASCII characters, and have no `;` or
     /// space.
     InvalidPath(String),
@@ -96,59 +98,50 @@ pub enum ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InvalidName(name) => {
-                write!(
-                    f,
-                    "{name:?} cannot be a cookie's name: use letters, digits and any of !#$%&'*+-.^_`|~"
-                )
-            }
-            Self::PrefixedName(name) => {
-                write!(
-                    f,
-                    "{name:?} is a cookie's name: leave the prefix out of the session's name, and the \
-                     cookie gets `__Host-` where its attributes allow it, or set `.cookie_name({name:?})`"
-                )
-            }
-            Self::FormerName(name) => {
-                write!(
-                    f,
-                    "cookies with the former attributes are named {name:?}, and new ones are not: set \
-                     `.cookie_name({name:?})` or `.former_cookie({name:?}, ..)`, or everybody is logged out"
-                )
-            }
-            Self::NameTooLong { name, limit } => {
-                write!(
-                    f,
-                    "a cookie's name of {} bytes leaves no room for its value: use at most {limit}",
-                    name.len()
-                )
-            }
-            Self::DuplicateName(name) => {
-                write!(
-                    f,
-                    "two sessions are named {name:?}: give each session of the layer its own name"
-                )
-            }
+            Self::InvalidName(name) => write!(
+                f,
+                "{name:?} cannot be a cookie's name: use letters, digits and any of !#$%&'*+-.^_`|~"
+            ),
+            Self::PrefixedName(name) => write!(
+                f,
+                "{name:?} is a cookie's name: leave the prefix out of the session's name, and the \
+                 cookie gets `__Host-` where its attributes allow it, or set `.cookie_name({name:?})`"
+            ),
+            Self::FormerName(name) => write!(
+                f,
+                "cookies with the former attributes are named {name:?}, and new ones are not: set \
+                 `.cookie_name({name:?})` or `.former_cookie({name:?}, ..)`, or everybody is logged out"
+            ),
+            Self::NameTooLong { name, limit } => write!(
+                f,
+                "a cookie's name of {} bytes leaves no room for its value: use at most {limit}",
+                name.len()
+            ),
+            Self::DuplicateName(name) => write!(
+                f,
+                "two sessions are named {name:?}: give each session of the layer its own name"
+            ),
+            Self::DuplicateCookie(name) => write!(
+                f,
+                "the cookies of two sessions are named {name:?}: give one of them another \
+                 `.cookie_name(..)`"
+            ),
             Self::InvalidPath(path) => write!(
                 f,
                 "{path:?} cannot be a cookie's path: start it with `/` and leave out `;`, spaces and control characters"
             ),
-            Self::InvalidDomain(domain) => {
-                write!(
-                    f,
-                    "{domain:?} cannot be a cookie's domain: use a host name such as example.com"
-                )
-            }
+            Self::InvalidDomain(domain) => write!(
+                f,
+                "{domain:?} cannot be a cookie's domain: use a host name such as example.com"
+            ),
             Self::PrefixUnmet { name, needs } => write!(
                 f,
                 "the prefix of {name:?} needs {needs}: change one of the two"
             ),
-            Self::NeedsSecure { attribute } => {
-                write!(
-                    f,
-                    "browsers refuse {attribute} without Secure: add `.secure(true)` or drop it"
-                )
-            }
+            Self::NeedsSecure { attribute } => write!(
+                f,
+                "browsers refuse {attribute} without Secure: add `.secure(true)` or drop it"
+            ),
             _ => self.fmt_setting(f),
         }
     }
@@ -179,12 +172,10 @@ impl ConfigError {
                 first.as_secs(),
                 idle.as_secs()
             ),
-            Self::NoEffect { setting, session } => {
-                write!(
+            Self::NoEffect { setting, session } => write!(
                     f,
                     "`.{setting}(..)` does nothing for {session}: leave it out"
-                )
-            }
+            ),
             Self::NotInGorilla { setting: "new" } => f.write_str(
                 "gorilla's cookies hold their session: use `SessionConfig::cookie` or a `CookieStore`",
             ),
@@ -195,24 +186,18 @@ impl ConfigError {
             Self::ClockSkewTooLong => f.write_str(
                 "`clock_skew`: clocks that differ by more than an hour are wrong: set them right and allow less",
             ),
-            Self::ForgetfulStore(name) => {
-                write!(
+            Self::ForgetfulStore(name) => write!(
                     f,
                     "the store may forget which sessions {name:?} have ended: use another, or add `.allow_forgetful_stores()`"
-                )
-            }
-            Self::NoRecords(name) => {
-                write!(
+            ),
+            Self::NoRecords(name) => write!(
                     f,
                     "sessions of the name {name:?} are in their cookie alone: only a request can read them"
-                )
-            }
-            Self::NeedsRevocation(name) => {
-                write!(
+            ),
+            Self::NeedsRevocation(name) => write!(
                     f,
                     "sessions of the name {name:?} are in a cookie: add `.revocation(store)` to their `CookieStore` to list and end them"
-                )
-            }
+            ),
             _ => f.write_str("the settings contradict each other"),
         }
     }

@@ -45,7 +45,8 @@ pub enum ErrorKind {
     MissingLayer,
     /// No session of that name is configured.
     UnknownName,
-    /// Two layers, or a layer and [`Sessions::open`](crate::Sessions::open), use one name.
+    /// Two layers, or a layer and [`Sessions::open`](crate::Sessions::open), use one name for their
+    /// sessions or cookies.
     NameTaken,
     /// [`Sessions::open`](crate::Sessions::open) was called with the name of a session that has
     /// another store, other keys or another audience.
@@ -312,7 +313,8 @@ impl ErrorKind {
             }
             Self::UnknownName => "no `SessionLayer` around this handler has a session of this name",
             Self::NameTaken => {
-                "an outer `SessionLayer` has a session of this name too: rename one of the two"
+                "another session has this name, or a cookie of the same name, in this `SessionLayer` or in one \
+                 around it: rename one of the two"
             }
             Self::SettingsDiffer => {
                 "a session of this name exists with another store, other keys or another audience: \
@@ -365,8 +367,8 @@ impl fmt::Display for Error {
         match self.kind() {
             ErrorKind::TooLarge { size, limit } => write!(
                 f,
-                "it would take {size} bytes, and its limit is {limit}: store less in it, or use a store that \
-                 takes more"
+                "it would take {size} bytes, and its limit is {limit}: store less in it, or keep it where \
+                 there is more room, for a cookie by `CookieStore::overflow`"
             ),
             kind => f.write_str(kind.sentence()),
         }?;

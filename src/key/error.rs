@@ -78,8 +78,8 @@ impl fmt::Display for KeyError {
             Self::NoKey => write!(f, "there is no key in the text: make one with {MAKE}"),
             Self::InvalidEncoding => write!(
                 f,
-                "a key is neither hexadecimal nor base64 (nor either of these after active:, pending:, \
-                 retired: or revoked:): make one with {MAKE}",
+                "a key is neither hexadecimal nor base64: make one with {MAKE}. Nothing may stand before \
+                 it but active:, pending:, retired: or revoked:",
             ),
             Self::Quoted => f.write_str(
                 "there are quotes around a key: remove them, since not every reader of env files does",

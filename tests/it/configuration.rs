@@ -398,7 +398,7 @@ fn one_name_is_one_session() {
     let layer = SessionLayer::new(SessionConfig::cookie("s", keys()));
     let same_cookie = SessionConfig::cookie("t", keys()).cookie_name("__Host-s");
     let refused = layer.try_with(same_cookie).unwrap_err();
-    assert_eq!(refused, ConfigError::DuplicateName("t".into()));
+    assert_eq!(refused, ConfigError::DuplicateCookie("__Host-s".into()));
 }
 
 #[test]

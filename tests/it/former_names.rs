@@ -322,6 +322,6 @@ fn impossible_former_names_are_errors() {
         (former, other),
     ] {
         let taken = SessionLayer::new(first).try_with(second).unwrap_err();
-        assert!(matches!(taken, ConfigError::DuplicateName(_)), "{taken}");
+        assert!(matches!(taken, ConfigError::DuplicateCookie(_)), "{taken}");
     }
 }

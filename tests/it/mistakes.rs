@@ -85,7 +85,7 @@ async fn one_is_a_sentence_in_the_log_and_in_debug_builds_in_the_body() {
     let rows = [
         ("/outside",         "add `.layer(SessionLayer::new(..))` after"),
         ("/outside-flashes", "add `.layer(SessionLayer::new(..))` after"),
-        ("/twice",           "\"account\": an outer `SessionLayer` has"),
+        ("/twice",           "\"account\": another session has this name, or a cookie of the same name"),
         ("/unloaded",        "\"cart\": used before it was loaded: call `session.load().await?`"),
         ("/misspelt",        "\"carts\": no `SessionLayer` around this handler has a session of this name"),
         ("/misspelt",        "known names: account, cart"),
