@@ -350,9 +350,8 @@ pub(super) async fn a_write_by_a_clock_of_long_ago_is_kept_or_refused<S: Store>(
     let key = bench.key();
     let created = store.create(&key, new(), expiry).await;
     if let Some(version) = kept("a create", created)? {
-        bench
-            .holds("a create", &key, b"new", version, expiry.at)
-            .await?;
+        let holds = bench.holds("a create", &key, b"new", version, expiry.at);
+        holds.await.map_err(|fault| advise(&fault))?;
     }
     for what in ["an update", "a touch"] {
         let (key, end) = (bench.key(), bench.alive());
@@ -362,11 +361,22 @@ pub(super) async fn a_write_by_a_clock_of_long_ago_is_kept_or_refused<S: Store>(
             _ => (old(), store.touch(&key, version, expiry).await),
         };
         match kept(what, written)? {
-            Some(version) => bench.holds(what, &key, &data, version, expiry.at).await?,
+            Some(version) => {
+                let holds = bench.holds(what, &key, &data, version, expiry.at);
+                holds.await.map_err(|fault| advise(&fault))?;
+            }
             None => bench.holds(what, &key, &old(), version, end).await?,
         }
     }
     Ok(())
+}
+
+/// Adds the cause, which a missing record does not show.
+fn advise(fault: &str) -> String {
+    format!(
+        "{fault}. The session's clock was 30 days behind the store's: take the end from \
+         `Expiry::checked_at`, which refuses such a write"
+    )
 }
 
 /// Returns the new version, or `None` if the store refused because of its clock.
