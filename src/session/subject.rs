@@ -201,7 +201,7 @@ impl Session {
     }
 
     /// Ends all other sessions of the subject, at once, and returns how many there were: "log out
-    /// everywhere else".
+    /// everywhere else". Some of these may have expired a moment before.
     ///
     /// ```
     /// # use silverback::{Error, Session};
@@ -209,6 +209,17 @@ impl Session {
     ///     // ... the password first
     ///     session.renew();
     ///     session.destroy_others().await
+    /// }
+    /// ```
+    ///
+    /// To log the user out here as well, [`destroy`](Self::destroy) this session afterwards. A
+    /// session that was destroyed has no subject any more, so the other order is an error.
+    ///
+    /// ```
+    /// # use silverback::{Error, Session};
+    /// async fn log_out_everywhere(session: Session) -> Result<(), Error> {
+    ///     session.destroy_others().await?;
+    ///     session.destroy().await
     /// }
     /// ```
     ///
@@ -222,12 +233,16 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if this session has itself been ended. [`ErrorKind::NotLoaded`].
-    /// [`ErrorKind::StoreFailed`] if some sessions may still be there.
+    /// [`ErrorKind::Gone`] if this session has itself been ended, by this request or another.
+    /// [`ErrorKind::NotLoaded`]. [`ErrorKind::StoreFailed`] if some sessions may still be there.
     pub async fn destroy_others(&self) -> Result<usize, Error> {
         let destroy = async {
             let Some((subject, key)) = self.whose()? else {
-                return Ok(0);
+                // Ending nobody's sessions would look like success.
+                return match self.handle.cell().with(|state| state.is_destroyed()) {
+                    true => Err(Error::new(ErrorKind::Gone)),
+                    false => Ok(0),
+                };
             };
             let vault = self.handle.vault();
             let enrolment =

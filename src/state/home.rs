@@ -66,6 +66,7 @@ impl Home {
         }
     }
 
+    /// The session's name in logs and stores.
     pub(crate) fn key(&self) -> Option<RecordKey> {
         self.id().map(SessionId::record_key)
     }

@@ -320,12 +320,16 @@ impl State {
         matches!(home, Some(Home::Cookie { expires, .. }) if *expires <= now)
     }
 
+    /// Whether this request has destroyed the session.
+    pub(crate) fn is_destroyed(&self) -> bool {
+        matches!(self.source, Source::Nothing)
+    }
+
     /// The error of a save after the response that would make a new session: either the old session
     /// has ended, or there never was one.
     pub(crate) fn too_late(&self) -> ErrorKind {
         let has_ended = |view: &View| view.rejection.is_some_and(Rejection::is_of_end);
-        let is_destroyed = matches!(self.source, Source::Nothing);
-        if is_destroyed || self.view.as_ref().is_some_and(has_ended) {
+        if self.is_destroyed() || self.view.as_ref().is_some_and(has_ended) {
             ErrorKind::Gone
         } else {
             ErrorKind::AlreadyCommitted

@@ -156,6 +156,29 @@ async fn others_are_logged_out_and_this_is_not() {
 }
 
 #[tokio::test]
+async fn others_are_ended_before_this_one_or_not_at_all() {
+    for kind in Kind::WITH_SUBJECTS {
+        let world = kind.world();
+        let laptop = world.logged_in("ada", "laptop").await;
+        let phone = &mut world.logged_in("ada", "phone").await;
+        let too_late = async |session: Session| {
+            session.destroy().await.unwrap();
+            session.destroy_others().await.unwrap_err().kind()
+        };
+        assert_eq!(world.visit(phone, too_late).await.0, ErrorKind::Gone);
+        assert!(world.is_alive(&laptop).await, "{kind:?}");
+        let phone = &mut world.logged_in("ada", "phone").await;
+        let everywhere = async |session: Session| {
+            session.load().await.unwrap();
+            session.destroy_others().await.unwrap();
+            session.destroy().await.unwrap();
+        };
+        world.visit(phone, everywhere).await;
+        assert!(!world.is_alive(&laptop).await && world.notes("ada").await.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn all_are_ended_and_a_new_login_lives() {
     for kind in Kind::WITH_SUBJECTS {
         let world = kind.world();
