@@ -88,6 +88,9 @@
 //! | `Option<Typed<T>>` | the same, `None` if nothing is stored there |
 //! | [`Flashes`], `Flashes<Name>` | the flash messages of a session |
 //!
+//! axum wants the extractor that reads the body, such as `Form`, to be a handler's last argument: put
+//! the session before it.
+//!
 //! Middleware from `axum::middleware::from_fn` can use the extractors too. It must be inside: add
 //! `.layer(SessionLayer::new(..))` after it.
 //!

@@ -122,7 +122,7 @@ impl<'a> Turn<'a> {
 ///
 /// # Errors
 ///
-/// That of the operation.
+/// The operation's.
 pub(crate) async fn run<O: Operation>(
     anchor: &impl Anchor,
     operation: O,

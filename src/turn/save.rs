@@ -135,7 +135,7 @@ impl Turn<'_> {
 
     /// Enters the outcome into the state. Until then, what was taken is given back.
     ///
-    /// Returns what the session is called now, if rosters are to hear of it.
+    /// Returns the session's name if the rosters have to be told.
     fn finish(&self, job: &mut Job, written: Written) -> Result<Option<RecordKey>, Error> {
         let now = self.vault.now();
         let Written {

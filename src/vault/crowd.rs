@@ -1,4 +1,4 @@
-//! Many requests save one session at the same time: one of them writes for all.
+//! Group commit: of the requests that save one session at the same time, one writes for all.
 //!
 //! Each request brings its changes to the record's line in a [`Ticket`]. The leader of the line
 //! applies them all to the record, in order, and writes once. It holds the changes of a ticket only
