@@ -18,6 +18,7 @@ use crate::{
 };
 
 const DESTROY: Policy = Policy::new("destroy", Queue::AfterLoss);
+
 /// How many renewals a logout follows.
 const MAX_HOPS: usize = 8;
 

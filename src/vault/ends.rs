@@ -90,7 +90,7 @@ impl Vault<'_> {
             // It was there a moment ago, and has expired since.
             Ok(None) | Err(StoreError::Corrupt(_)) => Ok(Some(Ending::LongAgo)),
             Err(_) if is_unknown => Err(error.into()),
-            Err(error) => Err(error.into()),
+            Err(failed) => Err(failed.into()),
         }
     }
 
