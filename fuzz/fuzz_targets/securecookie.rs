@@ -41,10 +41,7 @@ fuzz_target!(|bytes: &[u8]| {
     };
     for encrypts in [false, true] {
         let cookies = cookies(encrypts);
-        assert!(
-            cookies.decode("n", bytes, NOW).is_err(),
-            "it is not signed"
-        );
+        assert!(cookies.decode("n", bytes, NOW).is_err(), "it is not signed");
         if let Ok(opened) = cookies.decode("n", signed(date, inner).as_bytes(), NOW) {
             let oldest = NOW.as_secs() - Duration::from_secs(30 * 86_400).as_secs();
             assert!(opened.saved.as_secs() >= oldest, "30 days are the default");
