@@ -5,11 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use silverback::{
     Clock, Timestamp,
     store::{
-        Browse, Bytes, Cursor, FilesystemStore, Listed, MemoryStore, Read, RecordKey, RecordKind,
-        Store, StoreError, Sweep, Sweeper, count_sessions,
+        Browse, Bytes, Cursor, Listed, MemoryStore, Read, RecordKey, RecordKind, Store, StoreError,
+        Sweep, Sweeper, count_sessions,
     },
 };
-use tempfile::TempDir;
 
 use crate::support::{DAY, HOUR, Jar, Kind, MINUTE, START, until};
 
@@ -26,7 +25,7 @@ fn key(number: u32) -> RecordKey {
 }
 
 /// Creates this many records, half of which end soon.
-async fn fill(store: &impl Store, count: u32) {
+pub(crate) async fn fill(store: &impl Store, count: u32) {
     for number in 0..count {
         let data = Bytes::from(vec![1; 20 + number as usize % 7]);
         let end = [SOON, LATER][number as usize % 2];
@@ -34,7 +33,7 @@ async fn fill(store: &impl Store, count: u32) {
     }
 }
 
-async fn all(store: &impl Browse, limit: usize) -> Vec<Listed> {
+pub(crate) async fn all(store: &impl Browse, limit: usize) -> Vec<Listed> {
     let (mut listed, mut from) = (Vec::new(), Some(Cursor::default()));
     while let Some(cursor) = from {
         // As if it had been passed through a URL.
@@ -64,7 +63,7 @@ async fn living_sessions_are_counted() {
     }
 }
 
-async fn shows_all(store: &impl Browse) {
+pub(crate) async fn shows_all(store: &impl Browse) {
     for limit in [0, 1, 7, 100, 5_000] {
         let listed = all(store, limit).await;
         let by_key: BTreeMap<_, _> = listed.iter().map(|listed| (listed.key, listed)).collect();
@@ -83,7 +82,7 @@ async fn shows_all(store: &impl Browse) {
     );
 }
 
-async fn sweeps_in_steps(store: &impl Sweep, clock: &Clock) {
+pub(crate) async fn sweeps_in_steps(store: &impl Sweep, clock: &Clock) {
     for _ in 0..100 {
         let swept = store.sweep_some(1).await;
         assert!(swept.examined() <= 1 && swept.removed() == 0);
@@ -127,19 +126,6 @@ async fn a_memory_store_is_browsed_and_swept() {
     shows_all(&shared).await;
     sweeps_in_steps(&shared, &clock).await;
     assert!(shared.is_empty());
-}
-
-#[tokio::test]
-async fn a_store_of_files_is_browsed_and_swept() {
-    let (folder, clock) = (TempDir::new().unwrap(), Clock::manual(START));
-    let store = FilesystemStore::options()
-        .clock(clock.clone())
-        .open(folder.path())
-        .unwrap();
-    fill(&store, 700).await;
-    shows_all(&store).await;
-    sweeps_in_steps(&store, &clock).await;
-    assert_eq!(all(&store, 9).await, []);
 }
 
 /// Several tasks may sweep at once, while others use the records.

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use http::StatusCode;
 use silverback::{
-    Clock, ErrorKind, FilesystemStore, MemoryStore, Rejection, Session, SessionConfig,
-    SessionLayer, SessionRecords, Timestamp,
+    Clock, ErrorKind, MemoryStore, Rejection, Session, SessionConfig, SessionLayer, SessionRecords,
+    Timestamp,
     store::{CookieStore, DynStore},
     testing::FlakyStore,
 };
-use tempfile::TempDir;
 
 use crate::support::{
     DAY, HOUR, Jar, Kind, SECOND, START, Site, Stores, failure, keys, log::recorded, no_cookie,
@@ -110,91 +109,95 @@ async fn machines_within_the_skew_write_by_turns() {
 }
 
 /// One store with the system's clock, of each kind that uses the clock of this process.
-fn of_the_system(dir: &TempDir) -> [DynStore; 3] {
+fn of_the_system() -> [DynStore; 2] {
     [
         DynStore::new(MemoryStore::new()),
         DynStore::new(FlakyStore::new(MemoryStore::new())),
-        DynStore::new(FilesystemStore::open(dir.path()).unwrap()),
     ]
 }
 
-/// Without the error, every request would start a new session for no visible reason.
 #[tokio::test]
 async fn a_store_that_was_not_given_the_clock_is_an_error() {
-    let dir = TempDir::new().unwrap();
-    let long_ago = Timestamp::from_secs(1_000);
-    for store in of_the_system(&dir) {
-        let layer = SessionLayer::new(SessionConfig::new("s", store, keys()));
-        let site = Site::at(&Clock::manual(long_ago), layer);
-        let log = recorded(async || {
-            let response = site.put(&mut Jar::default(), "n", 1).await;
-            assert_eq!(failure(&response), Some(ErrorKind::ClocksDiffer));
-            assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-            assert!(no_cookie(&response));
-        })
-        .await;
-        assert!(
-            log.contains("ERROR") && log.contains("the layer's `Clock`"),
-            "{log}"
-        );
-        assert!(
-            log.contains("the session's clock says 1970-01-01T00:16:40Z"),
-            "{log}"
-        );
-        let saved = async |session: Session| {
-            session.load().await.unwrap();
-            session.insert("n", 1).unwrap();
-            session.save().await.map_err(|error| error.kind())
-        };
-        let (saved, _) = site.visit(&mut Jar::default(), saved).await;
-        assert_eq!(saved, Err(ErrorKind::ClocksDiffer));
+    for store in of_the_system() {
+        misses_the_layers_clock(store).await;
     }
+}
+
+/// Without the error, every request would start a new session for no visible reason.
+pub(crate) async fn misses_the_layers_clock(store: DynStore) {
+    let long_ago = Timestamp::from_secs(1_000);
+    let layer = SessionLayer::new(SessionConfig::new("s", store, keys()));
+    let site = Site::at(&Clock::manual(long_ago), layer);
+    let log = recorded(async || {
+        let response = site.put(&mut Jar::default(), "n", 1).await;
+        assert_eq!(failure(&response), Some(ErrorKind::ClocksDiffer));
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(no_cookie(&response));
+    })
+    .await;
+    assert!(
+        log.contains("ERROR") && log.contains("the layer's `Clock`"),
+        "{log}"
+    );
+    assert!(
+        log.contains("the session's clock says 1970-01-01T00:16:40Z"),
+        "{log}"
+    );
+    let saved = async |session: Session| {
+        session.load().await.unwrap();
+        session.insert("n", 1).unwrap();
+        session.save().await.map_err(|error| error.kind())
+    };
+    let (saved, _) = site.visit(&mut Jar::default(), saved).await;
+    assert_eq!(saved, Err(ErrorKind::ClocksDiffer));
 }
 
 /// The reverse mistake.
 #[tokio::test]
 async fn a_layer_that_was_not_given_the_stores_clock_is_an_error() {
-    let (dir, in_2100) = (TempDir::new().unwrap(), Timestamp::from_secs(4_102_444_800));
-    let clock = Clock::manual(in_2100);
-    let files = FilesystemStore::options().clock(clock.clone());
-    let stores = [
-        DynStore::new(MemoryStore::new().clock(clock.clone())),
-        DynStore::new(files.open(dir.path()).unwrap()),
-    ];
-    for store in stores {
-        let config = SessionConfig::new("s", store, keys()).idle_timeout(HOUR);
-        let site = Site::at(&Clock::system(), SessionLayer::new(config.clone()));
-        let response = site.put(&mut Jar::default(), "n", 1).await;
-        assert_eq!(failure(&response), Some(ErrorKind::ClocksDiffer));
-        // A handle without a request is another place to forget the clock.
-        let (site, jar) = (Site::at(&clock, site.layer), &mut Jar::default());
-        assert_eq!(failure(&site.put(jar, "n", 1).await), None);
-        let key = async |session: Session| {
-            session.load().await.unwrap();
-            session.record_key().unwrap()
-        };
-        let (key, _) = site.visit(jar, key).await;
-        let records = SessionRecords::new(&config).unwrap();
-        let session = records.load(&key).await.unwrap().unwrap();
-        session.insert("n", 2).unwrap();
-        let saved = session.save().await.map_err(|error| error.kind());
-        assert_eq!(saved, Err(ErrorKind::ClocksDiffer));
-        assert_eq!(site.get(jar, "n").await, Some(1));
+    let clock = Clock::manual(IN_2100);
+    let store = DynStore::new(MemoryStore::new().clock(clock.clone()));
+    misses_the_stores_clock(store, &clock).await;
+}
+
+pub(crate) const IN_2100: Timestamp = Timestamp::from_secs(4_102_444_800);
+
+pub(crate) async fn misses_the_stores_clock(store: DynStore, clock: &Clock) {
+    let config = SessionConfig::new("s", store, keys()).idle_timeout(HOUR);
+    let site = Site::at(&Clock::system(), SessionLayer::new(config.clone()));
+    let response = site.put(&mut Jar::default(), "n", 1).await;
+    assert_eq!(failure(&response), Some(ErrorKind::ClocksDiffer));
+    // A handle without a request is another place to forget the clock.
+    let (site, jar) = (Site::at(clock, site.layer), &mut Jar::default());
+    assert_eq!(failure(&site.put(jar, "n", 1).await), None);
+    let key = async |session: Session| {
+        session.load().await.unwrap();
+        session.record_key().unwrap()
+    };
+    let (key, _) = site.visit(jar, key).await;
+    let records = SessionRecords::new(&config).unwrap();
+    let session = records.load(&key).await.unwrap().unwrap();
+    session.insert("n", 2).unwrap();
+    let saved = session.save().await.map_err(|error| error.kind());
+    assert_eq!(saved, Err(ErrorKind::ClocksDiffer));
+    assert_eq!(site.get(jar, "n").await, Some(1));
+}
+
+#[tokio::test]
+async fn a_store_behind_the_layers_clock_keeps_its_sessions() {
+    for store in of_the_system() {
+        falls_behind_the_layers_clock(store).await;
     }
 }
 
 /// A test that advances the clock of its layer loses no session.
-#[tokio::test]
-async fn a_store_behind_the_layers_clock_keeps_its_sessions() {
-    let dir = TempDir::new().unwrap();
-    for store in of_the_system(&dir) {
-        let layer = SessionLayer::new(SessionConfig::new("s", store, keys()));
-        let site = Site::at(&Clock::manual(Clock::system().now()), layer);
-        let jar = &mut Jar::default();
-        for day in 0..3 {
-            site.put(jar, "n", day).await;
-            site.clock.advance(DAY / 2);
-            assert_eq!(site.get(jar, "n").await, Some(day));
-        }
+pub(crate) async fn falls_behind_the_layers_clock(store: DynStore) {
+    let layer = SessionLayer::new(SessionConfig::new("s", store, keys()));
+    let site = Site::at(&Clock::manual(Clock::system().now()), layer);
+    let jar = &mut Jar::default();
+    for day in 0..3 {
+        site.put(jar, "n", day).await;
+        site.clock.advance(DAY / 2);
+        assert_eq!(site.get(jar, "n").await, Some(day));
     }
 }

@@ -1,12 +1,9 @@
 //! Overlapping requests: no update is lost, and no session comes back from the dead.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc};
 
 use http::{Request, Response, StatusCode};
-use silverback::{
-    ErrorKind, Session, SessionConfig, SessionLayer,
-    store::{FilesystemStore, IntoBackend},
-};
+use silverback::{ErrorKind, Session, SessionConfig, SessionLayer, store::IntoBackend};
 use tokio::sync::Barrier;
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -27,7 +24,7 @@ async fn add(session: Session, n: u32) {
     session.update("n", move |sum: &mut u32| *sum += n).unwrap();
 }
 
-async fn count_up(stores: &Stores, store: impl IntoBackend) {
+pub(crate) async fn count_up(stores: &Stores, store: impl IntoBackend) {
     // Long enough for any machine, however busy.
     let config = SessionConfig::new("s", store, keys()).store_timeout(HOUR);
     let site = Arc::new(Site::at(&stores.clock, SessionLayer::new(config)));
@@ -59,15 +56,6 @@ async fn no_increment_is_lost_in_memory() {
 async fn no_increment_is_lost_behind_a_wait() {
     let stores = Stores::new();
     count_up(&stores, stores.records.clone()).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_increment_is_lost_in_files() {
-    let (stores, folder) = (Stores::new(), tempfile::tempdir().unwrap());
-    let files = FilesystemStore::options()
-        .clock(stores.clock.clone())
-        .lock_timeout(Duration::from_secs(600));
-    count_up(&stores, files.open(folder.path().join("sessions")).unwrap()).await;
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! Everything a user can see, one module per behaviour.
+//! Everything a user can see, one module per behaviour. Modules about files are for Unix, as their
+//! store is.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
@@ -40,7 +41,7 @@ mod former_names;
 mod gorilla;
 #[cfg(feature = "gorilla")]
 mod gorilla_cases;
-#[cfg(feature = "gorilla")]
+#[cfg(all(feature = "gorilla", unix))]
 mod gorilla_files;
 #[cfg(feature = "gorilla")]
 mod gorilla_moves;
@@ -50,6 +51,8 @@ mod grpc;
 mod headers;
 mod hot_records;
 mod hyper;
+#[cfg(unix)]
+mod in_files;
 mod interleaved;
 mod jar;
 mod key_rings;
@@ -70,6 +73,7 @@ mod many_sessions;
 mod marks;
 mod mid_request_ends;
 mod mistakes;
+#[cfg(unix)]
 mod moves;
 mod names;
 mod nested_layers;
@@ -87,6 +91,7 @@ mod retries;
 mod revocation;
 mod roster_failures;
 mod rosters;
+#[cfg(unix)]
 mod rosters_in_files;
 mod rotation;
 mod round_trips;

@@ -1,0 +1,109 @@
+//! Rules for every store, checked with the filesystem store.
+
+use silverback::{
+    Clock, FilesystemStore,
+    store::{
+        Bytes, Durability, DynStore, Expiry, FilesystemOptions, Read, RecordKey, Store, StoreError,
+    },
+};
+use tempfile::TempDir;
+
+use crate::{
+    browsing::{all, fill, shows_all, sweeps_in_steps},
+    clock_skew::{
+        IN_2100, falls_behind_the_layers_clock, misses_the_layers_clock, misses_the_stores_clock,
+    },
+    concurrency::count_up,
+    limits::bounds_its_sessions,
+    support::{HOUR, START, Stores, until},
+};
+
+fn options(clock: &Clock) -> FilesystemOptions {
+    FilesystemStore::options()
+        .durability(Durability::None)
+        .clock(clock.clone())
+}
+
+#[tokio::test]
+async fn they_are_browsed_and_swept() {
+    let (folder, clock) = (TempDir::new().unwrap(), Clock::manual(START));
+    let store = options(&clock).open(folder.path()).unwrap();
+    fill(&store, 700).await;
+    shows_all(&store).await;
+    sweeps_in_steps(&store, &clock).await;
+    assert_eq!(all(&store, 9).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_increment_is_lost() {
+    let (stores, folder) = (Stores::new(), TempDir::new().unwrap());
+    let files = options(&stores.clock).lock_timeout(HOUR);
+    count_up(&stores, files.open(folder.path().join("sessions")).unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_store_that_was_not_given_the_clock_is_an_error() {
+    let folder = TempDir::new().unwrap();
+    let store = FilesystemStore::open(folder.path()).unwrap();
+    misses_the_layers_clock(DynStore::new(store)).await;
+}
+
+#[tokio::test]
+async fn a_layer_that_was_not_given_the_stores_clock_is_an_error() {
+    let (folder, clock) = (TempDir::new().unwrap(), Clock::manual(IN_2100));
+    let store = options(&clock).open(folder.path()).unwrap();
+    misses_the_stores_clock(DynStore::new(store), &clock).await;
+}
+
+#[tokio::test]
+async fn a_store_behind_the_layers_clock_keeps_its_sessions() {
+    let folder = TempDir::new().unwrap();
+    let store = FilesystemStore::open(folder.path()).unwrap();
+    falls_behind_the_layers_clock(DynStore::new(store)).await;
+}
+
+#[tokio::test]
+async fn a_session_is_bounded_by_what_its_store_takes() {
+    let folder = TempDir::new().unwrap();
+    let files = || options(&Clock::manual(START)).max_record_bytes(1_000);
+    bounds_its_sessions(|| files().open(folder.path()).unwrap()).await;
+}
+
+/// Such a record is not read into memory, and not lost: with the limit it had it is there again.
+#[tokio::test]
+async fn a_lowered_limit_holds_for_old_records() {
+    const KEY: RecordKey = RecordKey::from_bytes([7; 32]);
+    const END: Expiry = until(START.saturating_add(HOUR));
+    let folder = TempDir::new().unwrap();
+    let open = |limit| {
+        options(&Clock::manual(START))
+            .max_record_bytes(limit)
+            .open(folder.path())
+            .unwrap()
+    };
+    let (wide, narrow) = (open(100_000), open(1_000));
+    let data = Bytes::from(vec![7; 90_000]);
+    let version = wide.create(&KEY, data.clone(), END).await.unwrap();
+    let results = [
+        narrow.load(&KEY, Read::Current).await.map(drop),
+        narrow.touch(&KEY, version, END).await.map(drop),
+        narrow
+            .update(&KEY, version, Bytes::from_static(b"small"), END)
+            .await
+            .map(drop),
+    ];
+    for result in results {
+        assert!(
+            matches!(result, Err(StoreError::TooLarge { .. })),
+            "{result:?}"
+        );
+    }
+    assert_eq!(
+        wide.load(&KEY, Read::Current)
+            .await
+            .unwrap()
+            .unwrap()
+            .data(),
+        data
+    );
+}
