@@ -315,6 +315,11 @@
 //! | `tracing` | events on the target `silverback`: kinds and names, never a secret | yes |
 //!
 //! Features only add. No feature changes what another does.
+//!
+//! # Systems
+//!
+//! Everything works on Linux (glibc and musl), macOS and FreeBSD. Windows has everything except
+//! [`FilesystemStore`] and `GorillaFiles`. The README says how far each system is tested.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;

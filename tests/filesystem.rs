@@ -7,6 +7,12 @@
     reason = "a test may fail"
 )]
 
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+#[path = "filesystem/hints.rs"]
+mod hints;
+#[cfg(target_os = "linux")]
+#[path = "filesystem/linux.rs"]
+mod linux;
 #[path = "filesystem/mount.rs"]
 mod mount;
 
@@ -15,13 +21,13 @@ use std::{
     fs,
     future::Future,
     io,
-    os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt, symlink},
+    os::unix::fs::{DirBuilderExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
     pin::pin,
     process::Command,
     sync::Arc,
-    task::{Context, Poll, Waker},
-    time::{Duration, UNIX_EPOCH},
+    task::{Context, Waker},
+    time::Duration,
 };
 
 use silverback::{
@@ -652,61 +658,12 @@ async fn a_store_follows_its_moved_directory() {
     assert!(moved.join("01").is_dir());
 }
 
-/// The number of this process's open files in the directory.
-#[cfg(target_os = "linux")]
-fn open_files(dir: &TempDir) -> usize {
-    let files = fs::read_dir("/proc/self/fd").unwrap();
-    let files = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
-    files
-        .filter(|file| file.starts_with(dir.path()) && file != dir.path())
-        .count()
-}
-
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn files_stay_open_up_to_a_limit() {
-    for limit in [0, 10, 60] {
-        let dir = TempDir::new().unwrap();
-        let store = options().kept_files(limit).open(dir.path()).unwrap();
-        for number in 0..120 {
-            let key = RecordKey::from_bytes([number; 32]);
-            let data = Bytes::from_static(b"data");
-            let version = store.create(&key, data.clone(), END).await.unwrap();
-            store.load(&key, Read::Current).await.unwrap().unwrap();
-            store.update(&key, version, data, END).await.unwrap();
-        }
-        let open = open_files(&dir);
-        assert!(open <= limit && open * 2 >= limit, "{open} of {limit}");
-        store.delete(&KEY, None).await.unwrap();
-        assert!(load(&store).await.is_none());
-        drop(store);
-        assert_eq!(open_files(&dir), 0);
-    }
-}
-
 const SMALL: Bytes = Bytes::from_static(&[7; 10]);
 
 async fn make(options: FilesystemOptions, dir: &TempDir) -> (FilesystemStore, Version) {
     let store = options.lock_timeout(HANG).open(dir.path()).unwrap();
     let version = store.create(&KEY, SMALL, END).await.unwrap();
     (store, version)
-}
-
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn a_change_that_fits_is_made_at_once() {
-    let dir = TempDir::new().unwrap();
-    let (store, mut version) = make(options(), &dir).await;
-    // After a slow change, further ones run on another thread for a while.
-    for _ in 0..1_000_000 {
-        let mut update = Box::pin(store.update(&KEY, version, SMALL, END));
-        let mut context = Context::from_waker(Waker::noop());
-        version = match update.as_mut().poll(&mut context) {
-            Poll::Ready(updated) => return assert!(updated.is_ok()),
-            Poll::Pending => update.await.unwrap(),
-        };
-    }
-    panic!("no change was made at once");
 }
 
 /// The only other thread is busy, so a change that is left to it is still pending.
@@ -1048,49 +1005,4 @@ async fn every_durability_works_on_a_real_disk() {
         store.delete(&KEY, None).await.unwrap();
         assert!(load(&store).await.is_none());
     }
-}
-
-/// A sweep detects a damaged file of the right length only after the file's hint has passed, since
-/// it does not open the file before.
-#[cfg(any(target_os = "linux", target_vendor = "apple"))]
-#[tokio::test]
-async fn a_sweep_goes_by_the_time_of_last_access() {
-    let dir = TempDir::new().unwrap();
-    // Reading does not change an access time in the future.
-    let now = Clock::system().now();
-    let [soon, later] = [2, 4].map(|hours| now.as_secs() + hours * 3_600);
-    let clock = Clock::manual(now);
-    let store = FilesystemStore::options()
-        .clock(clock.clone())
-        .open(dir.path())
-        .unwrap();
-    let version = store
-        .create(&KEY, Bytes::from_static(b"data"), until(soon))
-        .await
-        .unwrap();
-    let path = dir.path().join("ab").join(KEY.to_string());
-    let hint = || {
-        fs::metadata(&path)
-            .unwrap()
-            .accessed()
-            .unwrap()
-            .duration_since(UNIX_EPOCH)
-            .unwrap()
-            .as_secs()
-    };
-    assert_eq!(hint(), soon);
-    store
-        .update(&KEY, version, Bytes::from_static(b"more"), until(later))
-        .await
-        .unwrap();
-    assert_eq!(hint(), soon, "an update does not change it");
-    clock.set(Timestamp::from_secs(soon));
-    assert_eq!((store.sweep().await.removed(), hint()), (0, later));
-    let accessed = fs::metadata(&path).unwrap().accessed().unwrap();
-    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
-    file.write_all_at(&[1; 4_096], 0).unwrap();
-    assert_eq!(fs::metadata(&path).unwrap().accessed().unwrap(), accessed);
-    assert_eq!(store.sweep().await.failed(), 0);
-    clock.set(Timestamp::from_secs(later));
-    assert_eq!(store.sweep().await.failed(), 1);
 }

@@ -63,13 +63,14 @@ async fn a_store_behind_the_layers_clock_keeps_its_sessions() {
 }
 
 #[tokio::test]
-async fn a_session_is_bounded_by_what_its_store_takes() {
+async fn a_session_is_bounded_by_its_store() {
     let folder = TempDir::new().unwrap();
     let files = || options(&Clock::manual(START)).max_record_bytes(1_000);
     bounds_its_sessions(|| files().open(folder.path()).unwrap()).await;
 }
 
-/// Such a record is not read into memory, and not lost: with the limit it had it is there again.
+/// A record above the limit is not read into memory. It is not lost either: it is back once the
+/// limit is raised again.
 #[tokio::test]
 async fn a_lowered_limit_holds_for_old_records() {
     const KEY: RecordKey = RecordKey::from_bytes([7; 32]);

@@ -11,7 +11,10 @@ use rustix::{
     io::Errno,
 };
 
-use super::{posix::DIRECTORY, settings::Durability};
+use super::{
+    posix::{self, DIRECTORY},
+    settings::Durability,
+};
 
 /// Opens the directory, and makes it first if there is none.
 pub(super) fn directory(path: &Path, network: bool, durability: Durability) -> io::Result<OwnedFd> {
@@ -43,12 +46,9 @@ fn sync_parent(path: &Path) -> io::Result<()> {
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    Ok(rustix::fs::fsync(rustix::fs::openat(
-        CWD,
-        parent,
-        DIRECTORY - rustix::fs::OFlags::NOFOLLOW,
-        Mode::empty(),
-    )?)?)
+    let flags = DIRECTORY - rustix::fs::OFlags::NOFOLLOW;
+    let parent = rustix::fs::openat(CWD, parent, flags, Mode::empty())?;
+    Ok(posix::sync(&parent)?)
 }
 
 /// Says what is wrong with the directory and what to do, if something is.
@@ -156,8 +156,24 @@ fn is_network(root: &OwnedFd) -> io::Result<bool> {
     Ok(MAGICS.contains(&(rustix::fs::fstatfs(root)?.f_type as u32)))
 }
 
+/// Knows them by what statfs(2) calls local. FUSE is not, unless it is mounted as such.
+#[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
+#[allow(
+    clippy::unnecessary_cast,
+    reason = "the field's type differs between systems"
+)]
+fn is_network(root: &OwnedFd) -> io::Result<bool> {
+    const MNT_LOCAL: u64 = 0x1000;
+    Ok(rustix::fs::fstatfs(root)?.f_flags as u64 & MNT_LOCAL == 0)
+}
+
 /// Nothing is known to ask elsewhere.
-#[cfg(not(any(target_os = "android", target_os = "linux")))]
+#[cfg(not(any(
+    target_os = "android",
+    target_os = "freebsd",
+    target_os = "linux",
+    target_vendor = "apple"
+)))]
 fn is_network(_root: &OwnedFd) -> io::Result<bool> {
     Ok(false)
 }

@@ -118,7 +118,7 @@ impl Fs for Posix {
     type File = OwnedFd;
 
     fn is_alive(&self) -> io::Result<bool> {
-        Ok(rustix::fs::fstat(&self.root)?.st_nlink > 0)
+        Ok(is_linked(&self.root)?)
     }
 
     fn open_dir(&self, name: &str) -> io::Result<OwnedFd> {
@@ -142,7 +142,7 @@ impl Fs for Posix {
     }
 
     fn sync_dir(&self, dir: &OwnedFd) -> io::Result<()> {
-        Ok(retry_on_intr(|| rustix::fs::fsync(dir))?)
+        Ok(retry_on_intr(|| sync(dir))?)
     }
 
     fn stat_at(&self, dir: &OwnedFd, name: &str) -> io::Result<Stat> {
@@ -354,7 +354,7 @@ fn hint_of(stat: &rustix::fs::Stat) -> Option<Timestamp> {
         .map(Timestamp::from_secs)
 }
 
-/// The field has other names there.
+/// There a read sets the time whatever it is, or the field has another name.
 #[cfg(not(any(target_os = "android", target_os = "linux", target_vendor = "apple")))]
 fn hint_of(_stat: &rustix::fs::Stat) -> Option<Timestamp> {
     None
@@ -370,15 +370,54 @@ fn rename_noreplace(_dir: &OwnedFd, _from: &str, _to: &str) -> Result<(), Errno>
     Err(Errno::NOSYS)
 }
 
-#[cfg(not(target_vendor = "apple"))]
+#[cfg(any(target_os = "android", target_os = "linux"))]
 fn sync_data(file: &OwnedFd) -> Result<(), Errno> {
     rustix::fs::fdatasync(file)
 }
 
-/// `fsync` stops at the drive's cache there.
-#[cfg(target_vendor = "apple")]
+/// Not every system has `fdatasync`.
+#[cfg(not(any(target_os = "android", target_os = "linux")))]
 fn sync_data(file: &OwnedFd) -> Result<(), Errno> {
-    rustix::fs::fcntl_fullfsync(file)
+    sync(file)
+}
+
+/// Syncs a file, or a directory's entries.
+#[cfg(not(target_vendor = "apple"))]
+pub(super) fn sync(file: &OwnedFd) -> Result<(), Errno> {
+    rustix::fs::fsync(file)
+}
+
+/// `fsync` stops at the drive's cache there. A file system without `F_FULLFSYNC` has nothing better,
+/// and each says so by an error of its own.
+///
+/// <https://github.com/libuv/libuv/pull/2135>
+#[cfg(target_vendor = "apple")]
+pub(super) fn sync(file: &OwnedFd) -> Result<(), Errno> {
+    match rustix::fs::fcntl_fullfsync(file) {
+        Err(Errno::INVAL | Errno::NOTSUP | Errno::NOTTY) => rustix::fs::fsync(file),
+        synced => synced,
+    }
+}
+
+/// Says whether a directory has not been removed.
+#[cfg(not(target_vendor = "apple"))]
+fn is_linked(dir: &OwnedFd) -> Result<bool, Errno> {
+    Ok(rustix::fs::fstat(dir)?.st_nlink > 0)
+}
+
+/// APFS counts two links of a directory that was removed. So the path is asked that the kernel has
+/// for it, and that may be an old one.
+///
+/// <https://github.com/bazelbuild/sandboxfs/pull/96>
+#[cfg(target_vendor = "apple")]
+fn is_linked(dir: &OwnedFd) -> Result<bool, Errno> {
+    let this = rustix::fs::fstat(dir)?;
+    match rustix::fs::getpath(dir).and_then(rustix::fs::stat) {
+        Ok(there) => Ok((this.st_dev, this.st_ino) == (there.st_dev, there.st_ino)),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+        // A directory above it may be closed to this process.
+        Err(_) => Ok(true),
+    }
 }
 
 /// Follows no symbolic link on the way.

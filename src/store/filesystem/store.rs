@@ -65,7 +65,7 @@ use crate::{
 ///
 /// Any Unix with a local file system. Network file systems are
 /// [refused](crate::store::FilesystemOptions::allow_network_filesystem) where the store recognises
-/// them, which is on Linux.
+/// them, which is on Linux, macOS and FreeBSD.
 #[derive(Clone)]
 pub struct FilesystemStore {
     disk: Arc<Disk<Posix>>,
