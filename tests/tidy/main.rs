@@ -100,7 +100,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "timeouts", "duration", "given", "file", "format", "go", "settings", "mod", "cookie",
+            "timeouts", "duration", "value", "file", "format", "go", "settings", "mod", "cookie",
             "lifetime", "store", "gorilla", "build", "apply",
         ],
     ),
