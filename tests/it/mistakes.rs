@@ -177,7 +177,7 @@ async fn without_a_log_it_appears_on_the_terminal() {
         service.oneshot(Request::new(())).await.unwrap();
         return;
     }
-    let name = "mistakes::a_program_without_a_log_reads_it_on_the_terminal";
+    let name = "mistakes::without_a_log_it_appears_on_the_terminal";
     let mut child = Command::new(env::current_exe().unwrap());
     child.args(["--exact", name, "--nocapture"]).env(CHILD, "1");
     let output = child.output().unwrap();
