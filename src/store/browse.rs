@@ -207,5 +207,5 @@ impl Listed {
 
 /// What a store says to a cursor of another one.
 pub(crate) fn foreign_cursor() -> StoreError {
-    StoreError::refused("the cursor is not one of this store")
+    StoreError::refused("the cursor does not belong to this store")
 }

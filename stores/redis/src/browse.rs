@@ -59,7 +59,7 @@ impl Place {
 impl Browse for RedisStore {
     async fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
         let limit = limit.max(1);
-        let foreign = || StoreError::refused("the cursor is not one of this store");
+        let foreign = || StoreError::refused("the cursor does not belong to this store");
         let mut place = Place::read(from).ok_or_else(foreign)?;
         if place.left.is_empty()
             && let Some(scan) = place.scan
@@ -152,7 +152,7 @@ impl RedisStore {
                 (failed, other) => {
                     let error = error::in_value(failed).or_else(|| error::in_value(other));
                     match error.map(error::of) {
-                        // A value of another type is no record.
+                        // A value of another type is not a record.
                         Some(StoreError::Corrupt(_)) => {}
                         Some(error) => return Err(error),
                         None => return Err(error::unexpected(failed)),

@@ -52,7 +52,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Reads the beginning of a value; `None` if it is no record.
+    /// Reads the beginning of a value; `None` if it is not a record.
     pub(crate) fn read(value: &[u8]) -> Option<Self> {
         let rest = value.strip_prefix(MAGIC)?;
         let (version, rest) = rest.split_first_chunk()?;
@@ -67,7 +67,7 @@ impl Head {
 /// Makes a record of what stands under a key.
 pub(crate) fn read(value: Vec<u8>) -> Result<Record, StoreError> {
     let head = Head::read(&value)
-        .ok_or_else(|| StoreError::Corrupt("what is under the key is no record".into()))?;
+        .ok_or_else(|| StoreError::Corrupt("what is under the key is not a record".into()))?;
     let data = Bytes::from(value).split_off(HEAD);
     Ok(Record::new(data, head.version, head.expires))
 }

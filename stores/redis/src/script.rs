@@ -54,7 +54,7 @@ macro_rules! call {
     };
 }
 
-/// ARGV: the new version, milliseconds, the record. What is no record gives way.
+/// ARGV: the new version, milliseconds, the record. A value that is not a record gives way.
 pub(crate) static CREATE: Call = call!(|| {
     format!(
         "local head = redis.pcall('GETRANGE', KEYS[1], 0, {last})\n\
@@ -154,7 +154,7 @@ pub(crate) fn outcome(answer: i64) -> Result<(), StoreError> {
         CONFLICT => Err(StoreError::Conflict),
         EXISTS => Err(StoreError::Exists),
         CORRUPT => Err(StoreError::Corrupt(
-            "what is under the key is no record".into(),
+            "what is under the key is not a record".into(),
         )),
         other => Err(StoreError::refused(format!(
             "the server answers {other} to a script of this store"
