@@ -40,7 +40,7 @@ fn after(cursor: &Cursor) -> Result<Option<Item>, StoreError> {
     }
     let text = str::from_utf8(cursor.as_bytes()).ok();
     let id = text.and_then(|text| text.strip_prefix(CURSOR));
-    let id = id.ok_or_else(|| StoreError::refused("the cursor is not one of this store"))?;
+    let id = id.ok_or_else(|| StoreError::refused("the cursor does not belong to this store"))?;
     let id = AttributeValue::S(id.to_owned());
     Ok(Some(Item::from([(ID.to_owned(), id)])))
 }

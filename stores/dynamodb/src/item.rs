@@ -76,7 +76,7 @@ pub(crate) fn id(item: &Item) -> Option<&str> {
     item.get(ID)?.as_s().ok().map(String::as_str)
 }
 
-/// Returns `None` if the item is not one of this store.
+/// Returns `None` if the item does not belong to this store.
 pub(crate) fn key(item: &Item) -> Option<RecordKey> {
     id(item)?.parse().ok()
 }

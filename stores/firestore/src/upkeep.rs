@@ -50,7 +50,7 @@ fn last_seen(cursor: &Cursor) -> Result<Option<&str>, StoreError> {
     let text = std::str::from_utf8(cursor.as_bytes()).ok();
     let id = text.and_then(|text| text.strip_prefix(CURSOR));
     let id = id.filter(|id| !id.contains('/'));
-    let foreign = || StoreError::refused("the cursor is not one of this store");
+    let foreign = || StoreError::refused("the cursor does not belong to this store");
     id.map(Some).ok_or_else(foreign)
 }
 

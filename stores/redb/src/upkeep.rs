@@ -23,7 +23,7 @@ impl Browse for RedbStore {
         let after = match from.as_bytes() {
             [] => None,
             bytes => Some(RecordKey::from_bytes(bytes.try_into().map_err(|_| {
-                StoreError::refused("the cursor is not one of this store")
+                StoreError::refused("the cursor does not belong to this store")
             })?)),
         };
         let seen = self

@@ -158,7 +158,7 @@ impl RedisStore {
         format!("{}{key}", self.prefix)
     }
 
-    /// The record that a name in Redis is of; `None` if it is none of this store.
+    /// The record that a name in Redis is of; `None` if the name does not belong to this store.
     pub(crate) fn key(&self, name: &str) -> Option<RecordKey> {
         name.strip_prefix(&*self.prefix)?.parse().ok()
     }
