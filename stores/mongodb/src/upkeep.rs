@@ -99,7 +99,11 @@ impl Browse for MongoStore {
         let (after, bytes): (_, &[u8]) = match from.as_bytes() {
             [] => ("$gte", first.as_bytes()),
             bytes if bytes.len() == first.as_bytes().len() => ("$gt", bytes),
-            _ => return Err(StoreError::refused("the cursor does not belong to this store")),
+            _ => {
+                return Err(StoreError::refused(
+                    "the cursor does not belong to this store",
+                ));
+            }
         };
         // Shorter keys come before these, longer ones after them.
         let range = doc! { after: binary(bytes), "$lte": binary(&[0xff; 32]) };

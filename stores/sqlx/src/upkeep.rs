@@ -71,7 +71,9 @@ impl<DB: Dialect> Browse for SqlStore<DB> {
     async fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
         let (after, limit) = (from.as_bytes(), at_once(limit));
         if !matches!(after.len(), 0 | KEY) {
-            return Err(StoreError::refused("the cursor does not belong to this store"));
+            return Err(StoreError::refused(
+                "the cursor does not belong to this store",
+            ));
         }
         let rows = retry(|| self.try_browse(after, limit)).await?;
         let is_last = rows.len() < limit as usize;
