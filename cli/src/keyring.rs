@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rotation_keeps_the_same_keys_as_the_librarys() {
+    fn a_rotation_keeps_the_keys_that_the_library_keeps() {
         let (first, second, third) = (new(), new(), new());
         let ids = [first.1, second.1, third.1];
         let text = format!("{},{}", *first.0, *second.0);

@@ -52,7 +52,7 @@ pub(crate) struct State {
     /// This request does not count as use of the session, so that the session's end stays.
     pub(crate) skips_touch: bool,
     /// The session was read or changed, or somebody tried to, so that the response depends on the
-    /// cookie. Loading alone is no use.
+    /// cookie. Loading alone does not count as use.
     pub(crate) is_used: bool,
     /// Something that needs a response was asked for after the response.
     pub(crate) is_refused: bool,

@@ -1,4 +1,4 @@
-//! Listing what is there, for operators.
+//! Listing records, for operators.
 
 use redis::{Pipeline, Value};
 use silverback::store::{Browse, Cursor, Listed, Page, RecordKey, StoreError};
@@ -12,11 +12,11 @@ use crate::{
 /// Where a page begins.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Place {
-    /// The server that is looked through, by its id; none if there is one alone.
+    /// The id of the server being listed. `None` if there is only one.
     pub(crate) node: Vec<u8>,
-    /// Where the server goes on; `None` if it has nothing more.
+    /// Where the server continues. `None` if it has nothing more.
     pub(crate) scan: Option<u64>,
-    /// What did not fit on the page before.
+    /// Keys that did not fit on the page before.
     pub(crate) left: Vec<RecordKey>,
 }
 
@@ -54,8 +54,8 @@ impl Place {
     }
 }
 
-/// In a cluster, each server is looked through in turn. A page that a failover overtakes is an
-/// error, or misses what moved.
+/// In a cluster, the servers are listed in turn. If a failover overtakes a page, the page fails or
+/// misses what has moved.
 impl Browse for RedisStore {
     async fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
         let limit = limit.max(1);
@@ -75,7 +75,7 @@ impl Browse for RedisStore {
 }
 
 impl RedisStore {
-    /// Has a server name some more of its keys, and says where to go on.
+    /// Asks a server for more of its keys. Returns them and where to continue.
     async fn scan(&self, place: &mut Place, scan: u64, limit: usize) -> Result<(), StoreError> {
         #[cfg(feature = "cluster")]
         if self.link.is_cluster() {
@@ -87,7 +87,7 @@ impl RedisStore {
         Ok(())
     }
 
-    /// Asks one server for keys of this store, and where it goes on, if it has more.
+    /// Asks one server for keys of this store. Returns them and where it continues, if it has more.
     pub(crate) async fn scan_at(
         &self,
         to: To<'_>,
@@ -113,8 +113,8 @@ impl RedisStore {
         Ok(((next != 0).then_some(next), keys))
     }
 
-    /// Looks at the head and the length of each record. One that has ended meanwhile, or is none,
-    /// is left out.
+    /// Reads the head and the length of each record. Leaves out values that have ended meanwhile or
+    /// are not records.
     async fn look(&self, keys: &[RecordKey]) -> Result<Vec<Listed>, StoreError> {
         #[cfg(feature = "cluster")]
         if self.link.is_cluster() {

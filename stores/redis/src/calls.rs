@@ -1,5 +1,5 @@
-//! How a call goes to the server and what its answers mean: as commands of one round trip,
-//! confirmed by replicas where that is asked for, or by a script.
+//! How a call reaches the server and what its answers mean. A call is a set of commands in one
+//! round trip, confirmed by replicas if requested, or a script.
 
 use redis::{Cmd, Pipeline, Value};
 use silverback::store::{Record, StoreError, Version};
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl RedisStore {
-    /// Runs a command of one key, and has it confirmed if that is asked for.
+    /// Runs a command on one key, and has it confirmed if requested.
     pub(crate) async fn write(
         &self,
         name: &str,
@@ -37,7 +37,7 @@ impl RedisStore {
             return answers.await.map(Vec::into_iter);
         };
         let within = u64::try_from(confirmed.within.as_millis()).unwrap_or(u64::MAX);
-        // Without end is what 0 would mean.
+        // Zero would mean no time limit.
         let within = within.max(1);
         commands.cmd("WAIT").arg(confirmed.replicas).arg(within);
         let answers = confirmed.link.run(To::Key(name), &commands, self.timeout);
@@ -58,7 +58,7 @@ impl RedisStore {
         }
     }
 
-    /// Runs a script, which the server is given if it does not have it.
+    /// Runs a script. The server gets its text if it does not have it.
     pub(crate) async fn call(
         &self,
         call: &Call,
@@ -81,7 +81,7 @@ impl RedisStore {
         }
     }
 
-    /// Deletes what there is, at the expected version if there is one.
+    /// Deletes the record, at the expected version if there is one.
     pub(crate) fn deletion(name: &str, expected: Option<Version>, by: By) -> Cmd {
         match expected {
             None => {
@@ -106,7 +106,7 @@ pub(crate) fn no_answer() -> StoreError {
     StoreError::unavailable("Redis has answered fewer commands than it was sent")
 }
 
-/// Whether there is nothing that a failover could lose.
+/// Returns whether the command has changed nothing that a failover could lose.
 fn has_changed_nothing(answer: &Value) -> bool {
     match answer {
         Value::Int(answer) => *answer < 0,
@@ -132,7 +132,7 @@ pub(crate) fn deleted(answer: Value) -> Result<(), StoreError> {
     }
 }
 
-/// What a call about so many records answers that failed as a whole.
+/// The answers of a call about this many records that failed as a whole.
 pub(crate) fn repeated<T>(failure: &StoreError, count: usize) -> Vec<Result<T, StoreError>> {
     let cause =
         std::error::Error::source(failure).map_or_else(|| failure.to_string(), ToString::to_string);

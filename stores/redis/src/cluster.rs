@@ -1,5 +1,5 @@
-//! The servers of a cluster, one by one: operators list what each has, and a key that moves is at
-//! another one already.
+//! The single servers of a cluster. Operators list the keys of each, and a key that is moving may
+//! already be on another server.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ impl Node {
     }
 }
 
-/// Sends commands to the server that their key is moving to, as the error of the other one says.
+/// Sends commands to the server that their key is moving to, as named by the other server's error.
 /// <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#ask-redirection>
 pub(crate) async fn ask(
     connection: &mut ClusterConnection,
@@ -73,8 +73,8 @@ pub(crate) async fn ask(
 }
 
 impl RedisStore {
-    /// Has the server that a page has come to name some more of its keys; where it has no more, the
-    /// next one is next.
+    /// Asks the server that the page has reached for more of its keys. If it has no more, the next
+    /// server follows.
     pub(crate) async fn scan_cluster(
         &self,
         place: &mut Place,
@@ -86,7 +86,7 @@ impl RedisStore {
             place.scan = None;
             return Ok(());
         };
-        // A server that is gone gives way to the next, from its beginning on.
+        // If a server is gone, the next one is listed from its beginning.
         let scan = if node.id == place.node { scan } else { 0 };
         let (next, keys) = self.scan_at(node.to(), scan, limit).await?;
         let after = masters.iter().find(|after| after.id > node.id);
@@ -98,7 +98,7 @@ impl RedisStore {
         Ok(())
     }
 
-    /// The masters, in the order of their ids.
+    /// Returns the masters in the order of their ids.
     pub(crate) async fn masters(&self, within: Duration) -> Result<Vec<Node>, StoreError> {
         let mut commands = Pipeline::with_capacity(1);
         commands.cmd("CLUSTER").arg("SLOTS");

@@ -1,4 +1,4 @@
-//! Making a store of an address, or of a connection that the application has.
+//! Making a store from an address or from the application's own connection.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,21 +12,21 @@ use crate::{
     link::{Link, Source, To},
 };
 
-/// Has each command sent at once. The system would keep it back until the one before it on the
-/// connection is acknowledged (RFC 896), which the server does with its answer: under load, each
-/// call would wait for another one's round trip too.
+/// Sends each command at once (`TCP_NODELAY`). Otherwise the system would hold a command back until
+/// the one before it on the connection is acknowledged (RFC 896). The server acknowledges with its
+/// answer, so under load each call would wait for another's round trip.
 fn at_once() -> TcpSettings {
     TcpSettings::default().set_nodelay(true)
 }
 
-/// How long a server may need that starts together with the application.
+/// How long to wait for a server that starts together with the application.
 const STARTING: Duration = Duration::from_secs(10);
 
 impl RedisStore {
     /// Connects to one server: `redis://user:password@host:6379/0`, `rediss://` with the feature
     /// `tls`, or `redis+unix:///path`.
     ///
-    /// All tasks share the connection. It is made anew when it is lost.
+    /// All tasks share the connection. It is replaced when it is lost.
     ///
     /// ```no_run
     /// # use silverback::store::StoreError;
@@ -71,8 +71,8 @@ impl RedisStore {
             .into_iter()
             .map(|url| url.as_ref().to_owned())
             .collect();
-        // The client would send again what got no answer, and what was done would be done twice.
-        // The link sends again what was not done.
+        // The client would resend a command that got no answer, which could then run twice. The
+        // link resends only commands that did not run.
         let client = redis::cluster::ClusterClient::builder(urls)
             .connection_timeout(crate::link::CONNECTING)
             .response_timeout(STARTING)
@@ -210,9 +210,9 @@ impl RedisStore {
         Ok(store)
     }
 
-    /// Asks whether the server drops records before their end when it is full. `INFO` says it also
-    /// where `CONFIG` is not allowed, as at most providers; a server that does not say it is one
-    /// that may.
+    /// Asks whether the server drops records early when it is full. `INFO` answers even where
+    /// `CONFIG` is not allowed, as at most providers. A server that does not say counts as one that
+    /// may drop records.
     async fn evicts(&self) -> Result<bool, StoreError> {
         let mut info = Pipeline::with_capacity(1);
         info.cmd("INFO").arg("memory");
@@ -235,7 +235,7 @@ fn evicts(answers: Vec<Value>) -> Result<bool, StoreError> {
         Some(Value::BulkString(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
         Some(Value::VerbatimString { text, .. }) => text,
         Some(Value::ServerError(failure)) => {
-            // A server that lets this client in, but does not let it ask.
+            // The server accepts this client but does not let it ask.
             let is_private = matches!(
                 failure.kind(),
                 Some(ServerErrorKind::NoPerm | ServerErrorKind::ResponseError)
@@ -254,7 +254,7 @@ fn evicts(answers: Vec<Value>) -> Result<bool, StoreError> {
     Ok(policy != Some("noeviction"))
 }
 
-/// Shows nothing of the address, which may have a password.
+/// Does not show the address, which may contain a password.
 fn bad_address(error: RedisError) -> StoreError {
     StoreError::refused(error)
 }

@@ -1,9 +1,9 @@
-//! What an error of the client or of the server means for a session.
+//! What errors of the client and of the server mean for a session.
 
 use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 use silverback::store::StoreError;
 
-/// Says what the error means.
+/// Converts an error by its meaning.
 pub(crate) fn of(error: RedisError) -> StoreError {
     if error.code() == Some("WRONGTYPE") {
         return StoreError::Corrupt(error.into());
@@ -14,8 +14,8 @@ pub(crate) fn of(error: RedisError) -> StoreError {
     StoreError::unavailable(error)
 }
 
-/// Whether the server was reached, and will not do it if it is asked again: it is full, or does not
-/// let this client in.
+/// Returns whether the server was reached and would refuse again: it is full, or does not accept
+/// this client.
 fn is_refusal(error: &RedisError) -> bool {
     match error.kind() {
         ErrorKind::AuthenticationFailed
@@ -26,7 +26,7 @@ fn is_refusal(error: &RedisError) -> bool {
         | ErrorKind::Server(
             ServerErrorKind::NoPerm | ServerErrorKind::CrossSlot | ServerErrorKind::ExecAbort,
         ) => true,
-        // The server's limit of connections has no code of its own.
+        // The limit on connections has no error code.
         ErrorKind::Server(ServerErrorKind::ResponseError) => {
             !error.to_string().contains("max number of clients")
         }
@@ -35,8 +35,8 @@ fn is_refusal(error: &RedisError) -> bool {
     }
 }
 
-/// Whether the server has not done it, and may soon: it is starting, or no longer the master, or
-/// nobody listens there.
+/// Returns whether the server has not run the command but may soon: it is starting, is no longer
+/// the master, or nobody listens there.
 pub(crate) fn will_pass(error: &RedisError) -> bool {
     let is_not_done = matches!(
         error.kind(),
@@ -53,8 +53,8 @@ pub(crate) fn will_pass(error: &RedisError) -> bool {
     is_not_done || error.is_connection_refusal() || error.code() == Some("BUSY")
 }
 
-/// Whether another connection is needed: this one is dead, or leads to a server that is no longer
-/// the master.
+/// Returns whether another connection is needed: this one is dead, or leads to a server that is no
+/// longer the master.
 pub(crate) fn needs_another_connection(error: &RedisError) -> bool {
     let is_no_master = matches!(
         error.kind(),
@@ -63,7 +63,7 @@ pub(crate) fn needs_another_connection(error: &RedisError) -> bool {
     error.is_unrecoverable_error() || error.is_timeout() || is_no_master
 }
 
-/// The error that a value is, if it is one.
+/// Returns the error that a value is, if it is one.
 pub(crate) fn in_value(value: &Value) -> Option<RedisError> {
     match value {
         Value::ServerError(error) => Some(error.clone().into()),
@@ -71,7 +71,7 @@ pub(crate) fn in_value(value: &Value) -> Option<RedisError> {
     }
 }
 
-/// What the server answers if it does not do as its documentation says.
+/// The error of a server that does not answer as documented.
 pub(crate) fn unexpected(value: &Value) -> StoreError {
     let kind = match value {
         Value::Nil => "nothing",

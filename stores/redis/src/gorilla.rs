@@ -1,7 +1,7 @@
 //! The sessions of gorilla's stores in Redis.
 //!
-//! Their values have no version, so a write compares the whole value. Of what another request has
-//! changed it learns that way, and not of what Go writes over.
+//! Their values have no version, so a write compares the whole value. That reveals changes by other
+//! requests before the write, but not values that Go overwrites afterwards.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -141,8 +141,8 @@ impl GorillaRedis {
         self
     }
 
-    /// Sets how long Redis keeps a session whose cookie ends with the browser: Go's `DefaultMaxAge`.
-    /// Only a save starts it anew, as in Go.
+    /// Sets how long Redis keeps a session whose cookie ends with the browser: Go's
+    /// `DefaultMaxAge`. As in Go, only a save restarts this time.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -164,15 +164,15 @@ impl GorillaRedis {
 
 const TWENTY_MINUTES: Duration = Duration::from_secs(1_200);
 
-/// Redis takes no zero.
+/// Redis does not accept zero.
 fn seconds(lasts: Duration) -> u64 {
     lasts.as_secs().max(1)
 }
 
-/// PTTL's answer for what lasts for ever.
+/// The answer of `PTTL` for a key without an expiry.
 const FOR_EVER: i64 = -1;
 
-/// Reads the answers to GET and PTTL. The key may end between them.
+/// Reads the answers to `GET` and `PTTL`. The key may expire between the two.
 fn record(data: Value, left: Value) -> Result<Option<GoRecord>, StoreError> {
     let record = match data {
         Value::Nil => return Ok(None),
@@ -278,7 +278,7 @@ mod tests {
             assert_eq!(read(Value::Int(over)).unwrap(), None, "{over}");
         }
         assert_eq!(record(Value::Nil, Value::Int(-2)).unwrap(), None);
-        // No answer is not "for ever".
+        // A missing answer does not mean "for ever".
         read(Value::Nil).unwrap_err();
     }
 }

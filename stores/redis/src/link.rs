@@ -1,4 +1,4 @@
-//! The way to the server: one connection that all tasks share, and another when it is lost.
+//! The link to the server: one connection that all tasks share, replaced when it is lost.
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -34,14 +34,14 @@ pub(crate) enum Source {
     Sentinel(Box<Mutex<SentinelClient>>),
     #[cfg(feature = "cluster")]
     Cluster(Box<ClusterClient>),
-    /// The application's own, which finds its way back by itself.
+    /// The application's own connection, which reconnects by itself.
     #[cfg(feature = "redis-1")]
     Given(Connection),
 }
 
 impl Source {
     async fn connect(&self) -> RedisResult<Connection> {
-        // Answers are waited for by the link, which knows how long.
+        // The link itself limits how long it waits for answers.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECTING))
             .set_response_timeout(None);
@@ -64,10 +64,10 @@ impl Source {
     }
 }
 
-/// How long a connection may take to be made.
+/// How long making a connection may take.
 pub(crate) const CONNECTING: Duration = Duration::from_secs(1);
 
-/// How long to wait before a server is asked again that is not there yet.
+/// How long to wait before asking again a server that is not there yet.
 const PAUSE: Duration = Duration::from_millis(25);
 
 #[derive(Clone)]
@@ -80,8 +80,8 @@ pub(crate) enum Connection {
 }
 
 impl Connection {
-    /// Sends commands of one key to the server that has it, and returns an answer for each, which
-    /// may be an error.
+    /// Sends commands on one key to the server that has it. Returns an answer for each, which may
+    /// be an error.
     #[cfg_attr(
         not(feature = "cluster"),
         expect(unused_variables, reason = "there is one server alone")
@@ -107,7 +107,7 @@ impl Connection {
     }
 }
 
-/// Which server of a cluster is meant.
+/// A server of a cluster.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(
     not(feature = "cluster"),
@@ -116,10 +116,10 @@ impl Connection {
 pub(crate) enum To<'a> {
     /// The master that has the key.
     Key(&'a str),
-    /// Any.
+    /// Any server.
     #[cfg(feature = "cluster")]
     Any,
-    /// The one at this address.
+    /// The server at this address.
     #[cfg(feature = "cluster")]
     Node(&'a str, u16),
 }
@@ -140,17 +140,17 @@ impl To<'_> {
     }
 }
 
-/// A connection that is made anew when it is lost.
+/// A connection that is replaced when it is lost.
 pub(crate) struct Link {
     source: Arc<Source>,
     current: RwLock<Current>,
-    /// Who has it makes a connection; the others wait for that one.
+    /// The holder of this lock makes a connection. The others wait for it.
     connecting: Mutex<()>,
 }
 
 #[derive(Default)]
 struct Current {
-    /// Counts connections, so that nobody takes away another one than the one that failed.
+    /// Counts connections, so that a caller replaces only the one that failed.
     number: u64,
     connection: Option<Connection>,
 }
@@ -169,7 +169,8 @@ impl Link {
         Self::new(Arc::clone(&self.source))
     }
 
-    /// Says whether its client may send a write again by itself: the application has built it.
+    /// Returns whether the client may resend a write by itself, because the application has built
+    /// it.
     pub(crate) fn may_repeat(&self) -> bool {
         match &*self.source {
             #[cfg(all(feature = "redis-1", feature = "cluster"))]
@@ -178,7 +179,7 @@ impl Link {
         }
     }
 
-    /// Says whether several servers have the keys.
+    /// Returns whether the keys are spread over several servers.
     #[cfg(feature = "cluster")]
     pub(crate) fn is_cluster(&self) -> bool {
         match &*self.source {
@@ -189,9 +190,9 @@ impl Link {
         }
     }
 
-    /// Sends commands, and returns an answer for each, which may be an error. Waits for a server
-    /// that is not there yet, or not the master, as long as the whole may take. What it sent and
-    /// got no answer to, it does not send again.
+    /// Sends commands. Returns an answer for each, which may be an error. Waits for a server that
+    /// is not there yet or not the master, for as long as the whole call may take. Does not resend
+    /// a command that was sent and got no answer.
     pub(crate) async fn run(
         &self,
         to: To<'_>,
@@ -271,17 +272,17 @@ impl Link {
         current.number
     }
 
-    /// Has the next call make another connection in the place of one that is broken. A cluster's,
-    /// and the application's own, do that by themselves.
+    /// Has the next call replace a broken connection. A cluster's connection and the application's
+    /// own replace themselves.
     fn lose(&self, number: u64) {
         if matches!(self.connected(), Some((_, Connection::One(_)))) {
             self.give_up(number);
         }
     }
 
-    /// Has the next call make another connection, unless it is the application's own. That of a
-    /// cluster waits for a silent server as long as for any other, and does not look for another
-    /// one in its place.
+    /// Has the next call replace the connection, unless it is the application's own. A cluster's
+    /// connection waits for a silent server as long as for any other, and does not look for its
+    /// successor.
     fn give_up(&self, number: u64) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if current.number == number {
@@ -290,7 +291,8 @@ impl Link {
     }
 }
 
-/// Whether the server is not there yet: nobody listens, or the Sentinels look for a master.
+/// Returns whether the server is not there yet: nobody listens, or the Sentinels are looking for a
+/// master.
 fn is_worth_waiting(error: &RedisError) -> bool {
     error.is_io_error()
         || error::will_pass(error)

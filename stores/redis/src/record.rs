@@ -1,4 +1,4 @@
-//! What stands under a key.
+//! The value under a key.
 
 use std::{io::Write, time::Duration};
 
@@ -8,14 +8,15 @@ use silverback::{
     store::{Bytes, Expiry, Record, StoreError, Version},
 };
 
-/// What a record begins with: other programs' values do not. The digit is the format's version.
+/// The first bytes of a record, which values of other programs do not have. The digit is the
+/// version of the format.
 pub(crate) const MAGIC: &[u8; 4] = b"sbr1";
 
-/// In front of a session's bytes: the magic, the version (16 bytes), and the end by the session's
-/// clock in seconds (8 bytes, the first one first).
+/// The length of the header before a session's bytes: the magic, the version (16 bytes), and the
+/// end by the session's clock in seconds (8 bytes, big-endian).
 pub(crate) const HEAD: usize = MAGIC.len() + 16 + 8;
 
-/// A record as an argument of a command, without a copy of the data before.
+/// A record as a command's argument, without a copy of the data.
 pub(crate) struct Value<'a> {
     pub(crate) version: Version,
     pub(crate) expiry: Expiry,
@@ -27,32 +28,32 @@ impl ToRedisArgs for Value<'_> {
         let mut argument = out.writer_for_next_arg();
         let end = end_of(self.expiry);
         for part in [MAGIC, self.version.as_bytes().as_slice(), &end, self.data] {
-            // It writes into memory, which has no errors.
+            // Writing into memory cannot fail.
             let _ = argument.write_all(part);
         }
     }
 }
 
-/// The end as it stands in a record.
+/// The end as a record stores it.
 pub(crate) fn end_of(expiry: Expiry) -> [u8; 8] {
     expiry.at.as_secs().to_be_bytes()
 }
 
-/// How long the server keeps a record, in milliseconds; 0 if it is over already. The server takes
-/// no more than 63 bits of an end, so that "for ever" is 10,000 years.
+/// How long the server keeps a record, in milliseconds. Zero if it has already ended. The server
+/// stores an end in 63 bits, so "for ever" is 10,000 years.
 pub(crate) fn milliseconds(expiry: Expiry) -> u64 {
     const MOST: Duration = Duration::from_secs(10_000 * 366 * 86_400);
     u64::try_from(expiry.after.min(MOST).as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What a record says of itself.
+/// The header of a record.
 pub(crate) struct Head {
     pub(crate) version: Version,
     pub(crate) expires: Timestamp,
 }
 
 impl Head {
-    /// Reads the beginning of a value; `None` if it is not a record.
+    /// Reads the start of a value. Returns `None` if it is not a record.
     pub(crate) fn read(value: &[u8]) -> Option<Self> {
         let rest = value.strip_prefix(MAGIC)?;
         let (version, rest) = rest.split_first_chunk()?;
@@ -64,7 +65,7 @@ impl Head {
     }
 }
 
-/// Makes a record of what stands under a key.
+/// Makes a record from the value under a key.
 pub(crate) fn read(value: Vec<u8>) -> Result<Record, StoreError> {
     let head = Head::read(&value)
         .ok_or_else(|| StoreError::Corrupt("what is under the key is not a record".into()))?;

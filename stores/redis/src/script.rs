@@ -1,11 +1,11 @@
-//! What the server does in one step: look at a record's version, and write.
+//! Scripts that check a record's version and write, in one step on the server.
 //!
 //! `SET .. IFEQ` (Valkey 8.1) and `DELIFEQ` (9.0) compare whole values, so a client would have to
-//! keep each record that it has read and send it back with the next one. A script compares the 16
-//! bytes of the version, which stand at the record's beginning.
+//! keep each record that it has read and send it back. A script compares only the 16 bytes of the
+//! version at the start of the record.
 //!
-//! A write is recognised by the version that it brings: a client that sends it again after its
-//! answer got lost is told that it was done.
+//! A write is recognised by its new version: a client that resends it after a lost answer learns
+//! that it was done.
 
 use std::sync::LazyLock;
 
@@ -28,8 +28,8 @@ impl Call {
         }
     }
 
-    /// Makes the command that runs it, by its hash or, for a server that does not have it yet, by
-    /// its text. Arguments follow.
+    /// Makes the command that runs the script: by its hash or, for a server that does not have it
+    /// yet, by its text. The arguments follow.
     pub(crate) fn command(&self, by: By, key: &str) -> Cmd {
         let mut command = Cmd::new();
         match by {
@@ -41,7 +41,7 @@ impl Call {
     }
 }
 
-/// What a script is called by.
+/// How a command names its script.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum By {
     Hash,
@@ -54,7 +54,7 @@ macro_rules! call {
     };
 }
 
-/// ARGV: the new version, milliseconds, the record. A value that is not a record gives way.
+/// ARGV: the new version, milliseconds, the record. A value that is not a record is overwritten.
 pub(crate) static CREATE: Call = call!(|| {
     format!(
         "local head = redis.pcall('GETRANGE', KEYS[1], 0, {last})\n\
@@ -83,7 +83,7 @@ pub(crate) static UPDATE: Call = call!(|| {
     )
 });
 
-/// ARGV: the expected version, milliseconds, the end as it stands in a record.
+/// ARGV: the expected version, milliseconds, the end as a record stores it.
 pub(crate) static TOUCH: Call = call!(|| {
     format!(
         "{}if version ~= ARGV[1] then return {CONFLICT} end\n\
@@ -107,7 +107,7 @@ pub(crate) static DELETE: Call = call!(|| {
     )
 });
 
-/// ARGV: the value that is expected, the one that takes its place, seconds.
+/// ARGV: the expected value, the new value, seconds.
 #[cfg(feature = "gorilla")]
 pub(crate) static SWAP: Call = call!(|| {
     format!(
@@ -119,8 +119,7 @@ pub(crate) static SWAP: Call = call!(|| {
     )
 });
 
-/// Reads the version, and ends the script where there is none, with this answer if there is
-/// nothing.
+/// Reads the version. If there is none, ends the script, with this answer if the key is free.
 fn look(nothing: i64) -> String {
     format!(
         "local head = redis.pcall('GETRANGE', KEYS[1], 0, {last})\n\
@@ -138,15 +137,15 @@ fn magic() -> std::borrow::Cow<'static, str> {
 }
 
 const DONE: i64 = 1;
-/// What `DEL` answers where there is nothing.
+/// The answer of `DEL` for a missing key.
 const NOTHING: i64 = 0;
-// Below 0 is what changes nothing, and needs no replica to know of it.
+// Answers below zero mean that nothing has changed, so no replica has to confirm.
 const GONE: i64 = -1;
 const CONFLICT: i64 = -2;
 const EXISTS: i64 = -3;
 const CORRUPT: i64 = -4;
 
-/// What a script's answer says.
+/// The meaning of a script's answer.
 pub(crate) fn outcome(answer: i64) -> Result<(), StoreError> {
     match answer {
         DONE | NOTHING => Ok(()),

@@ -39,16 +39,16 @@ pub struct RedisStore {
     pub(crate) confirmed: Option<Confirmed>,
 }
 
-/// How writes are confirmed that must not be lost.
+/// How writes that must not be lost are confirmed.
 #[derive(Clone)]
 pub(crate) struct Confirmed {
-    /// `WAIT` holds up a connection, so it has one of its own.
+    /// `WAIT` blocks a connection, so these writes have their own.
     pub(crate) link: Arc<Link>,
     pub(crate) replicas: u32,
     pub(crate) within: Duration,
 }
 
-/// What a string's value can be at most, by the server's `proto-max-bulk-len` as it comes.
+/// The longest string value, by the default of the server's `proto-max-bulk-len`.
 const LARGEST: usize = (512 << 20) - HEAD;
 
 impl RedisStore {
@@ -63,9 +63,8 @@ impl RedisStore {
         }
     }
 
-    /// Sets what the store's keys begin with. After it come the 64 hexadecimal digits of the
-    /// [`RecordKey`]. The default is `silverback:`. Give each application on a shared server its
-    /// own.
+    /// Sets the prefix of the store's keys. The 64 hexadecimal digits of the [`RecordKey`] follow
+    /// it. The default is `silverback:`. Give each application on a shared server its own prefix.
     ///
     /// In a cluster, braces in it put every session on one server: `{shop}:` is a hash tag.
     ///
@@ -153,12 +152,12 @@ impl RedisStore {
         self.may_forget = may_forget;
     }
 
-    /// The name of a record in Redis.
+    /// Returns the name of a record in Redis.
     pub(crate) fn name(&self, key: &RecordKey) -> String {
         format!("{}{key}", self.prefix)
     }
 
-    /// The record that a name in Redis is of; `None` if the name does not belong to this store.
+    /// Returns the record of a name in Redis, or `None` if the name does not belong to this store.
     pub(crate) fn key(&self, name: &str) -> Option<RecordKey> {
         name.strip_prefix(&*self.prefix)?.parse().ok()
     }
@@ -186,7 +185,7 @@ impl RedisStore {
     }
 }
 
-/// Whether a failover must not lose this update: it says that something has ended.
+/// Returns whether a failover must not lose this update: it records that something has ended.
 fn is_end(data: &[u8]) -> bool {
     RecordKind::of(data) != Some(RecordKind::Session)
 }
@@ -218,7 +217,7 @@ impl Store for RedisStore {
         let Some(first) = names.first() else {
             return Vec::new();
         };
-        // Not `MGET`, which takes a key of another type for a missing one.
+        // Not `MGET`, which reports a key of another type as missing.
         let mut commands = Pipeline::with_capacity(names.len());
         for name in &names {
             commands.cmd("GET").arg(name);
@@ -254,7 +253,7 @@ impl Store for RedisStore {
                 .arg(after);
             match self.write(&name, command, true).await? {
                 Value::Okay => return Ok(version),
-                // Something is there: a record, or what gives way to one.
+                // The key exists: as a record, or as a value that gives way to one.
                 Value::Nil => {}
                 Value::ServerError(failure) => return Err(error::of(failure.into())),
                 other => return Err(error::unexpected(&other)),
@@ -350,7 +349,7 @@ impl Store for RedisStore {
             };
             let is_new = |answer: &Value| matches!(answer, Value::ServerError(failure) if is_unknown(failure));
             if by == By::Hash && answers.as_slice().iter().any(is_new) {
-                // Deleting once more what is deleted changes nothing.
+                // Deleting again what is already deleted changes nothing.
                 by = By::Text;
                 continue;
             }

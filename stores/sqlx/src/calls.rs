@@ -1,4 +1,4 @@
-//! One attempt of each call: what the answers of the table's statements mean.
+//! One attempt of each call, and the meaning of the statements' answers.
 
 use std::collections::{HashMap, HashSet};
 
@@ -69,7 +69,7 @@ impl<DB: Dialect> SqlStore<DB> {
     }
 }
 
-/// What the statements' answers mean.
+/// The meaning of the statements' answers.
 impl<DB: Dialect> SqlStore<DB> {
     async fn create_on(
         &self,
@@ -125,8 +125,8 @@ impl<DB: Dialect> SqlStore<DB> {
 
     /// # Errors
     ///
-    /// Why a statement found no living record of this version. That it has it after all is none:
-    /// the statement has not seen it yet.
+    /// Why a statement found no living record with this version. If the record has the version
+    /// after all, that is not an error: the statement has not seen it yet.
     async fn expect(
         &self,
         conn: &mut DB::Connection,
@@ -150,10 +150,10 @@ impl<DB: Dialect> SqlStore<DB> {
         Ok(first.map(|(_, version)| version))
     }
 
-    /// Removes the records, and returns the living ones that are left: their versions are others
-    /// than expected.
+    /// Removes the records. Returns the living ones that remain because they have other versions
+    /// than expected, with those.
     ///
-    /// Not to find a record is an answer only if the statement sees what others wrote.
+    /// A missing record is an answer only if the statement sees the writes of others.
     async fn delete_on(
         &self,
         conn: &mut DB::Connection,
@@ -185,13 +185,13 @@ fn is_to_go(
         .is_some_and(|found| expected.is_none_or(|expected| found == expected.as_bytes()))
 }
 
-/// Comes again after a pause, on another connection.
+/// Retries after a pause, on another connection.
 fn changing() -> Fault {
     Fault::Passing(sqlx::Error::Protocol(
         "the record changed whenever it was looked at".to_owned(),
     ))
 }
 
-/// How often a statement is repeated on its connection that had not seen yet what others wrote.
+/// How often to repeat a statement on its connection if it has not yet seen the writes of others.
 /// Once is enough, unless the record changes meanwhile.
 const LOOKS: usize = 3;

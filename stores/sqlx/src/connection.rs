@@ -1,4 +1,4 @@
-//! Connections that a call takes from the pool, and what becomes of them if the call is given up.
+//! Connections that a call takes from the pool, and what happens to them if the call is given up.
 
 use std::{
     ops::{Deref, DerefMut},
@@ -9,13 +9,13 @@ use sqlx::{Connection as _, Database, pool::PoolConnection};
 
 /// A connection for one call.
 ///
-/// A call that is given up leaves a statement under way. sqlx then waits for the answer before
+/// A call that is given up leaves a running statement behind. sqlx waits for its answer before
 /// others may have the connection, for as long as the system keeps it open: a server that has
-/// vanished would take the whole pool with it for a quarter of an hour. So a connection that is not
-/// [given back](Self::give_back) is closed unless it answers soon.
+/// vanished would block the whole pool for a quarter of an hour. So a connection that is not [given
+/// back](Self::give_back) is closed unless it answers soon.
 pub(crate) struct Borrowed<DB: Database>(Option<PoolConnection<DB>>);
 
-/// How long a statement that nobody waits for may still take.
+/// How long a statement that nobody waits for may still run.
 const SOON: Duration = Duration::from_secs(2);
 
 impl<DB: Database> Borrowed<DB> {
@@ -23,7 +23,7 @@ impl<DB: Database> Borrowed<DB> {
         Self(Some(connection))
     }
 
-    /// Says that no statement is under way.
+    /// Notes that no statement is running, and gives the connection back.
     pub(crate) fn give_back(mut self) {
         drop(self.0.take());
     }

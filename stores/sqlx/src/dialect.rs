@@ -1,4 +1,4 @@
-//! What the databases do in their own way.
+//! The differences between the databases.
 
 use silverback::store::{Bytes, Expiry, Read, Record, RecordKey, StoreError, Version};
 use sqlx::{ColumnIndex, Decode, Type, error::DatabaseError};
@@ -22,22 +22,22 @@ impl<DB: Sealed> Dialect for DB {}
 
 pub(crate) type Answer<T> = Result<T, sqlx::Error>;
 
-/// The statements about one table, each of them atomic, and nothing beside them: whatever is made
-/// of their answers is the same for all databases.
+/// The statements about one table, each of them atomic. Everything else, including what their
+/// answers mean, is the same for all databases.
 ///
-/// "Living" records are those that are not over.
+/// "Living" records are those that have not ended.
 pub(crate) trait Table: Clone + Send + Sync + 'static {
     type Database: sqlx::Database;
 
     fn named(name: TableName) -> Self;
 
-    /// The statements that make the table.
+    /// Returns the statements that make the table.
     fn schema(&self) -> Vec<String>;
 
-    /// Makes the table if there is none, beside others who do the same.
+    /// Makes the table if it is missing. Others may do the same at the same time.
     fn create(&self, conn: &mut Connection<Self>) -> impl Future<Output = Answer<()>> + Send;
 
-    /// Asks the server what the store has to know of it. It is asked once.
+    /// Asks the server, once, for its properties that the store depends on.
     fn get_ready(
         &self,
         _conn: &mut Connection<Self>,
@@ -46,19 +46,19 @@ pub(crate) trait Table: Clone + Send + Sync + 'static {
         async { Ok(()) }
     }
 
-    /// Says whether a statement may not see yet what another connection wrote. `versions` always
-    /// does, and what follows it on its connection.
+    /// Returns whether a statement may not yet see the writes of another connection. `versions`
+    /// always does, and so do the statements after it on its connection.
     fn lags(&self) -> bool {
         false
     }
 
-    /// Refuses an end by a clock that the database, which goes by one of this process, cannot have
-    /// been meant for.
+    /// Refuses an end from a clock that differs too much, if the database uses a clock of this
+    /// process.
     fn check_clock(&self, _: Expiry) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// Sorts what the server reports.
+    /// Classifies an error of the server.
     fn class(error: &dyn DatabaseError) -> Class;
 
     /// Loads the living records under these keys, in any order, each once.
@@ -69,15 +69,15 @@ pub(crate) trait Table: Clone + Send + Sync + 'static {
         read: Read,
     ) -> impl Future<Output = Answer<Vec<Loaded>>> + Send;
 
-    /// The versions of the living records under these keys.
+    /// Returns the versions of the living records under these keys.
     fn versions(
         &self,
         conn: &mut Connection<Self>,
         keys: &[RecordKey],
     ) -> impl Future<Output = Answer<Vec<(RecordKey, Vec<u8>)>>> + Send;
 
-    /// Makes a record unless there is a living one, and says whether it did. That it did not is no
-    /// proof of a living one.
+    /// Makes a record unless there is a living one. Returns whether it did. If it did not, that
+    /// does not prove a living one.
     fn insert(
         &self,
         conn: &mut Connection<Self>,
@@ -85,7 +85,7 @@ pub(crate) trait Table: Clone + Send + Sync + 'static {
         write: &Write,
     ) -> impl Future<Output = Answer<bool>> + Send;
 
-    /// Replaces a living record of this version, and says whether it did.
+    /// Replaces a living record of this version. Returns whether it did.
     fn update(
         &self,
         conn: &mut Connection<Self>,
@@ -94,7 +94,7 @@ pub(crate) trait Table: Clone + Send + Sync + 'static {
         write: &Write,
     ) -> impl Future<Output = Answer<bool>> + Send;
 
-    /// Moves the end of a living record of this version, and says whether it did.
+    /// Moves the end of a living record of this version. Returns whether it did.
     fn touch(
         &self,
         conn: &mut Connection<Self>,
@@ -103,21 +103,21 @@ pub(crate) trait Table: Clone + Send + Sync + 'static {
         expiry: Expiry,
     ) -> impl Future<Output = Answer<bool>> + Send;
 
-    /// Removes the records that have these versions, or are over, and counts them.
+    /// Removes the records that have these versions or have ended, and counts them.
     fn delete(
         &self,
         conn: &mut Connection<Self>,
         records: &[(RecordKey, Option<Version>)],
     ) -> impl Future<Output = Answer<u64>> + Send;
 
-    /// Removes up to so many records that are over, in the order of their ends.
+    /// Removes up to `limit` records that have ended, in the order of their ends.
     fn sweep(
         &self,
         conn: &mut Connection<Self>,
         limit: i64,
     ) -> impl Future<Output = Answer<Batch>> + Send;
 
-    /// Lists up to so many records whose keys are greater, in the order of keys.
+    /// Lists up to `limit` records with greater keys, in the order of keys.
     fn browse(
         &self,
         conn: &mut Connection<Self>,
@@ -128,17 +128,17 @@ pub(crate) trait Table: Clone + Send + Sync + 'static {
 
 pub(crate) type Connection<T> = <<T as Table>::Database as sqlx::Database>::Connection;
 
-/// What is to be in a record.
+/// The content of a record to be written.
 pub(crate) struct Write {
     pub(crate) version: Version,
     pub(crate) data: Bytes,
     pub(crate) expiry: Expiry,
 }
 
-/// A record found, and what came of reading it.
+/// A record that was found, or why it could not be read.
 pub(crate) type Loaded = (RecordKey, Result<Record, StoreError>);
 
-/// What a sweep found and removed.
+/// The numbers of records that a sweep found and removed.
 #[derive(Clone, Copy)]
 pub(crate) struct Batch {
     pub(crate) found: u64,
@@ -148,19 +148,20 @@ pub(crate) struct Batch {
 /// A row of a page: the key, the first byte of the data, the end, the data's length.
 pub(crate) type Entry = (Vec<u8>, Vec<u8>, i64, i64);
 
-/// The end by the application's clock as it is kept: no column has room for the last of all times.
+/// The end by the application's clock as a column stores it. No column can hold the last possible
+/// time.
 pub(crate) fn kept_end(expiry: Expiry) -> i64 {
     i64::try_from(expiry.at.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// The longest time from now that each database's own type for times takes: 5,000 years.
+/// The longest time from now that fits into each database's type for times: 5,000 years.
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(crate) fn kept_life(expiry: Expiry) -> i64 {
     const MOST: u64 = 5_000 * 365 * 86_400;
     expiry.after.as_secs().min(MOST).cast_signed()
 }
 
-/// Reads a row of id, version, data and end; `None` if the id is that of no record.
+/// Reads a row of id, version, data and end. Returns `None` if the id is not a record's.
 pub(crate) fn loaded<R>(row: &R) -> Option<Loaded>
 where
     R: sqlx::Row,
@@ -205,8 +206,8 @@ where
     Some((key, version.to_vec()))
 }
 
-/// So many things as there are statements for: a list of places is as long as a power of two, so
-/// that the database has to keep few prepared statements. The last thing fills the rest.
+/// Pads a list to the length of a prepared statement, which is a power of two, so that the database
+/// keeps few of them. The last item fills the rest.
 #[cfg(any(feature = "mysql", feature = "sqlite"))]
 pub(crate) fn padded<T: Copy>(things: &[T]) -> Vec<T> {
     let mut padded = things.to_vec();

@@ -1,4 +1,4 @@
-//! What becomes of an error of sqlx.
+//! The meaning of sqlx's errors.
 
 use std::{error, fmt};
 
@@ -8,28 +8,28 @@ use sqlx::{Error, error::DatabaseError};
 /// What an error of the server means for the statement.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Class {
-    /// Others were in the way. The statement was rolled back, and would succeed if it came again.
+    /// Others were in the way. The statement was rolled back and would succeed if repeated.
     Passing,
-    /// The server is starting, stopping or overloaded, or the way to it is broken.
+    /// The server is starting, stopping or overloaded, or the connection to it is broken.
     Unavailable,
     /// The table is missing.
     NoTable,
-    /// Anything else that the server says: it did not do it and will not.
+    /// Any other error of the server: it did not run the statement, and would not if asked again.
     Refused,
 }
 
-/// Why a statement did not do what it was to.
+/// Why a statement was not done.
 #[derive(Debug)]
 pub(crate) enum Fault {
-    /// Try again: it has not happened.
+    /// Nothing has happened, so try again.
     Passing(Error),
     Final(StoreError),
 }
 
 impl Fault {
-    /// Sorts an error by what `class` says of those of the server.
+    /// Classifies an error. `class` classifies those of the server.
     ///
-    /// An error of the client's leaves open how far the server came.
+    /// An error of the client leaves open how far the server got.
     pub(crate) fn of(error: Error, class: fn(&dyn DatabaseError) -> Class) -> Self {
         let class = match &error {
             Error::Database(from_server) => class(&**from_server),
@@ -53,7 +53,7 @@ impl From<StoreError> for Fault {
     }
 }
 
-/// Who gave up on a passing error still knows that nothing has happened, but may come again.
+/// A caller that gave up on a passing error knows that nothing has happened, and may come again.
 impl From<Fault> for StoreError {
     fn from(fault: Fault) -> Self {
         match fault {
@@ -63,7 +63,7 @@ impl From<Fault> for StoreError {
     }
 }
 
-/// Says what to do about a missing table.
+/// Says how to make a missing table.
 #[derive(Debug)]
 struct NoTable(Error);
 
@@ -82,7 +82,7 @@ impl error::Error for NoTable {
     }
 }
 
-/// What a statement about so many records answers that failed as a whole.
+/// The answers of a statement about this many records that failed as a whole.
 pub(crate) fn all_failed<T>(count: usize, error: &StoreError) -> Vec<Result<T, StoreError>> {
     let cause = error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
     let of: fn(String) -> StoreError = match error {

@@ -1,7 +1,7 @@
 //! The table of Go's pgstore.
 //!
-//! Its rows have no version, so a write compares the whole text. And nothing keeps two rows from
-//! having one ID: pgstore inserts a row whenever it found none, so two requests make two.
+//! Its rows have no version, so a write compares the whole text. Two rows may have the same ID:
+//! pgstore inserts a row whenever it has found none, so two requests may insert two.
 
 use std::{fmt, time::Duration};
 
@@ -22,11 +22,11 @@ use crate::{InvalidTableName, SqlStore, fault::Fault, retry::retry, table::Table
 /// | `key` | the ID, 52 digits | the same |
 /// | `data` | a text of gorilla/securecookie: signed, and encrypted if there is a block key | the same |
 /// | `created_on`, `modified_on` | when the row was made and saved, by Go's clock | by the database's clock |
-/// | `expires_on` | `MaxAge` after the last save; only pgstore's `Cleanup` looks at it | a row that is over is none |
+/// | `expires_on` | `MaxAge` after the last save; only pgstore's `Cleanup` reads it | an expired row counts as missing |
 ///
-/// A row that pgstore saves with a `MaxAge` of 0 is over at once by its `expires_on`. It counts here
-/// as long as its text, as in Go. A time under the key `expires_on` among the values, of which
-/// pgstore makes the row's, is a value like others.
+/// A row that pgstore saves with a `MaxAge` of 0 has already ended by its `expires_on`. As in Go,
+/// it counts for as long as its text is valid. A time under the key `expires_on` among the values,
+/// from which pgstore takes the row's, is an ordinary value.
 ///
 /// ```no_run
 /// use axum::{Router, routing::get};
@@ -58,10 +58,11 @@ pub struct GorillaPostgres {
     table: String,
 }
 
-/// Whether a row is not over. One whose end is not behind its last save was given none.
+/// The condition that a row has not ended. A row whose end is not after its last save was given no
+/// end.
 const LIVES: &str = "coalesce(expires_on > now() OR expires_on <= modified_on, true)";
 
-/// Removed by one statement.
+/// How many rows one statement removes.
 const BATCH: i64 = 1_000;
 
 impl GorillaPostgres {
@@ -114,11 +115,11 @@ impl GorillaPostgres {
         self
     }
 
-    /// Removes the rows that are over, as pgstore's `Cleanup` does while Go runs. Returns how many.
+    /// Removes expired rows, as pgstore's `Cleanup` does while Go runs. Returns how many.
     ///
     /// # Errors
     ///
-    /// If the database fails. What was removed until then is removed.
+    /// If the database fails. Rows removed before the failure stay removed.
     ///
     /// ```
     /// # use silverback::store::StoreError;
@@ -145,7 +146,7 @@ impl GorillaPostgres {
         }
     }
 
-    /// Runs a statement that says how many rows it has changed.
+    /// Runs a statement and returns how many rows it has changed.
     async fn count(
         &self,
         sql: &str,
@@ -210,7 +211,7 @@ impl GoRecords for GorillaPostgres {
         self.count(&sql, &values, Some(lasts)).await.map(drop)
     }
 
-    /// Removes other rows of the ID: Go reads any of them.
+    /// Removes other rows with the ID, because Go reads any of them.
     async fn replace(
         &self,
         id: &str,

@@ -93,8 +93,8 @@ impl SqlStore<Sqlite> {
     }
 }
 
-/// In the statements `?1` is the time now. All places are numbered: sqlx gives those that are not
-/// the first arguments.
+/// In the statements, `?1` is the current time. All placeholders are numbered, because sqlx would
+/// give unnumbered ones the first arguments.
 #[derive(Clone)]
 pub(crate) struct SqliteTable {
     name: TableName,
@@ -148,8 +148,8 @@ impl Table for SqliteTable {
         expiry.checked_at(self.clock.now()).map(drop)
     }
 
-    /// The primary codes of <https://www.sqlite.org/rescode.html>, which are the low bytes of the
-    /// extended ones.
+    /// The primary codes of <https://www.sqlite.org/rescode.html>. They are the low bytes of the
+    /// extended codes.
     fn class(error: &dyn DatabaseError) -> Class {
         const ERROR: i32 = 1;
         const BUSY: i32 = 5;
@@ -292,7 +292,7 @@ impl Table for SqliteTable {
         Ok(delete.execute(conn).await?.rows_affected())
     }
 
-    /// Sweepers wait for each other, as all writers do.
+    /// Sweepers wait for each other, like all writers.
     async fn sweep(&self, conn: &mut SqliteConnection, limit: i64) -> Answer<Batch> {
         let table = &self.quoted;
         let sql = format!(
@@ -323,7 +323,7 @@ impl Table for SqliteTable {
     }
 }
 
-/// SQLite gives its other files the mode of this one.
+/// SQLite gives its other files the mode of this file.
 fn make_private(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.create(true).append(true);
@@ -332,11 +332,11 @@ fn make_private(path: &Path) -> io::Result<()> {
     options.open(path).map(drop)
 }
 
-/// Readers do not wait for the writer. More than a few would find no core to run on.
+/// Readers do not wait for the writer. More of them would find no processor to run on.
 const CONNECTIONS: u32 = 8;
 
-/// How long SQLite waits for other writers before the store does, which takes a random pause and
-/// asks again.
+/// How long SQLite waits for other writers. After that, the store pauses for a random time and asks
+/// again.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn places(first: usize, count: usize) -> String {

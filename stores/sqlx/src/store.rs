@@ -1,4 +1,4 @@
-//! The store: what it makes of the answers of a table.
+//! The store: the contract on top of a table's answers.
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
@@ -98,7 +98,7 @@ impl<DB: Dialect> SqlStore<DB> {
     ///
     /// # Errors
     ///
-    /// If it is not such a name.
+    /// If the name is not valid.
     pub fn table(self, name: &str) -> Result<Self, InvalidTableName> {
         Ok(Self {
             table: DB::Table::named(name.parse()?),
@@ -208,7 +208,7 @@ impl<DB: Dialect> SqlStore<DB> {
         self.table.schema()
     }
 
-    /// Takes a connection. The server is asked about itself on the first one.
+    /// Takes a connection. On the first one, the server is asked for its properties.
     pub(crate) async fn borrow(&self) -> Result<Borrowed<DB>, Fault> {
         let mut conn = Borrowed::new(self.pool.acquire().await.map_err(Self::fault)?);
         if !self.ready.initialized() {
@@ -218,7 +218,7 @@ impl<DB: Dialect> SqlStore<DB> {
         Ok(conn)
     }
 
-    /// Ends a call that takes longer than the store waits for the database.
+    /// Ends a call that takes longer than the store's timeout.
     pub(crate) async fn in_time<T>(
         &self,
         call: impl Future<Output = Result<T, StoreError>>,
@@ -250,7 +250,7 @@ impl<DB: Dialect> SqlStore<DB> {
 const RECORD_BYTES: usize = 1 << 20;
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How many records one statement is about.
+/// How many records one statement covers.
 const AT_ONCE: usize = 512;
 
 impl<DB: Dialect> Store for SqlStore<DB> {
@@ -361,7 +361,7 @@ impl<DB: Dialect> Store for SqlStore<DB> {
     }
 }
 
-/// What was found under a key, which may be asked for twice.
+/// The record found under a key. The caller may have asked for the key twice.
 fn answer(
     found: &HashMap<RecordKey, Result<Record, StoreError>>,
     key: &RecordKey,

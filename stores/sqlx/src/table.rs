@@ -1,8 +1,8 @@
-//! The name of a table, which stands in every statement.
+//! The name of a table.
 
 use std::{error, fmt, str::FromStr};
 
-/// A checked name, and the schema before it if there is one.
+/// A checked name, with its schema if there is one.
 #[derive(Clone, Debug)]
 pub(crate) struct TableName {
     schema: Option<String>,
@@ -10,22 +10,22 @@ pub(crate) struct TableName {
 }
 
 impl TableName {
-    /// The whole name, with each part between such quotes.
+    /// Returns the whole name, with each part in these quotes.
     pub(crate) fn quoted(&self, quote: char) -> String {
         format!("{}{}", self.quoted_schema(quote), self.alone(quote))
     }
 
-    /// The name without its schema.
+    /// Returns the name without its schema.
     pub(crate) fn alone(&self, quote: char) -> String {
         format!("{quote}{}{quote}", self.name)
     }
 
-    /// The index of `expires`, without a schema.
+    /// Returns the name of the index on `expires`, without a schema.
     pub(crate) fn index(&self, quote: char) -> String {
         format!("{quote}{}_expires{quote}", self.name)
     }
 
-    /// The schema and the dot after it, or nothing.
+    /// Returns the schema and a dot, or nothing.
     pub(crate) fn quoted_schema(&self, quote: char) -> String {
         let schema = self.schema.as_ref();
         schema.map_or_else(String::new, |schema| format!("{quote}{schema}{quote}."))
@@ -60,8 +60,8 @@ impl FromStr for TableName {
     }
 }
 
-/// Lower case alone: PostgreSQL makes unquoted names so, and operators type them without quotes.
-/// With `_expires` the longest stays below the 63 bytes of PostgreSQL, which cuts what is longer.
+/// Lower case only: PostgreSQL folds unquoted names to it, and operators type them without quotes.
+/// With `_expires`, the longest name stays below 63 bytes, where PostgreSQL truncates.
 fn is_name(text: &str) -> bool {
     let is_ordinary = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_');
     (1..=MOST).contains(&text.len())
@@ -71,7 +71,7 @@ fn is_name(text: &str) -> bool {
 
 const MOST: usize = 48;
 
-/// A name that [`SqlStore::table`](crate::SqlStore::table) does not take.
+/// A name that [`SqlStore::table`](crate::SqlStore::table) does not accept.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct InvalidTableName(String);
 

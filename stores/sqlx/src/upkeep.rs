@@ -1,4 +1,4 @@
-//! What operators and background tasks do.
+//! Browsing and sweeping, for operators and background tasks.
 
 use silverback::{
     Timestamp,
@@ -28,7 +28,7 @@ impl<DB: Dialect> SqlStore<DB> {
     }
 }
 
-/// The index on `expires` leads to the records that are over, so a sweep looks at no others.
+/// The index on `expires` leads to ended records, so a sweep reads no others.
 impl<DB: Dialect> Sweep for SqlStore<DB> {
     async fn sweep_some(&self, limit: usize) -> Swept {
         let limit = at_once(limit);
@@ -56,10 +56,10 @@ impl<DB: Dialect> Sweep for SqlStore<DB> {
     }
 }
 
-/// Removed by one statement, within milliseconds.
+/// How many records one statement removes, which takes milliseconds.
 const BATCH: usize = 1_000;
 
-/// The most that one statement removes or lists: with more it would hold locks or memory for long.
+/// The most that one statement removes or lists. More would hold locks or memory for long.
 const MOST: usize = 10_000;
 
 fn at_once(limit: usize) -> i64 {
@@ -85,7 +85,7 @@ impl<DB: Dialect> Browse for SqlStore<DB> {
 
 const KEY: usize = 32;
 
-/// `None` if another program put the row there.
+/// Returns `None` if another program has inserted the row.
 fn listed((id, head, end, size): &Entry) -> Option<Listed> {
     let key = RecordKey::from_bytes(id.as_slice().try_into().ok()?);
     let expires = Timestamp::from_secs(u64::try_from(*end).unwrap_or_default());
