@@ -1,4 +1,4 @@
-//! The hints of the sweep, where files have a time of last access that tells one.
+//! The hints for sweeps, on systems whose access times can hold them.
 
 use std::{fs, os::unix::fs::FileExt, time::UNIX_EPOCH};
 
@@ -10,12 +10,12 @@ use tempfile::TempDir;
 
 use crate::{KEY, until};
 
-/// A damaged file of the right length is found when its hint has passed: nobody has looked into it
-/// before.
+/// A damaged file of the right length is detected once its hint has passed. A sweep does not open
+/// it before.
 #[tokio::test]
 async fn a_sweep_goes_by_the_time_of_last_access() {
     let dir = TempDir::new().unwrap();
-    // Reading leaves a time of access alone that is in the future.
+    // A read does not change an access time in the future.
     let now = Clock::system().now();
     let [soon, later] = [2, 4].map(|hours| now.as_secs() + hours * 3_600);
     let clock = Clock::manual(now);

@@ -1,4 +1,4 @@
-//! What only Linux shows of the open files, and does without another thread.
+//! Open files as only Linux shows them, and changes on the calling thread.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::{END, KEY, SMALL, load, make, options};
 
-/// The open files of this process that are in the directory.
+/// The number of this process's open files in the directory.
 fn open_files(dir: &TempDir) -> usize {
     let files = fs::read_dir("/proc/self/fd").unwrap();
     let files = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
@@ -44,7 +44,7 @@ async fn files_stay_open_up_to_a_limit() {
 async fn a_change_that_fits_is_made_when_it_is_asked_for() {
     let dir = TempDir::new().unwrap();
     let (store, mut version) = make(options(), &dir).await;
-    // After a slow one, changes are made elsewhere for a while.
+    // After a slow change, further ones run on another thread for a while.
     for _ in 0..1_000_000 {
         let mut update = Box::pin(store.update(&KEY, version, SMALL, END));
         let mut context = Context::from_waker(Waker::noop());

@@ -16,7 +16,7 @@ use super::{
     settings::Durability,
 };
 
-/// Opens the directory, and makes it first if there is none.
+/// Opens the directory. Creates it if it is missing.
 pub(super) fn directory(path: &Path, network: bool, durability: Durability) -> io::Result<OwnedFd> {
     // "sessions/" would follow a symbolic link of that name.
     let path: PathBuf = path.components().collect();
@@ -51,7 +51,7 @@ fn sync_parent(path: &Path) -> io::Result<()> {
     Ok(posix::sync(&parent)?)
 }
 
-/// Says what is wrong with the directory and what to do, if something is.
+/// Returns what is wrong with the directory and how to mend it, if anything is.
 fn refusal(path: &Path, root: &OwnedFd, network: bool) -> io::Result<Option<String>> {
     let stat = rustix::fs::fstat(root)?;
     let (owner, user) = (stat.st_uid, rustix::process::geteuid().as_raw());
@@ -77,7 +77,7 @@ fn refusal(path: &Path, root: &OwnedFd, network: bool) -> io::Result<Option<Stri
     })
 }
 
-/// The path as a shell takes it.
+/// Quotes the path for a shell.
 fn quoted(path: &Path) -> String {
     let path = path.display().to_string();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
@@ -128,9 +128,9 @@ fn unopened(path: &Path, error: Errno) -> io::Error {
     )
 }
 
-/// Knows them by the magic numbers of statfs(2).
+/// Recognises network file systems by the magic numbers of statfs(2).
 ///
-/// FUSE is among them because sshfs cannot be told from a local file system that happens to be a
+/// FUSE is one of them, because sshfs cannot be distinguished from a local file system that is a
 /// process. Cluster file systems (GFS2, OCFS2) are not: their locks and caches are coherent.
 #[cfg(any(target_os = "android", target_os = "linux"))]
 #[allow(
@@ -156,7 +156,8 @@ fn is_network(root: &OwnedFd) -> io::Result<bool> {
     Ok(MAGICS.contains(&(rustix::fs::fstatfs(root)?.f_type as u32)))
 }
 
-/// Knows them by what statfs(2) calls local. FUSE is not, unless it is mounted as such.
+/// Recognises them by the flag for local file systems of statfs(2). A FUSE file system lacks it
+/// unless it is mounted as local.
 #[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
 #[allow(
     clippy::unnecessary_cast,
@@ -167,7 +168,7 @@ fn is_network(root: &OwnedFd) -> io::Result<bool> {
     Ok(rustix::fs::fstatfs(root)?.f_flags as u64 & MNT_LOCAL == 0)
 }
 
-/// Nothing is known to ask elsewhere.
+/// Other systems are not known to tell.
 #[cfg(not(any(
     target_os = "android",
     target_os = "freebsd",

@@ -1,4 +1,4 @@
-//! The file operations as system calls, all of them below one handle on the store's directory.
+//! The file operations as system calls, all below one handle on the store's directory.
 
 use std::{
     ffi::CStr,
@@ -23,8 +23,8 @@ use crate::clock::Timestamp;
 
 /// A directory of the real file system.
 ///
-/// It is a handle and never a path: a directory that is moved, or put in this one's place, is none
-/// of its business.
+/// It is a handle and never a path, so a directory that is moved, or another one put in its place,
+/// does not affect it.
 #[derive(Debug)]
 pub(super) struct Posix {
     root: OwnedFd,
@@ -37,7 +37,7 @@ pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
-/// `NONBLOCK`: a FIFO in a record's place must not hang the process that opens it.
+/// `NONBLOCK`, so that a FIFO in a record's place cannot hang the process that opens it.
 const FILE: OFlags = OFlags::NOFOLLOW
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOCTTY)
@@ -82,7 +82,7 @@ impl Posix {
         }
     }
 
-    /// `None` if the system does not tell.
+    /// `None` if the system does not report it.
     #[cfg(any(target_os = "android", target_os = "linux"))]
     fn stat_without_times(&self, file: &OwnedFd) -> Option<Stat> {
         const WANTED: StatxFlags = StatxFlags::TYPE
@@ -169,8 +169,8 @@ impl Fs for Posix {
 
     fn rename_new(&self, dir: &OwnedFd, from: &str, to: &str) -> io::Result<()> {
         match retry_on_intr(|| rename_noreplace(dir, from, to)) {
-            // Some file systems cannot do it (ZFS before 2.2). For a moment, the record has two
-            // names then.
+            // Some file systems cannot do it (ZFS before 2.2). There the record has two names for a
+            // moment.
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
                 retry_on_intr(|| rustix::fs::linkat(dir, from, dir, to, AtFlags::empty()))?;
                 self.unlink(dir, from)
@@ -189,7 +189,7 @@ impl Fs for Posix {
     fn open(&self, path: &str, access: Access) -> io::Result<OwnedFd> {
         let flags = flags_of(access);
         match retry_on_intr(|| open_beneath(&self.root, path, flags)) {
-            // An old kernel, or a sandbox that has not heard of the call.
+            // An old kernel, or a sandbox that does not know the call.
             Err(Errno::NOSYS | Errno::PERM) => {
                 let (shard, name) = path.split_once('/').unwrap_or((".", path));
                 let dir = self.open_dir(shard)?;
@@ -243,11 +243,10 @@ impl Fs for Posix {
         Ok(retry_on_intr(|| sync_data(file))?)
     }
 
-    /// It is the time of the last access, which nobody else has a use for: writing does not change
-    /// it, and reading does not if it is in the future, unless the file system is mounted so that
-    /// it always does.
+    /// The hint is the access time, which serves no other purpose here. A write does not change it.
+    /// A read does not change one in the future, unless the file system is mounted to do so always.
     fn set_hint(&self, file: &OwnedFd, hint: Timestamp) -> io::Result<()> {
-        // What is far away may be beyond what the file system can note.
+        // A time far away may be beyond what the file system can store.
         let seconds = u32::try_from(hint.as_secs()).unwrap_or(u32::MAX);
         let last_access = Timespec {
             tv_sec: seconds.into(),
@@ -293,7 +292,7 @@ fn list(dir: &OwnedFd) -> io::Result<Vec<String>> {
         match entries.next() {
             Some(Ok(entry)) => names.extend(name_of(entry.file_name())),
             Some(Err(Errno::INTR)) => {}
-            // A directory that was removed has no names.
+            // A removed directory has no names.
             Some(Err(Errno::NOENT)) | None => return Ok(names),
             Some(Err(error)) => return Err(error.into()),
         }
@@ -306,7 +305,7 @@ fn list(dir: &OwnedFd) -> io::Result<Vec<String>> {
     names.filter_map(Result::transpose).collect()
 }
 
-/// Leaves out names that are not UTF-8: they are not this store's.
+/// Skips names that are not UTF-8, which cannot be this store's.
 fn name_of(name: &CStr) -> Option<String> {
     let name = name.to_str().ok()?;
     (name != "." && name != "..").then(|| name.to_owned())
@@ -319,8 +318,8 @@ fn flags_of(access: Access) -> OFlags {
     }
 }
 
-/// Says whether a write after a look at a file's times has to note the time anew, and not once a
-/// tick: since Linux 6.13. Older kernels take longer for `statx` than for `fstat`.
+/// Returns whether asking for a file's times makes the next write update them, instead of once per
+/// tick: since Linux 6.13. Before, `statx` takes longer than `fstat`.
 ///
 /// <https://docs.kernel.org/filesystems/multigrain-ts.html>
 fn has_fine_times() -> bool {
@@ -337,7 +336,7 @@ fn is_since_6_13(release: &str) -> bool {
         .is_some_and(|version| version >= (6, 13))
 }
 
-/// The nanoseconds that tell a hint from the time of a real access.
+/// The nanoseconds that distinguish a hint from the time of a real access.
 const HINT: rustix::fs::Nsecs = 517_628_913;
 
 #[cfg(any(target_os = "android", target_os = "linux", target_vendor = "apple"))]
@@ -354,7 +353,7 @@ fn hint_of(stat: &rustix::fs::Stat) -> Option<Timestamp> {
         .map(Timestamp::from_secs)
 }
 
-/// There a read sets the time whatever it is, or the field has another name.
+/// On other systems every read sets the time, or the field has another name.
 #[cfg(not(any(target_os = "android", target_os = "linux", target_vendor = "apple")))]
 fn hint_of(_stat: &rustix::fs::Stat) -> Option<Timestamp> {
     None
@@ -375,7 +374,7 @@ fn sync_data(file: &OwnedFd) -> Result<(), Errno> {
     rustix::fs::fdatasync(file)
 }
 
-/// Not every system has `fdatasync`.
+/// Some systems have no `fdatasync`.
 #[cfg(not(any(target_os = "android", target_os = "linux")))]
 fn sync_data(file: &OwnedFd) -> Result<(), Errno> {
     sync(file)
@@ -387,8 +386,8 @@ pub(super) fn sync(file: &OwnedFd) -> Result<(), Errno> {
     rustix::fs::fsync(file)
 }
 
-/// `fsync` stops at the drive's cache there. A file system without `F_FULLFSYNC` has nothing better,
-/// and each says so by an error of its own.
+/// On macOS, `fsync` stops at the drive's cache. A file system without `F_FULLFSYNC` has nothing
+/// better, and says so by one of several errors.
 ///
 /// <https://github.com/libuv/libuv/pull/2135>
 #[cfg(target_vendor = "apple")]
@@ -399,14 +398,14 @@ pub(super) fn sync(file: &OwnedFd) -> Result<(), Errno> {
     }
 }
 
-/// Says whether a directory has not been removed.
+/// Returns whether a directory has not been removed.
 #[cfg(not(target_vendor = "apple"))]
 fn is_linked(dir: &OwnedFd) -> Result<bool, Errno> {
     Ok(rustix::fs::fstat(dir)?.st_nlink > 0)
 }
 
-/// APFS counts two links of a directory that was removed. So the path is asked that the kernel has
-/// for it, and that may be an old one.
+/// APFS reports two links for a removed directory. So this checks the path that the kernel has for
+/// it, which may be outdated.
 ///
 /// <https://github.com/bazelbuild/sandboxfs/pull/96>
 #[cfg(target_vendor = "apple")]
@@ -415,12 +414,12 @@ fn is_linked(dir: &OwnedFd) -> Result<bool, Errno> {
     match rustix::fs::getpath(dir).and_then(rustix::fs::stat) {
         Ok(there) => Ok((this.st_dev, this.st_ino) == (there.st_dev, there.st_ino)),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
-        // A directory above it may be closed to this process.
+        // This process may not be allowed into a directory above.
         Err(_) => Ok(true),
     }
 }
 
-/// Follows no symbolic link on the way.
+/// Follows no symbolic link in the path.
 #[cfg(any(target_os = "android", target_os = "linux"))]
 fn open_beneath(root: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     use rustix::fs::ResolveFlags;
@@ -484,7 +483,7 @@ fn queued(now: Instant, ago: Duration) -> Option<Duration> {
     Some(queued)
 }
 
-/// The second number is the time in nanoseconds that a task was runnable and did not run.
+/// The second number is the time in nanoseconds for which a task was runnable but did not run.
 ///
 /// <https://www.kernel.org/doc/html/latest/scheduler/sched-stats.html>
 #[cfg(any(target_os = "android", target_os = "linux"))]

@@ -33,7 +33,7 @@ store_conformance!(mod cluster, in_a_cluster().await);
 static REDIS: LazyLock<Option<Redis>> = LazyLock::new(Redis::start);
 static VALKEY: LazyLock<Option<Redis>> =
     LazyLock::new(|| Redis::options().flavour(Flavour::Valkey).start());
-// Nothing fails here. Who waits for a server on a busy machine does not take it for dead.
+// Nothing fails here. A client that waits on a busy machine does not take the server for dead.
 static SENTINEL: LazyLock<Option<Sentinel>> = LazyLock::new(|| Sentinel::start_with(FOR_EVER));
 static CLUSTER: LazyLock<Option<Cluster>> = LazyLock::new(|| {
     let options = Cluster::options();
@@ -42,9 +42,9 @@ static CLUSTER: LazyLock<Option<Cluster>> = LazyLock::new(|| {
 
 type Store = Result<RedisStore, StoreError>;
 
-/// Where the server fails, calls are waited for this long; a busy machine may take as long for one.
+/// The timeout of calls to a failing server. A call may take this long on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Elsewhere, only a hang comes to an end.
+/// The timeout elsewhere, which only ends a hang.
 const FOR_EVER: Duration = Duration::from_secs(120);
 
 fn there<T>(server: &'static Option<T>) -> Result<&'static T, Skip> {
@@ -53,7 +53,7 @@ fn there<T>(server: &'static Option<T>) -> Result<&'static T, Skip> {
         .ok_or_else(|| Skip::new("the server is not installed"))
 }
 
-/// A store behind a proxy, and its peer that goes to the server itself.
+/// A store behind a proxy, and its peer with a direct connection.
 async fn behind_a_proxy(server: &'static Option<Redis>) -> Result<Subject<RedisStore>, Skip> {
     let server = there(server)?;
     let proxy = Proxy::to(server.port());
@@ -99,7 +99,7 @@ fn left(server: &Redis, key: &RecordKey) -> Option<Duration> {
     }
 }
 
-/// What the rules ask of the server itself.
+/// What the rules ask the server itself.
 fn beside(store: RedisStore, server: &'static Redis) -> Subject<RedisStore> {
     let put = move |command: &'static [&'static str]| {
         move |_, key: RecordKey| {
@@ -142,7 +142,7 @@ async fn in_a_cluster() -> Result<Subject<RedisStore>, Skip> {
     let cluster = there(&CLUSTER)?;
     let connect = || async {
         let store = RedisStore::connect_cluster(cluster.urls()).await?;
-        // The client of a cluster waits no longer than ten seconds for an answer.
+        // The client of a cluster waits at most ten seconds for an answer.
         let within = Duration::from_secs(9);
         Store::Ok(store.wait_replicas(1, within).timeout(FOR_EVER))
     };

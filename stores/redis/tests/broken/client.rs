@@ -1,4 +1,4 @@
-//! A store on Redis in a few scripts, right but for one fault.
+//! A store on Redis in a few scripts, correct except for one fault.
 
 use std::{collections::HashMap, pin::pin, sync::Mutex, time::Duration};
 
@@ -12,7 +12,7 @@ use silverback::{
 };
 use tokio::time::timeout;
 
-/// The twelve ways in which stores on a network were seen to break the contract.
+/// Twelve ways in which network stores have been seen to break the contract.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Fault {
     None,
@@ -96,7 +96,7 @@ fn error(error: RedisError) -> StoreError {
     }
 }
 
-/// Waits for the deadline in slices: a machine that stood still has lost one of them.
+/// Waits for the deadline in slices, so that a pause of the whole machine costs only one of them.
 async fn in_time<T>(answer: impl Future<Output = Result<T, RedisError>>) -> Result<T, StoreError> {
     let mut answer = pin!(answer);
     for _ in 0..SLICES {
@@ -165,7 +165,7 @@ impl Broken {
         .concat()
     }
 
-    /// What the server is told of an end.
+    /// How the server learns of an end.
     fn ttl(&self, expiry: Expiry) -> String {
         let is_short = expiry.after < Duration::from_secs(2);
         match self.fault {
@@ -236,7 +236,7 @@ fn get(key: &RecordKey) -> Cmd {
     get
 }
 
-/// Writes whatever is there by now.
+/// Writes without regard to the present value.
 fn set(key: &RecordKey, ttl: &str, bytes: Vec<u8>) -> Cmd {
     let mut set = redis::cmd(if ttl == "0" { "DEL" } else { "SET" });
     set.arg(name(key));

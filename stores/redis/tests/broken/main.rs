@@ -1,4 +1,4 @@
-//! Stores on a real Redis that break the contract in one way each, and the rules that say so.
+//! Stores on a real Redis that break the contract in one way each, and the rules that detect it.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
 
@@ -15,7 +15,8 @@ use tokio::task::JoinSet;
 
 use self::client::{Broken, DEADLINE, Fault, PREFIX};
 
-/// The rules that each of them breaks; others may follow from a race or the second of a day.
+/// The rules that each store breaks. Others may break as well, because of a race or a second
+/// boundary.
 const BROKEN: [(Fault, &[&str]); 12] = [
     (
         Fault::TouchLeavesTheTtl,
@@ -64,10 +65,10 @@ const BROKEN: [(Fault, &[&str]); 12] = [
     ),
 ];
 
-/// Two of them are found out by waiting for all of it.
+/// Two of them are detected by waiting for the whole timeout.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A store behind a proxy, and its peer that goes to the server itself.
+/// A store behind a proxy, and its peer with a direct connection.
 fn subject(fault: Fault, server: &Arc<Redis>) -> Subject<Broken> {
     let proxy = Proxy::to(server.port());
     let [dirty, asked, failing] = [(); 3].map(|()| Arc::clone(server));
@@ -141,6 +142,6 @@ async fn each_of_twelve_fails_by_its_rule_and_the_right_one_by_none() {
     let Reply::Many(left) = server.ask(&["KEYS", &format!("{PREFIX}*")]) else {
         panic!("no list of keys");
     };
-    // What was given up may arrive when the rule has cleaned up: a create now and then.
+    // A call that was given up, usually a create, may still arrive after the rule has cleaned up.
     assert!(left.len() < 10, "{} records are left", left.len());
 }

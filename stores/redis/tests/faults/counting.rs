@@ -54,7 +54,7 @@ async fn what_was_answered_is_there_after_kills() {
     }
     killer.await.unwrap();
     println!("{kills} kills");
-    // Never 500. A write that others have overtaken too often while it waited is a conflict.
+    // Never 500. A write that others overtake too often while it waits is a conflict.
     answers.are_among(&[200, 409, 503]);
     answers.are_kept(count_at_last(&visitor).await - 1);
 }

@@ -1,4 +1,4 @@
-//! A connection is cut after the server has done what it was asked, at each call of each request.
+//! The connection is cut after the server has run the command, at each call of each request.
 
 use silverback_test_servers::{
     Proxy, Redis,

@@ -1,4 +1,4 @@
-//! Records that vanish, and values that are none.
+//! Records that vanish, and values that are not records.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A cluster's master dies: what replicas have confirmed is there, and what has ended stays ended.
+//! A cluster's master dies: confirmed writes survive, and ended sessions stay ended.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Two servers of an application on one Redis, and what goes wrong between them and it: nothing
-//! that was answered is lost, and nothing that has ended comes back.
+//! Two servers of an application on one Redis, and failures between them and it. No acknowledged
+//! write is lost, and no ended session comes back.
 //!
 //! The short form runs with the other tests. The long one prints what it survived:
 //!

@@ -1,4 +1,4 @@
-//! Nobody answers, for a while.
+//! The server does not answer for a while.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ async fn in_silence_sessions_are_away_and_other_routes_are_not() {
     ];
     let budget = Duration::from_secs(scaled(1, 5));
     let visitor = visitor_with(stores, |config| config.store_timeout(budget));
-    // A busy machine may take longer than that, and do it all the same.
+    // A busy machine may take longer than that and still succeed.
     while added(&visitor).await != 200 {}
     let before = count_at_last(&visitor).await;
     proxy.silence();
@@ -51,7 +51,7 @@ async fn in_silence_sessions_are_away_and_other_routes_are_not() {
     println!(
         "{away} requests answered 503 in silence, the slowest after {slowest:?} of {budget:?}"
     );
-    // Loads were all that was asked, so nothing was done.
+    // Only loads were sent, so nothing was written.
     assert_eq!(count_at_last(&visitor).await, before);
     let mut tried = 1;
     while added(&visitor).await != 200 {

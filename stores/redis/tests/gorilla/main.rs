@@ -1,5 +1,5 @@
-//! Sessions that stores of Go's keep in Redis, used in Go and in Rust. The store of redistore is that
-//! of Debian; the one of redisstore is written anew in `tests/go/redis.go`.
+//! Sessions that Go's stores keep in Redis, used in Go and in Rust. redistore is the one of Debian.
+//! redisstore is reimplemented in `tests/go/redis.go`.
 #![allow(
     clippy::indexing_slicing,
     clippy::panic,
@@ -25,10 +25,10 @@ const PROGRAM: (&str, &[&str]) = (
     &["github.com/boj/redistore", "github.com/gomodule/redigo"],
 );
 
-/// Longer than a busy machine keeps a call waiting.
+/// Longer than any call takes on a busy machine.
 const LONG: Duration = Duration::from_secs(120);
 
-/// A Redis, and how the stores' keys begin there.
+/// A Redis, and the prefixes of the stores' keys in it.
 struct Bench {
     redis: Redis,
     both: Both,
@@ -176,7 +176,7 @@ fn redis_has_what_go_puts_there() {
         assert_eq!(bench.both.rust("/insert/n/2"), "");
         assert_eq!(bench.keys(), std::slice::from_ref(&key));
         assert!(left(&bench.redis, &key) > 2_000_000);
-        // What another program puts there is no session, and stays.
+        // A value of another program is not a session, and stays.
         bench.tell(&["SET", &key, "garbage"]);
         assert_eq!(bench.both.rust("/show/n"), "null");
         assert_eq!(bench.both.rust("/insert/n/3"), "");
@@ -190,7 +190,7 @@ fn redis_has_what_go_puts_there() {
     }
 }
 
-/// An ID that the attacker knows, and Go would take.
+/// An ID that the attacker knows and Go would accept.
 #[test]
 fn a_planted_id_is_taken_in_go_alone() {
     let Some(bench) = Bench::redisstore() else {
@@ -203,7 +203,7 @@ fn a_planted_id_is_taken_in_go_alone() {
     bench.both.plant(&planted);
     assert_eq!(bench.both.go("/set?key=n&type=int&value=1"), "");
     assert_eq!(bench.both.cookie(), planted);
-    // A login in Rust locks the attacker out of this one as well.
+    // A login in Rust locks the attacker out of this session, too.
     assert_eq!(bench.both.rust("/renew"), "");
     assert_ne!(bench.both.cookie(), planted);
     assert_eq!(bench.both.rust("/show/n"), "1");

@@ -1,4 +1,4 @@
-//! Operators see what is there.
+//! Operators list the records.
 
 use std::collections::HashMap;
 

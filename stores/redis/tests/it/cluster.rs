@@ -1,4 +1,4 @@
-//! What a cluster does beside failing over: it moves keys, and its connections are lost one by one.
+//! Events in a cluster other than failovers: keys move, and single connections are lost.
 
 use silverback::store::StoreError;
 use silverback_redis::RedisStore;
@@ -35,7 +35,7 @@ async fn a_key_is_found_while_it_moves_and_after() {
     let [from_id, to_id] = [from, *to].map(|node| node.ask(&["CLUSTER", "MYID"]).text());
     tell(to, &["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from_id]);
     tell(from, &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to_id]);
-    // What is new goes to the other server by now, one question at a time.
+    // New keys go to the other server now, one redirection each.
     let version = create(&store, 1).await;
     let version = update(&store, 1, version, b"\x01new").await.unwrap();
     assert_eq!(data(&store, 1).await.unwrap(), b"\x01new");
@@ -51,14 +51,14 @@ async fn a_key_is_found_while_it_moves_and_after() {
     update(&store, 1, version, SESSION).await.unwrap();
 }
 
-/// The server has done it, and nobody else than the session layer knows whether it may be asked
-/// again.
+/// The server has run the command. Only the session layer knows whether it may be repeated.
 #[tokio::test]
 async fn a_write_without_an_answer_is_sent_once() {
     let Some(cluster) = Cluster::start() else {
         return;
     };
-    // The way to each server is through a proxy, also by what the servers say of each other.
+    // Each server is reached through a proxy, even by the addresses that the servers give of each
+    // other.
     let nodes = cluster.nodes().iter();
     let proxies: Vec<_> = nodes.map(|node| (node, Proxy::to(node.port()))).collect();
     for (node, proxy) in &proxies {

@@ -31,7 +31,7 @@ async fn what_no_replica_confirms_is_unavailable() {
     let many = store.delete_many(&[(key(1), None), (key(2), None)]).await;
     assert_eq!(many.len(), 2);
     many.into_iter().for_each(unconfirmed);
-    // What was refused needs no confirmation.
+    // A refused write needs no confirmation.
     let version = create(&plain, 3).await;
     let again = try_create(&store, 3).await;
     assert!(matches!(again, Err(StoreError::Exists)), "{again:?}");

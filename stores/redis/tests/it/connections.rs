@@ -1,4 +1,4 @@
-//! Connections that are lost, slow or the application's own.
+//! Lost and slow connections, and the application's own.
 
 use std::time::Duration;
 
@@ -148,7 +148,7 @@ async fn a_name_that_leads_to_another_master_is_followed() {
     let proxy = Proxy::to(old.port());
     let store = through(&proxy).await;
     create(&store, 1).await;
-    // The old master lives on as a replica, and does not close its connections.
+    // The old master continues as a replica and does not close its connections.
     let port = new.port().to_string();
     assert_eq!(old.ask(&["REPLICAOF", "127.0.0.1", &port]).text(), "OK");
     proxy.redirect(new.port());

@@ -1,4 +1,4 @@
-//! What goes wrong, and what it is called.
+//! Failures and their errors.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn a_full_server_refuses() {
         "{updated:?}"
     );
     assert!(data(&store, 1).await.is_some());
-    // What makes room is taken.
+    // Writes that free memory are accepted.
     store.delete(&key(1), Some(version)).await.unwrap();
 }
 

@@ -1,4 +1,4 @@
-//! What stands in Redis, and for how long.
+//! The keys and values in Redis, and how long they last.
 
 use silverback::store::{Bytes, Store};
 use silverback_test_servers::{Redis, Reply};

@@ -1,4 +1,4 @@
-//! What the store does beyond the contract, on real servers.
+//! The store's behaviour beyond the contract, on real servers.
 
 #![cfg(all(feature = "cluster", feature = "redis-1", feature = "sentinel"))]
 #![allow(

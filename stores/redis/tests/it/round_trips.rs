@@ -10,7 +10,7 @@ async fn every_call_is_one_round_trip() {
     let Some(redis) = Redis::start() else { return };
     let proxy = Proxy::to(redis.port());
     let store = through(&proxy).await;
-    // The server is given the scripts.
+    // The first calls load the scripts into the server.
     for number in 10..12 {
         let version = create(&store, number).await;
         let version = update(&store, number, version, SESSION).await.unwrap();

@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Shared helpers.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub(crate) fn key(number: u8) -> RecordKey {
     RecordKey::from_bytes([number; 32])
 }
 
-/// An end in so many seconds, which the server counts.
+/// An end in this many seconds, by the server's clock.
 pub(crate) fn seconds(after: u64) -> Expiry {
     let now = Timestamp::from_secs(1_800_000_000);
     Expiry::new(now.saturating_add(Duration::from_secs(after)), now)
@@ -29,7 +29,7 @@ pub(crate) fn hour() -> Expiry {
     seconds(3_600)
 }
 
-/// Longer than a busy machine keeps a call waiting.
+/// Longer than any call takes on a busy machine.
 pub(crate) const LONG: Duration = Duration::from_secs(120);
 
 pub(crate) async fn connect(server: &Redis) -> RedisStore {
@@ -61,7 +61,7 @@ pub(crate) async fn update(
     store.update(&key(number), from, data, hour()).await
 }
 
-/// What is under a key.
+/// The value under a key.
 pub(crate) async fn data(store: &RedisStore, number: u8) -> Option<Vec<u8>> {
     let record = store.load(&key(number), Read::Current).await.unwrap()?;
     Some(record.data().to_vec())

@@ -1,4 +1,4 @@
-//! Sessions over TLS, on real servers whose certificates nobody knows but the test.
+//! Sessions over TLS, on real servers whose certificates only the test trusts.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
 
@@ -13,7 +13,7 @@ use silverback_redis::RedisStore;
 use silverback_test_servers::{Certificates, Cluster, Redis, Sentinel};
 
 fn install_provider() {
-    // Another test of the process may have done it.
+    // Another test of the process may have installed one.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
@@ -43,7 +43,7 @@ fn told(error: &StoreError) -> String {
     told
 }
 
-/// Says why there is no way to a server, and nothing of its password.
+/// Checks that the error tells why the server was not reached, without its password.
 async fn refused(url: &str) -> String {
     let url = url.replace("://", "://:a-password@");
     let error = RedisStore::connect(&url).await.unwrap_err();
@@ -53,7 +53,8 @@ async fn refused(url: &str) -> String {
     said
 }
 
-/// Run as a test by [`process`] only, whose authority the system's are for it.
+/// Runs only in a process started by [`process`], which trusts the test's authority as the
+/// system's.
 const CLIENT: &str = "a_client_that_trusts_the_authority";
 
 #[tokio::test]

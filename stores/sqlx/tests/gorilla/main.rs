@@ -1,4 +1,4 @@
-//! Sessions that pgstore keeps in PostgreSQL, used in Go and in Rust. The store is written anew in
+//! Sessions that pgstore keeps in PostgreSQL, used in Go and in Rust. pgstore is reimplemented in
 //! `tests/go/postgres.go`.
 #![allow(
     clippy::indexing_slicing,
@@ -23,10 +23,10 @@ use self::both::{Both, RUNTIME};
 
 const PROGRAM: (&str, &[&str]) = ("postgres.go", &["github.com/lib/pq"]);
 
-/// Longer than a busy machine keeps a call waiting.
+/// Longer than any call takes on a busy machine.
 const LONG: Duration = Duration::from_secs(120);
 
-/// The server of all tests, each with a database of its own.
+/// The server of all tests. Each has its own database.
 fn server() -> Option<&'static Postgres> {
     static SERVER: OnceLock<Option<Postgres>> = OnceLock::new();
     SERVER.get_or_init(Postgres::start).as_ref()
@@ -132,13 +132,13 @@ fn a_row_that_is_over_is_none() {
         "UPDATE http_sessions SET modified_on = now() - interval '2 hours', \
          expires_on = now() - interval '1 hour'",
     );
-    // Go does not look.
+    // Go does not check it.
     assert_eq!(bench.both.go("/show"), "n int 1\n");
     assert_eq!(bench.both.rust("/show/n"), "null");
     assert_eq!(bench.both.rust("/insert/n/2"), "");
     assert_ne!(bench.both.cookie(), cookie);
     assert_eq!(bench.count(), 2);
-    // As a `MaxAge` of 0 leaves it.
+    // As pgstore saves a `MaxAge` of 0.
     bench.sql("UPDATE http_sessions SET modified_on = now(), expires_on = now()");
     bench.both.plant(&cookie);
     assert_eq!(bench.both.rust("/show/n"), "1");
@@ -151,7 +151,7 @@ fn a_row_that_is_over_is_none() {
     assert_eq!((sweep(), bench.count()), (1, 1));
 }
 
-/// Two requests of Go's that find no row make one each.
+/// If two of Go's requests find no row, each inserts one.
 #[test]
 fn of_two_rows_the_next_save_leaves_one() {
     let Some(bench) = Bench::start("twins") else {

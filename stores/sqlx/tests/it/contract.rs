@@ -1,4 +1,4 @@
-//! Every database keeps the contract, to a second handle and over bad hours too.
+//! Every database keeps the contract, for a second handle and in outages too.
 
 use std::{future::ready, sync::Arc, time::Duration};
 
@@ -31,7 +31,7 @@ store_conformance!(mod galera, once galera().await);
 /// More than the largest record that the rules try.
 const ROOM: usize = 10 << 20;
 
-/// Rules that have dozens of tasks wait for one another take long on a busy machine.
+/// Rules with dozens of contending tasks take long on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Three nodes have to agree on each write.
 const OF_NODES: Duration = Duration::from_secs(20);
@@ -41,7 +41,7 @@ async fn sqlite(clock: Clock) -> Subject<SqliteStore> {
     let path = dir.path().join("sessions.db");
     let open = async || {
         let store = file_store(&path).await.clock(clock.clone());
-        // No rule makes a file fail, and a busy disk takes its time.
+        // No rule makes a file fail, and a busy disk is slow.
         store.max_record_bytes(ROOM).timeout(12 * TIMEOUT)
     };
     let (pool, asked) = (file_pool(&path), file_pool(&path));
@@ -61,7 +61,7 @@ async fn left_in_sqlite(pool: SqlitePool, clock: Clock, key: RecordKey) -> Optio
         .and_then(seconds)
 }
 
-/// None for one that is over.
+/// `None` for a record that has ended.
 fn seconds(left: i64) -> Option<Duration> {
     left.try_into().ok().map(Duration::from_secs)
 }
@@ -143,7 +143,7 @@ async fn mariadb_that_fails(url: String, port: u16) -> Subject<MySqlStore> {
     failing(Subject::new(store).deadline(TIMEOUT), vec![proxy])
 }
 
-/// The columns for keys and versions take no other lengths, so an end before 1970 has to do.
+/// The columns for keys and versions accept only one length, so the garbage is an end before 1970.
 async fn damage_mysql(pool: MySqlPool, key: RecordKey) {
     let sql = "INSERT INTO silverback_sessions \
                VALUES (?, REPEAT('x', 16), '', -1, UTC_TIMESTAMP(6) + INTERVAL 1 DAY) \
@@ -171,7 +171,7 @@ async fn left_in_mysql(pool: MySqlPool, key: RecordKey) -> Option<Duration> {
     left.await.unwrap().and_then(seconds)
 }
 
-/// Each call goes to the next of three nodes, and so it does at the peer, which does not pass the
+/// Each call goes to the next of three nodes. The same holds for the peer, which bypasses the
 /// proxies.
 async fn galera() -> Result<Subject<Nodes<MySqlStore>>, Skip> {
     let cluster = Galera::start().ok_or_else(|| Skip::new("Galera is not installed"))?;
@@ -211,12 +211,12 @@ async fn sweep<S: Sweep>(store: Arc<S>) {
     drop(store.sweep().await);
 }
 
-/// Counts what passes the proxies before a store's servers.
+/// Counts the traffic of the proxies in front of a store's servers.
 fn counted<S: Store>(subject: Subject<S>, proxies: Vec<Proxy>) -> Subject<S> {
     subject.round_trips(move |_| ready(proxies.iter().map(Proxy::requests).sum()))
 }
 
-/// Lets the proxies before a store's servers fail.
+/// Makes the proxies in front of a store's servers fail.
 fn failing<S: Store>(subject: Subject<S>, proxies: Vec<Proxy>) -> Subject<S> {
     let silenced: Arc<[_]> = proxies.into_iter().map(Arc::new).collect();
     let cut = Arc::clone(&silenced);

@@ -1,11 +1,11 @@
-//! The stores on their real servers. Where a server is not installed, its tests are skipped by
-//! name; with `CI` set they fail.
+//! The stores on their real servers. If a server is not installed, its tests are skipped with a
+//! note. With `CI` set they fail.
 //!
 //! ```text
 //! SILVERBACK_SOAK=1 cargo test -p silverback-sqlx --all-features --test it faults -- --nocapture
 //! ```
 //!
-//! runs the long form of the faults, and prints what was survived.
+//! runs the long form of the fault tests and prints the failures that were survived.
 #![cfg(unix)]
 #![allow(
     clippy::indexing_slicing,

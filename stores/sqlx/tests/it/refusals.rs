@@ -1,4 +1,4 @@
-//! What the errors of a database become.
+//! How a database's errors are reported.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
@@ -13,7 +13,7 @@ use crate::support::{
     servers::{file_store, mysql_pool, mysql_store, on, postgres, postgres_pool},
 };
 
-/// The records are there, and every write is refused.
+/// The records exist, and every write is refused.
 async fn reads_only<DB: Dialect>(store: &SqlStore<DB>) {
     let loaded = store.load(&key(1), Read::Current).await.unwrap().unwrap();
     assert_eq!(loaded.data(), b"data");

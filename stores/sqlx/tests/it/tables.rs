@@ -13,7 +13,7 @@ use crate::support::{
     servers::{file_pool, mariadb, mysql_pool, on, postgres, postgres_pool},
 };
 
-/// Twelve servers of an application start at once, each with a pool of its own, and again later.
+/// Twelve servers of an application, each with its own pool, start at once, and again later.
 async fn starts_everywhere<DB: Dialect>(table: &str, pool: impl Fn() -> Pool<DB>) {
     let stores: Vec<_> = (0..12).map(|_| on(pool()).table(table).unwrap()).collect();
     for _ in 0..2 {
@@ -36,7 +36,7 @@ async fn starts_everywhere<DB: Dialect>(table: &str, pool: impl Fn() -> Pool<DB>
     }
 }
 
-/// Tables of one database are apart.
+/// Tables of one database are separate.
 async fn has_its_own_records<DB: Dialect>(pool: &Pool<DB>, names: [&str; 2]) {
     let [one, other] = names.map(|name| on(pool.clone()).table(name).unwrap());
     for store in [&one, &other] {

@@ -1,4 +1,4 @@
-//! Pools that speak TLS, as their addresses say.
+//! Pools that use TLS according to their addresses.
 
 use silverback::store::{Read, Store, StoreError};
 use silverback_sqlx::{Dialect, SqlStore};
@@ -9,7 +9,7 @@ use crate::support::{
     servers::{MariaDb, Postgres, mysql_pool, mysql_store, on, postgres_pool, postgres_store},
 };
 
-/// What an address says to trust an authority alone, and only for the address.
+/// The parameters of an address that trust only one authority, for the host in the address.
 fn trusting(certificates: &Certificates, [mode, authority]: [&str; 2]) -> String {
     let file = certificates.authority();
     format!("?{mode}&{authority}={}", file.display())
@@ -18,7 +18,7 @@ fn trusting(certificates: &Certificates, [mode, authority]: [&str; 2]) -> String
 const POSTGRES: [&str; 2] = ["sslmode=verify-full", "sslrootcert"];
 const MARIADB: [&str; 2] = ["ssl-mode=VERIFY_IDENTITY", "ssl-ca"];
 
-/// The server is not used, and the error says why, and nothing of the password.
+/// The server is not used. The error tells why, without the password.
 async fn refuses<DB: Dialect>(store: SqlStore<DB>, why: &str) {
     let error = store.load(&key(1), Read::Current).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");

@@ -1,4 +1,4 @@
-//! Sweeping by several at once, and looking through a table page by page.
+//! Concurrent sweeps, and browsing a table page by page.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -32,7 +32,7 @@ async fn fill<DB: Dialect>(store: &SqlStore<DB>) {
     }
 }
 
-/// Any number of nodes sweep at once, while others make records in the place of expired ones.
+/// Several nodes sweep at once, while others replace expired records.
 async fn is_swept_by_all<DB: Dialect>(nodes: Vec<SqlStore<DB>>) {
     let first = nodes[0].clone();
     first.create_table().await.unwrap();

@@ -10,11 +10,11 @@ use crate::support::{
     servers::{on, postgres, postgres_pool},
 };
 
-/// Ends a test that hangs.
+/// Bounds a hang.
 const FOR_EVER: Duration = Duration::from_secs(120);
 
-/// An update waits behind a lock and gives up. Its connection is the only one of its pool, and is
-/// replaced although the lock stays.
+/// An update waits for a lock and gives up. Its connection is the only one of its pool, and is
+/// replaced although the lock remains.
 #[tokio::test]
 async fn a_statement_that_is_given_up_does_not_keep_its_connection() {
     let Some(server) = postgres() else { return };
@@ -47,8 +47,8 @@ async fn a_statement_that_is_given_up_does_not_keep_its_connection() {
     other.execute("ROLLBACK").await.unwrap();
 }
 
-/// The database ends a statement that has waited for a lock for too long. The store asks again, and
-/// nobody notices.
+/// The database ends a statement that has waited too long for a lock. The store repeats it, and the
+/// caller does not notice.
 #[tokio::test]
 async fn a_lock_that_takes_too_long_is_waited_for_again() {
     let Some(server) = postgres() else { return };
