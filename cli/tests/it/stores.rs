@@ -70,7 +70,7 @@ async fn memcached() {
     tool.run(&["inspect", &key]).says(0, "cart");
     tool.run(&["explain", &visitor.cookie])
         .says(0, "opens the session");
-    tool.run(&["sweep"]).says(0, "by itself");
+    tool.run(&["sweep"]).says(0, "removes expired records itself");
     doctor::examines(&world);
     tool.run(&["end", &key, "--yes"]).says(0, "ended");
     tool.run(&["explain", &visitor.cookie])
@@ -230,7 +230,7 @@ fn ends_one(world: &World, visitor: &Visit) {
     tool.run(&["inspect", &key]).says(0, "mark");
     let roster = tool.run(&["list", "--kind", "roster", "--json"]).lines();
     let roster = roster[0]["key"].as_str().unwrap();
-    tool.run(&["end", roster, "--yes"]).says(2, "no session");
+    tool.run(&["end", roster, "--yes"]).says(2, "not a session");
 }
 
 /// One that is found in the list of its user.
