@@ -70,7 +70,8 @@ async fn memcached() {
     tool.run(&["inspect", &key]).says(0, "cart");
     tool.run(&["explain", &visitor.cookie])
         .says(0, "opens the session");
-    tool.run(&["sweep"]).says(0, "removes expired records itself");
+    tool.run(&["sweep"])
+        .says(0, "removes expired records itself");
     doctor::examines(&world);
     tool.run(&["end", &key, "--yes"]).says(0, "ended");
     tool.run(&["explain", &visitor.cookie])

@@ -86,7 +86,10 @@ pub(crate) async fn sweeps(world: &mut World) {
     let at = world.at;
     let alive = world.log_in("eve", "laptop").await;
     if matches!(at, At::Redis | At::DynamoDb) {
-        return world.tool.run(&["sweep"]).says(0, "removes expired records itself");
+        return world
+            .tool
+            .run(&["sweep"])
+            .says(0, "removes expired records itself");
     }
     fill(world, 5).await;
     let tool = &world.tool;

@@ -1,4 +1,4 @@
-//! What the cache may answer, and for how long.
+//! The answers that the cache may give, and for how long.
 
 #![allow(
     clippy::indexing_slicing,
@@ -27,8 +27,8 @@ use tokio::{sync::Semaphore, time::advance};
 const STALENESS: Duration = Duration::from_millis(500);
 const KEY: RecordKey = RecordKey::from_bytes([7; 32]);
 
-/// Counts the calls of a memory store. A write waits for a permit before it is done, and each call
-/// before it answers.
+/// Counts the calls of a memory store. A write waits for a permit before it runs, and every call
+/// waits for one before it answers.
 #[derive(Clone)]
 struct Counted {
     store: Arc<MemoryStore>,
@@ -163,7 +163,7 @@ async fn a_recent_read_is_answered_from_memory_until_it_is_stale() {
     }
 }
 
-/// The bound counts from before the store was asked, however late it answers.
+/// The bound counts from before the store was asked, however late the answer comes.
 #[tokio::test(start_paused = true)]
 async fn a_late_answer_is_older_than_it_looks() {
     let store = Counted::new();
@@ -229,7 +229,7 @@ async fn what_this_process_writes_is_seen_at_once() {
     assert_eq!(recent(&cached).await, None);
 }
 
-/// The load was answered before the write, and is kept after it.
+/// The load was answered before the write, but is cached after it.
 #[tokio::test(start_paused = true)]
 async fn a_read_that_a_write_overtakes_is_not_kept() {
     for is_dropped in [false, true] {
@@ -254,7 +254,7 @@ async fn a_read_that_a_write_overtakes_is_not_kept() {
     }
 }
 
-/// The load comes after the write has begun and is over before the write is.
+/// The load starts after the write and ends before it.
 #[tokio::test(start_paused = true)]
 async fn what_is_read_during_a_write_is_not_kept() {
     let store = Counted::new();

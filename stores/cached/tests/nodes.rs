@@ -24,7 +24,7 @@ const STALENESS: Duration = Duration::from_millis(500);
 
 type Node = Browser<Router>;
 
-/// Two servers of one shop, and the lists of its users as the second one has them.
+/// Two servers of one shop, and the lists of its users as the second server sees them.
 fn nodes() -> ([Node; 2], Subjects) {
     let (store, keys) = (Arc::new(MemoryStore::new()), Keys::generate().unwrap());
     let config = || {
@@ -115,7 +115,7 @@ async fn a_logout_is_final_at_once_for_writes_and_soon_for_pages() {
         }
         let tried = &mut kept.clone();
         let status = send(&one, tried, "/").await;
-        // Without a mark it is a new visitor's.
+        // Without a mark, the cookie looks like a new visitor's.
         assert_eq!(status, if is_from_list { 200 } else { 409 });
         assert!(!read(&one, tried).await.contains("ada"));
         assert_eq!(read(&two, kept).await, " 0");

@@ -1,4 +1,4 @@
-//! What the store makes of answers that an emulator does not give.
+//! How the store interprets answers that an emulator does not give.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ async fn a_table_that_stays_busy_is_unavailable_in_time() {
     assert!(operations(&questions).len() < 20);
 }
 
-/// It may have done it.
+/// The write may have been done.
 #[tokio::test]
 async fn what_dynamodb_fails_at_is_asked_once() {
     let inner = r#"{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError"}"#;
@@ -91,7 +91,7 @@ async fn a_refusal_says_why() {
     }
 }
 
-/// Nothing would be "no record", and "done" a write that got lost.
+/// An empty answer would mean "no record", or "done" for a write that was lost.
 #[tokio::test]
 async fn what_is_not_from_dynamodb_is_no_answer() {
     for body in [
@@ -165,7 +165,7 @@ async fn a_read_says_how_fresh_it_has_to_be() {
             assert!(body.contains(said), "{operation}: {body}");
         }
     }
-    // Whoever lists or copies a table must miss nothing, and a conflict is looked into.
+    // Listing or copying a table must miss nothing, and a conflict has to be examined.
     let (store, questions) = answering(&[DONE]).await;
     store.browse(&Cursor::default(), 10).await.unwrap();
     let failed = r#"{"__type":"a#ConditionalCheckFailedException"}"#;

@@ -1,4 +1,4 @@
-//! Many records: what is asked, and what of it is answered.
+//! Many records: which requests are sent, and how partial answers are handled.
 
 use silverback::store::{Read, Record, Store as _, StoreError, Version};
 use silverback_test_servers::{
@@ -31,7 +31,7 @@ async fn a_key_that_is_asked_for_twice_is_answered_twice() {
         (key(1), Some(version)),
     ];
     let deleted = store.delete_many(&records).await;
-    // The first may find what the last has deleted.
+    // The first request may see what the last has deleted.
     assert!(matches!(&deleted[1], Ok(()) | Err(StoreError::Conflict)));
     assert!(
         [0, 2, 3].iter().all(|at| deleted[*at].is_ok()),
@@ -42,7 +42,7 @@ async fn a_key_that_is_asked_for_twice_is_answered_twice() {
     assert!(store.delete_many(&[]).await.is_empty());
 }
 
-/// DynamoDB takes 100 keys at once, deletes 25 items, and has no deletions at versions in batches.
+/// DynamoDB reads 100 keys at once and deletes 25 items. It has no batches of conditional deletes.
 #[tokio::test]
 async fn many_records_are_asked_for_by_few_questions() {
     let Some(server) = server() else {
@@ -78,7 +78,7 @@ async fn many_records_are_asked_for_by_few_questions() {
     assert!(loaded.into_iter().all(|loaded| loaded.unwrap().is_none()));
 }
 
-/// An answer has an end, and DynamoDB says what is left.
+/// An answer is limited in size, and DynamoDB reports which keys are left.
 #[tokio::test]
 async fn what_did_not_fit_into_an_answer_is_asked_for_again() {
     let Some(server) = server() else {

@@ -1,4 +1,4 @@
-//! Looking through a table.
+//! Browsing a table.
 
 use std::collections::BTreeMap;
 

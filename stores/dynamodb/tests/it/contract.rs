@@ -22,20 +22,20 @@ use crate::{
 
 store_conformance!(mod dynalite, once behind_a_proxy().await);
 
-/// Where the server fails, calls are waited for this long; a busy machine may take as long for one.
+/// The timeout of calls to a failing server. A call may take this long on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A few rounds are hundreds of questions, and an emulator answers hundreds in a second.
+/// A few rounds are hundreds of requests, and an emulator answers hundreds per second.
 const SCALE: f64 = 0.02;
 
-/// The server, and a table of its own for these tests.
+/// The server, with a table for these tests only.
 async fn places() -> Result<(&'static DynamoDb, Table), Skip> {
     let server = server().ok_or_else(|| Skip::new("dynalite is not installed"))?;
     let table = create(client(&server.url())).await;
     Ok((server, table))
 }
 
-/// A store behind a proxy that counts, and its peer that goes to the server itself.
+/// A store behind a proxy that counts, and its peer with a direct connection.
 async fn behind_a_proxy() -> Result<Subject<DynamoDbStore>, Skip> {
     let (server, table) = places().await?;
     let proxy = Arc::new(Proxy::to(server.port()));
@@ -88,14 +88,14 @@ async fn behind_a_proxy() -> Result<Subject<DynamoDbStore>, Skip> {
             .time_left(time_left)
             .round_trips(move |_| ready(counting.requests()))
             .outages(move || before_a_failing(server, failing.clone()))
-            // `batches` counts what is asked instead.
+            // `batches` counts the requests instead.
             .leave_out(alone, "DynamoDB has no batch of deletions at versions")
             .scale(SCALE)
             .keep(proxy),
     )
 }
 
-/// What a rule about outages is checked on.
+/// The subject of rules about outages.
 async fn before_a_failing(server: &DynamoDb, table: Table) -> Subject<DynamoDbStore> {
     let proxy = Arc::new(Proxy::to(server.port()));
     let [silent, cut] = std::array::from_fn(|_| Arc::clone(&proxy));
@@ -107,7 +107,7 @@ async fn before_a_failing(server: &DynamoDb, table: Table) -> Subject<DynamoDbSt
         .keep(proxy)
 }
 
-/// Those that a clock makes exact.
+/// The rules that a clock makes exact.
 const TIMED: [&str; 9] = [
     "a_record_ends_at_its_second",
     "an_update_moves_the_end",

@@ -1,4 +1,4 @@
-//! A connection is cut after the server has done what it was asked, at each answer of each request.
+//! The connection is cut after the server has handled a request, at each answer of each visit.
 
 use std::time::Duration;
 
@@ -27,12 +27,12 @@ async fn a_lost_answer_costs_nobody_an_error_and_nothing_is_done_twice() {
     let Some(table) = place().await else {
         return;
     };
-    // Connections belong to one client: none of another round's is used.
+    // Connections belong to one client, so no round uses another's.
     let connect = async |port| DynamoDbStore::new(&through(port), &table.name).timeout(FOR_EVER);
     lost_answers_cost_nobody_an_error(&Case::ALL, server().unwrap().port(), connect).await;
 }
 
-/// The application's client repeats what got lost, as those of AWS do unless told otherwise.
+/// The application's client repeats lost requests, as AWS's clients do by default.
 fn repeating(proxy: &Proxy) -> Client {
     let config = config(&format!("http://127.0.0.1:{}", proxy.port()));
     let retries = RetryConfig::standard().with_max_attempts(5);

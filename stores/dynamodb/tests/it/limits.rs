@@ -1,4 +1,4 @@
-//! What a record may be, and what stands in the table.
+//! The limits of a record, and the items in the table.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ async fn a_record_as_large_as_the_limit_is_kept_and_a_larger_one_is_not_sent() {
     );
 }
 
-/// What the store would take and the table would not is a refusal, and harms nothing.
+/// A record that the store accepts and the table does not is refused, without harm.
 #[tokio::test]
 async fn the_table_takes_no_larger_item() {
     let Some((store, table)) = fresh().await else {
@@ -88,7 +88,7 @@ async fn dynamodb_is_told_the_end() {
     assert_eq!(data(&store, 1).await.as_deref(), Some(DATA));
 }
 
-/// DynamoDB removes nothing whose time passed more than five years ago.
+/// DynamoDB does not remove items that expired more than five years ago.
 #[tokio::test]
 async fn what_ended_long_ago_ends_now() {
     let Some((store, table)) = fresh().await else {

@@ -30,13 +30,13 @@ use silverback_test_servers::DynamoDb;
 
 use self::table::{Table, create};
 
-/// Nothing of a test ends in time.
+/// Nothing ends during a test.
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 /// The last second of the year 9999.
 const LATEST: Timestamp = Timestamp::from_secs(253_402_300_799);
 
-/// Only a hang comes to an end.
+/// Bounds a hang.
 const FOR_EVER: Duration = Duration::from_secs(300);
 
 fn seconds(after: u64) -> Expiry {
@@ -47,7 +47,7 @@ fn day() -> Expiry {
     seconds(86_400)
 }
 
-/// What an application makes of its settings. Nobody checks these credentials.
+/// The settings of an application. Nobody checks these credentials.
 fn config(endpoint: &str) -> aws_sdk_dynamodb::config::Builder {
     Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -61,24 +61,24 @@ fn client(endpoint: &str) -> Client {
     Client::from_conf(config(endpoint).build())
 }
 
-/// The server of those tests that do it no harm.
+/// The server for tests that do not harm it.
 fn server() -> Option<&'static DynamoDb> {
     static SERVER: LazyLock<Option<DynamoDb>> = LazyLock::new(DynamoDb::start);
     SERVER.as_ref()
 }
 
-/// By a port that leads to the server.
+/// A store on a port that leads to the server.
 fn through(port: u16) -> Client {
     client(&format!("http://127.0.0.1:{port}"))
 }
 
-/// A store whose clock stands still. A busy machine may need longer than the default.
+/// A store whose clock stands still. Its timeout is longer than the default, for busy machines.
 fn store(client: &Client, table: &str) -> DynamoDbStore {
     let store = DynamoDbStore::new(client, table).clock(Clock::manual(NOW));
     store.timeout(FOR_EVER)
 }
 
-/// A store in a table of its own.
+/// A store in its own table.
 async fn fresh() -> Option<(DynamoDbStore, Table)> {
     let table = create(client(&server()?.url())).await;
     Some((store(&table.client, &table.name), table))

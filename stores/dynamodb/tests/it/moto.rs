@@ -1,5 +1,5 @@
-//! The other emulator. It knows the time to live, and has no locks, so that what races is not asked
-//! of it.
+//! The other emulator. It supports the time to live but has no locks, so it is not tested with
+//! races.
 
 use silverback::store::{
     StoreError,
@@ -49,7 +49,7 @@ async fn the_other_emulator_agrees() {
     }
 }
 
-/// dynalite makes the table, and says that it knows no time to live.
+/// dynalite makes the table and reports that it has no time to live.
 #[tokio::test]
 async fn a_table_without_a_time_to_live_is_noticed() {
     let Some(server) = server() else {

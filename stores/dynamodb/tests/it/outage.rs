@@ -1,4 +1,4 @@
-//! A server that is away, starts anew, or does not answer.
+//! A server that is gone, restarts, or does not answer.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A server that answers as a test says, and remembers what it was asked.
+//! A server that gives scripted answers and records the requests.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,17 +12,17 @@ use tokio::net::TcpListener;
 
 use crate::{client, store};
 
-/// A status, whether the answer has a request's ID, and its body.
+/// A status, whether the answer has a request ID, and its body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer(pub(crate) u16, pub(crate) bool, pub(crate) &'static str);
 
-/// What DynamoDB answers to a write that has happened.
+/// DynamoDB's answer to a successful write.
 pub(crate) const DONE: Answer = Answer(200, true, "{}");
 
-/// What the server was asked: the operation and the body, in order.
+/// The requests in order: operation and body.
 pub(crate) type Questions = Arc<Mutex<Vec<(String, String)>>>;
 
-/// Starts a server that gives these answers one after the other, and the last one from then on.
+/// Starts a server that gives these answers in turn, and then repeats the last one.
 pub(crate) async fn answering(answers: &[Answer]) -> (DynamoDbStore, Questions) {
     let (answers, questions) = (answers.to_vec(), Questions::default());
     let asked = Arc::clone(&questions);

@@ -1,4 +1,4 @@
-//! Tables, and what stands in them.
+//! Tables and their items.
 
 use std::{
     collections::HashMap,
@@ -17,15 +17,15 @@ use silverback::store::RecordKey;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-/// A table of this name, and a client that leads to it.
+/// A table with this name, and a client that uses it.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     pub(crate) client: Client,
     pub(crate) name: String,
 }
 
-/// Makes a table that no other test uses: dynalite knows no time to live, which
-/// `DynamoDbStore::create_table` would want.
+/// Makes a table for one test. `DynamoDbStore::create_table` cannot, because dynalite has no time
+/// to live.
 pub(crate) async fn create(client: Client) -> Table {
     static TABLES: AtomicU32 = AtomicU32::new(0);
     let name = format!("sessions-{}", TABLES.fetch_add(1, Ordering::Relaxed));
@@ -57,20 +57,20 @@ pub(crate) fn number(number: u64) -> AttributeValue {
 }
 
 impl Table {
-    /// What stands under a key.
+    /// The item under a key.
     pub(crate) async fn item(&self, key: &RecordKey) -> Option<Item> {
         let found = self.client.get_item().table_name(&self.name);
         let found = found.key("id", AttributeValue::S(key.to_string()));
         found.consistent_read(true).send().await.unwrap().item
     }
 
-    /// When DynamoDB is to remove a record.
+    /// When DynamoDB may remove a record.
     pub(crate) async fn expires(&self, key: &RecordKey) -> Option<u64> {
         let item = self.item(key).await?;
         Some(item["expires"].as_n().unwrap().parse().unwrap())
     }
 
-    /// Puts an item of another program there.
+    /// Inserts another program's item.
     pub(crate) async fn put(&self, id: &str, attributes: &[(&str, AttributeValue)]) {
         let mut put = self.client.put_item().table_name(&self.name);
         put = put.item("id", AttributeValue::S(id.to_owned()));
@@ -80,7 +80,7 @@ impl Table {
         put.send().await.unwrap();
     }
 
-    /// Takes something of a record away.
+    /// Removes an attribute of a record.
     pub(crate) async fn remove(&self, key: &RecordKey, attribute: &str) {
         let removed = self.client.update_item().table_name(&self.name);
         let removed = removed.key("id", AttributeValue::S(key.to_string()));

@@ -1,4 +1,4 @@
-//! What becomes of each answer: which write is tried again, and what is told of the others.
+//! How answers are interpreted: which writes are repeated, and which errors the others become.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -30,7 +30,7 @@ fn status(code: u16) -> Value {
     json!({ "status": [{ "code": code, "message": "as scripted" }] })
 }
 
-/// Nobody knows whether it was done, so the session looks before it writes again.
+/// The outcome is unknown, so the session reads before it writes again.
 #[tokio::test]
 async fn a_write_whose_answer_was_lost_is_not_tried_again() {
     let script = Script::default();
@@ -64,7 +64,7 @@ async fn what_was_not_answered_is_not_missing() {
     assert!(is_refused(&store.load(&key(1), Read::Current).await));
 }
 
-/// The session's clock does not say what is over here.
+/// The session's clock does not decide which records have ended.
 #[tokio::test]
 async fn a_record_is_over_by_the_clock_of_firestore() {
     let script = Script::default();
@@ -74,7 +74,7 @@ async fn a_record_is_over_by_the_clock_of_firestore() {
     script.answer(200, &json!([old]));
     let loaded = store.load(&key(1), Read::Current).await.unwrap();
     let version = loaded.unwrap().version();
-    // Now it is the last moment of year 9998, and nothing is over before its second.
+    // It is now the last moment of the year 9998. Nothing ends before its second.
     for (now, method) in [
         ("9998-12-31T23:58:00Z", "commit"),
         ("9999-01-01T00:00:00Z", "batchGet"),
@@ -93,7 +93,7 @@ async fn a_record_is_over_by_the_clock_of_firestore() {
     }
 }
 
-/// A write that changes nothing leaves the update time as it is, whenever it was committed.
+/// A write that changes nothing does not change the update time, whenever it was committed.
 #[tokio::test]
 async fn a_version_is_the_time_of_the_document_and_not_of_the_write() {
     let script = Script::default();
@@ -106,7 +106,8 @@ async fn a_version_is_the_time_of_the_document_and_not_of_the_write() {
     assert_eq!(*condition, json!({ "updateTime": NOW }));
 }
 
-/// What was refused for its state, and is in that state, was in another one meanwhile.
+/// If a write was refused because of the document's state and the state now fits, the document was
+/// in another state meanwhile.
 #[tokio::test]
 async fn a_refusal_that_is_no_longer_true_is_tried_again() {
     let script = Script::default();
@@ -126,7 +127,7 @@ async fn a_refusal_that_is_no_longer_true_is_tried_again() {
         .answer(200, &json!({ "status": [{}] }));
     store.delete(&key(1), Some(version)).await.unwrap();
     assert_eq!(script.asked().len(), 7);
-    // One that is gone is deleted, and what is no record is not.
+    // A missing record counts as deleted. A document that is not a record does not.
     script
         .answer(200, &status(5))
         .answer(200, &json!([missing(&key(1), NOW)]));
@@ -142,7 +143,7 @@ async fn a_refusal_that_is_no_longer_true_is_tried_again() {
     );
 }
 
-/// Others may delete, or make one, between any two questions.
+/// Others may delete or create a document between any two requests.
 #[tokio::test]
 async fn a_creation_goes_on_until_it_has_a_reason() {
     let script = Script::default();
@@ -196,8 +197,8 @@ async fn no_question_is_about_more_than_firestore_takes() {
     assert_eq!(script.asked().len(), 0);
 }
 
-/// A sweep asks what is over by Firestore's clock. What somebody else has removed or written over
-/// meanwhile is no failure, and what could not be removed is one.
+/// A sweep asks for records that have ended by Firestore's clock. One that somebody else has
+/// removed or overwritten meanwhile is not a failure. One that could not be removed is.
 #[tokio::test]
 async fn a_sweep_tells_failures_from_what_others_did() {
     let script = Script::default();
@@ -231,7 +232,7 @@ async fn a_sweep_tells_failures_from_what_others_did() {
     }
 }
 
-/// Whether the store itself has given up.
+/// Checks that the store itself has given up.
 fn is_late(error: &StoreError) -> bool {
     let cause = std::error::Error::source(error).map(ToString::to_string);
     let says_so = cause.is_some_and(|cause| cause.contains("did not answer within 10ms"));
@@ -279,7 +280,7 @@ async fn silence_ends_every_call() {
     assert!(is_late(swept.error().unwrap()), "{swept:?}");
 }
 
-/// What another program has left under a record's name is in nobody's way.
+/// A document that another program left under a record's name is in nobody's way.
 #[tokio::test]
 async fn garbage_gives_way_to_a_record() {
     let script = Script::default();

@@ -17,12 +17,12 @@ use crate::Project;
 
 store_conformance!(mod firestore, once behind_a_proxy().await);
 
-/// Where the server fails, calls are waited for this long; a busy machine may take as long for one.
+/// The timeout of calls to a failing server. A call may take this long on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Elsewhere, only a hang comes to an end.
+/// The timeout elsewhere, which only ends a hang.
 const FOR_EVER: Duration = Duration::from_secs(120);
 
-/// A store behind a proxy that counts, and its peer that goes to the emulator itself.
+/// A store behind a proxy that counts, and its peer with a direct connection.
 async fn behind_a_proxy() -> Result<Subject<FirestoreStore>, Skip> {
     let not_here = || Skip::new("Google's emulator of Firestore is not installed");
     let project = Arc::new(Project::new().ok_or_else(not_here)?);
@@ -46,7 +46,7 @@ async fn behind_a_proxy() -> Result<Subject<FirestoreStore>, Skip> {
             .sweep(|store| async move { drop(store.sweep().await) })
             .time_left(move |_, key| ready(left(&asked, &key)))
             .round_trips(move |_| ready(counting.requests()))
-            // A round trip takes the emulator milliseconds.
+            // A round trip to the emulator takes milliseconds.
             .scale(0.1)
             .keep(proxy),
     )
@@ -67,7 +67,8 @@ fn left(project: &Project, key: &RecordKey) -> Option<Duration> {
     Some(Duration::from_secs(left))
 }
 
-/// Each of them waits for a deadline, some twice. Side by side they wait at the same time.
+/// Each of these rules waits for a deadline, some twice. Running together, they wait at the same
+/// time.
 const OUTAGES: [&str; 6] = [
     "silence_is_an_error_and_never_no_record",
     "silence_ends_at_the_deadline",

@@ -1,4 +1,4 @@
-//! A connection is cut after the server has done what it was asked, at each answer of each request.
+//! The connection is cut after the server has handled a request, at each answer of each visit.
 
 use silverback::store::{Bytes, Read, Store as _};
 use silverback_test_servers::{
@@ -20,8 +20,8 @@ async fn a_lost_answer_costs_nobody_an_error_and_nothing_is_done_twice() {
     lost_answers_cost_nobody_an_error(&Case::ALL, project.emulator.port(), connect).await;
 }
 
-/// A client that asked again by itself would be told `Conflict`, `Exists` or `Gone` because of what
-/// it did the first time.
+/// A client that repeats by itself would get `Conflict`, `Exists` or `Gone` because of its own
+/// first attempt.
 #[tokio::test]
 async fn a_write_whose_answer_is_lost_is_done_once_and_unavailable() {
     let Some(project) = Project::new() else {

@@ -1,4 +1,4 @@
-//! What Firestore takes: sizes, names, times.
+//! Firestore's limits on sizes, names and times.
 
 use silverback::store::{Bytes, Read, Store as _, StoreError};
 use silverback_firestore::FirestoreStore;
@@ -28,7 +28,7 @@ async fn the_largest_record_fits_with_the_longest_name() {
     assert_eq!(store.record_bytes(usize::MAX).limits().record_bytes, most);
 }
 
-/// The service takes no more than 500 writes at once.
+/// The service accepts at most 500 writes at once.
 #[tokio::test]
 async fn more_than_one_question_takes_are_asked_for_in_several() {
     let Some(project) = Project::new() else {
@@ -83,7 +83,7 @@ async fn applications_share_a_database_by_their_collections() {
     );
 }
 
-/// Otherwise the update time, which is the version, would stay the same.
+/// Otherwise the update time, which is the version, would not change.
 #[tokio::test]
 async fn a_write_of_the_same_bytes_is_a_write() {
     let Some(project) = Project::new() else {

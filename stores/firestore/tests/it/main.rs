@@ -32,13 +32,13 @@ use silverback_test_servers::Firestore;
 
 const COLLECTION: &str = "silverback_sessions";
 
-/// One for all tests, as it takes seconds to start. It ends with the process.
+/// One emulator for all tests, because it takes seconds to start. It ends with the process.
 fn emulator() -> Option<&'static Firestore> {
     static EMULATOR: LazyLock<Option<Firestore>> = LazyLock::new(Firestore::start);
     EMULATOR.as_ref()
 }
 
-/// A project of an emulator that no other test has.
+/// A project of the emulator for one test only.
 struct Project {
     emulator: &'static Firestore,
     name: String,
@@ -60,7 +60,7 @@ impl Project {
         at(&self.emulator.host(), &self.url()).await
     }
 
-    /// By a port that leads to it.
+    /// A store on a port that leads to the emulator.
     async fn through(&self, port: u16) -> FirestoreStore {
         at(&format!("127.0.0.1:{port}"), &self.url()).await
     }
@@ -70,20 +70,20 @@ impl Project {
         format!("/v1/projects/{project}/databases/(default)/documents/{COLLECTION}/{key}")
     }
 
-    /// Puts a document there, whose fields are JSON.
+    /// Inserts a document with these fields as JSON.
     fn put(&self, key: &RecordKey, fields: &str) {
         let document = format!(r#"{{"fields":{fields}}}"#);
         let answer = self.emulator.ask("PATCH", &self.path(key), &document);
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 
-    /// The document as JSON, after the answer's head.
+    /// The document as JSON, without the head of the answer.
     fn get(&self, key: &RecordKey) -> String {
         self.emulator.ask("GET", &self.path(key), "")
     }
 }
 
-/// A busy machine may need longer than the default.
+/// Longer than the default, for busy machines.
 async fn at(host: &str, url: &str) -> FirestoreStore {
     let store = loop {
         match FirestoreStore::connect_emulator(host, url).await {

@@ -1,4 +1,4 @@
-//! A server that is away, starts anew, or does not answer.
+//! A server that is gone, restarts, or does not answer.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use silverback_test_servers::{
 
 use crate::{Project, at, day};
 
-/// The emulator forgets everything then, which the service does not.
+/// A restart of the emulator loses everything, unlike the service.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_in_mid_run_is_no_500() {
     let Some(emulator) = Firestore::start() else {
@@ -47,11 +47,11 @@ async fn silence_is_an_error_within_the_timeout_and_never_no_record() {
     let hasty = patient.clone().timeout(Duration::from_millis(50));
     silence_is_an_error(&proxy, hasty, &["/login"]).await;
     assert!(load(&patient, 1).await.is_some());
-    // Nobody relies on a connection again that did not answer.
+    // A connection that did not answer is not used again.
     assert!(proxy.connections() > before);
 }
 
-/// What was acknowledged before the outage is there after it, and a logout is final.
+/// Writes acknowledged before the outage survive it, and a logout is final.
 #[tokio::test]
 async fn a_login_during_an_outage_is_refused_and_works_afterwards() {
     let Some(project) = Project::new() else {

@@ -1,4 +1,4 @@
-//! Answers that the emulator does not give: what goes wrong at Google's, and on the way there.
+//! Answers that the emulator does not give: failures at Google, and on the way there.
 
 use std::{
     collections::VecDeque,
@@ -23,7 +23,7 @@ use tower::service_fn;
 
 use crate::{day, seconds};
 
-/// A Firestore that answers what a test has written down, and keeps what it was asked.
+/// A Firestore that gives scripted answers and records the requests.
 #[derive(Clone, Default)]
 pub(crate) struct Script(Arc<Mutex<Lines>>);
 
@@ -51,7 +51,7 @@ impl Script {
         self
     }
 
-    /// What was asked since the last time.
+    /// The requests since the last call.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut self.0.lock().unwrap().asked)
     }
@@ -96,7 +96,7 @@ impl Script {
 }
 
 pub(crate) const ENDPOINT: &str = "https://firestore.googleapis.com";
-/// Who connects looks for it.
+/// The connection is checked with this document.
 pub(crate) const FIRST: RecordKey = RecordKey::from_bytes([0; 32]);
 pub(crate) const NOW: &str = "2026-11-26T21:32:36.032665Z";
 pub(crate) const LATER: &str = "2026-11-26T21:32:37Z";
@@ -179,7 +179,7 @@ async fn no_error_is_no_record() {
     }
 }
 
-/// Firestore streams a list, so an error may come after answers.
+/// Firestore streams a list, so an error may follow answers.
 #[tokio::test]
 async fn an_error_among_answers_is_that_of_all() {
     let script = Script::default();
@@ -199,7 +199,7 @@ async fn an_error_among_answers_is_that_of_all() {
     assert!(swept.failed() == 1 && !swept.is_finished(), "{swept:?}");
 }
 
-/// Who was in the way is told apart from a conflict, and the write is tried again.
+/// A contention is distinguished from a conflict, and the write is repeated.
 #[tokio::test]
 async fn a_write_that_others_were_in_the_way_of_is_tried_again() {
     let script = Script::default();
@@ -238,7 +238,7 @@ async fn a_write_that_others_were_in_the_way_of_is_tried_again() {
     );
 }
 
-/// Each of them is told what became of it.
+/// Each caller gets its own outcome.
 #[tokio::test]
 async fn deletions_that_fail_fail_alone() {
     let script = Script::default();
@@ -249,13 +249,13 @@ async fn deletions_that_fail_fail_alone() {
     let records = [1, 2, 3].map(|number| (key(number), None));
     let deleted = store.delete_many(&records).await;
     assert!(deleted[0].is_ok() && is_refused(&deleted[1]) && is_unavailable(&deleted[2]));
-    // Fewer answers than questions tell nothing.
+    // With fewer answers than requests, no outcome is known.
     script.answer(200, &json!({ "status": [{}] }));
     let deleted = store.delete_many(&records).await;
     assert!(deleted.iter().all(is_unavailable), "{deleted:?}");
 }
 
-/// Ends are told by Firestore's clock, so that of this machine may be wrong.
+/// Ends are judged by Firestore's clock, so this machine's clock may be wrong.
 #[tokio::test]
 async fn a_wrong_clock_here_ends_nothing_early() {
     for (now, end) in [
@@ -271,14 +271,14 @@ async fn a_wrong_clock_here_ends_nothing_early() {
         let expires = &asked[0].body["writes"][0]["update"]["fields"]["expires"];
         let expires = expires["timestampValue"].as_str().unwrap();
         assert!(expires.starts_with(end), "{expires}");
-        // It lives by that clock, so it is written over without a look at it.
+        // The record lives by that clock, so it is overwritten without another read.
         script.answer(200, &committed(now));
         store.touch(&key(1), version, seconds(60)).await.unwrap();
         assert_eq!(script.asked()[0].method, "commit");
     }
 }
 
-/// A record that is over still lies there, and Firestore would write over it.
+/// An ended record still exists, and Firestore would overwrite it.
 #[tokio::test]
 async fn what_is_over_is_not_written() {
     let script = Script::default();
@@ -292,7 +292,7 @@ async fn what_is_over_is_not_written() {
     let updated = store.update(&key(1), version, data(), day()).await;
     assert!(matches!(updated, Err(StoreError::Gone)), "{updated:?}");
     assert_eq!(script.asked()[0].method, "batchGet", "nothing was written");
-    // In its place a record is made, if it is still that.
+    // A new record replaces it, if it is unchanged.
     script
         .answer(409, &error(409, "ALREADY_EXISTS"))
         .answer(200, &json!([found(&key(1), over)]))
@@ -304,8 +304,8 @@ async fn what_is_over_is_not_written() {
     assert_eq!(condition(2), json!({ "updateTime": NOW }));
 }
 
-/// Firestore says so of a state that is later than the document's, as after the restore of a backup,
-/// and of a question that it does not understand.
+/// Firestore answers so for an update time after the document's, as after a restored backup, and
+/// for a malformed request.
 #[tokio::test]
 async fn an_invalid_write_is_a_conflict_only_if_the_record_has_another_version() {
     let script = Script::default();
@@ -335,7 +335,7 @@ async fn an_invalid_write_is_a_conflict_only_if_the_record_has_another_version()
     assert!(is_refused(&deleted), "{deleted:?}");
 }
 
-/// As a version is bytes that only the store can read, others are no state of a document.
+/// Only this store can read a version's bytes. Other bytes are not the state of any document.
 #[tokio::test]
 async fn a_version_of_another_store_is_a_conflict() {
     let script = Script::default();
@@ -347,7 +347,7 @@ async fn a_version_of_another_store_is_a_conflict() {
         let updated = store.update(&key(1), version, data, day()).await;
         assert!(matches!(updated, Err(StoreError::Conflict)), "{updated:?}");
         assert_eq!(script.asked()[0].method, "batchGet", "nothing was written");
-        // It may be that of a document, which then is in another state.
+        // The version may be a former state of the document.
         let refused = json!({ "code": 9, "message": "as scripted" });
         if version == Version::from_u64(7) {
             let of_write = (200, json!({ "status": [refused] }).to_string());
@@ -377,7 +377,7 @@ async fn each_request_has_a_token_and_none_is_sent_without() {
         )
     };
     let store = FirestoreStore::connect_with(service, ENDPOINT, "firestore://shop/eu-2", token);
-    // The answer is about another database.
+    // The answer concerns another database.
     assert!(is_unavailable(&store.await));
     assert_eq!(script.asked()[0].bearer, "Bearer one");
 

@@ -1,4 +1,4 @@
-//! Looking through a collection page by page, and sweeping it.
+//! Browsing a collection page by page, and sweeping it.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ async fn pages_show_every_record_once() {
         let data = Bytes::from(bytes);
         store.create(&key(number), data, day()).await.unwrap();
     }
-    // What is no record is passed over, at the end of a page too.
+    // Documents that are not records are skipped, even at the end of a page.
     project.put(&key(1_000), r#"{"cart":{"stringValue":"x"}}"#);
     store
         .touch(&key(3), load(&store, 3).await.unwrap().version(), day())
@@ -69,7 +69,7 @@ async fn several_sweep_at_once_and_remove_nothing_that_lives() {
     for node in [store.clone(), project.store().await, store.clone()] {
         sweepers.spawn(async move { swept(&node, 4).await });
     }
-    // Those that come to life again meanwhile stay.
+    // Records that are extended meanwhile stay.
     let anew = [1, 10, 22];
     for number in anew {
         create(&store, number, day()).await;
@@ -102,7 +102,7 @@ async fn a_sweep_leaves_the_documents_of_others() {
         .unwrap();
     let swept = store.sweep().await;
     assert_eq!((swept.removed(), swept.failed()), (1, 0));
-    // It comes to an end, also if a step finds nothing but that.
+    // The sweep ends even if a step finds only such documents.
     assert!(store.sweep_some(1).await.is_finished());
     let answer = project.emulator.ask("GET", &path, "");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");

@@ -16,12 +16,12 @@ use crate::{at, through};
 
 store_conformance!(mod memcached, once behind_a_proxy().await);
 
-/// Where the server fails, calls are waited for this long; a busy machine may take as long for one.
+/// The timeout of calls to a failing server. A call may take this long on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Elsewhere, only a hang comes to an end.
+/// The timeout elsewhere, which only ends a hang.
 const FOR_EVER: Duration = Duration::from_secs(120);
 
-/// A server that takes larger records than the rules try, and a proxy before it.
+/// A server that accepts larger records than the rules try, and a proxy in front of it.
 fn servers() -> Result<(Arc<Memcached>, Arc<Proxy>), Skip> {
     let server = Memcached::start_with(&["-m", "256", "-I", "12m"]);
     let server = server.ok_or_else(|| Skip::new("memcached is not installed"))?;
@@ -29,7 +29,7 @@ fn servers() -> Result<(Arc<Memcached>, Arc<Proxy>), Skip> {
     Ok((Arc::new(server), Arc::new(proxy)))
 }
 
-/// A store behind a proxy that counts, and its peer that goes to the server itself.
+/// A store behind a proxy that counts, and its peer with a direct connection.
 async fn behind_a_proxy() -> Result<Subject<MemcachedStore>, Skip> {
     let (server, proxy) = servers()?;
     let put = |value: &'static [u8]| {

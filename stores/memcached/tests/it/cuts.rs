@@ -1,4 +1,4 @@
-//! A connection is cut after the server has done what it was asked, at each answer of each request.
+//! The connection is cut after the server has handled a request, at each answer of each visit.
 
 use silverback_test_servers::{
     Memcached, Proxy,
@@ -10,7 +10,7 @@ use silverback_test_servers::{
 
 use crate::{connect, day, through};
 
-/// A store that may forget takes no logins.
+/// A store that may forget is refused for logins.
 const CASES: [Case; 6] = [
     Case::FIRST_WRITE,
     Case::WRITE,

@@ -1,4 +1,4 @@
-//! What the server forgets, and what becomes of a session then.
+//! Records that the server forgets, and what becomes of their sessions.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ async fn a_full_server_forgets_sessions_and_never_serves_another() {
     let store = connect(&server).await;
     let visitor = visitor(store.clone());
     ok(&visitor, "/add").await;
-    // memcached makes room among items of about one size.
+    // memcached evicts items of about the same size.
     let large = |number: u32| Bytes::from(vec![number as u8; 9_000]);
     let version = store.create(&key(0), large(0), day()).await.unwrap();
     for number in 1..400 {
@@ -44,7 +44,7 @@ async fn a_full_server_forgets_sessions_and_never_serves_another() {
         }
     }
     assert!((1..399).contains(&there), "{there}");
-    // Whether the visitor's session was among them or not.
+    // Whether or not the visitor's session was evicted.
     ok(&visitor, "/add").await;
     ok(&visitor, "/add").await;
 }
@@ -66,14 +66,14 @@ async fn a_server_that_does_not_evict_refuses() {
             }
         }
     }
-    // The server has dropped the old record before it finds no room for the new one.
+    // The server drops the old record before it finds no room for the new one.
     let loaded = store.load(&key(0), Read::Current).await.unwrap();
     let new = Bytes::from(vec![2; 500]);
     let version = loaded.unwrap().version();
     let update = store.update(&key(0), version, new, day()).await;
     assert!(matches!(update, Err(StoreError::Refused(_))), "{update:?}");
     assert_eq!(data(&store, 0).await, None);
-    // What makes room is taken.
+    // Writes that free memory are accepted.
     store.delete(&key(1), None).await.unwrap();
     create(&store, 0, day()).await;
 }
@@ -87,7 +87,7 @@ async fn a_flush_between_load_and_save_is_a_conflict() {
     kit::a_flush_between_load_and_save_is_a_conflict(store, move || server.flush()).await;
 }
 
-/// The record of an ended session is away whether its mark is kept or forgotten.
+/// The record of an ended session is gone, whether its mark is kept or forgotten.
 #[tokio::test]
 async fn a_session_that_was_logged_out_stays_so_when_everything_is_forgotten() {
     let Some(server) = Memcached::start() else {

@@ -1,4 +1,4 @@
-//! What the server takes: lengths, keys, times.
+//! The server's limits on lengths, keys and times.
 
 use silverback::store::{Bytes, Read, Store as _, StoreError};
 use silverback_memcached::MemcachedStore;
@@ -98,7 +98,7 @@ async fn the_server_is_told_the_end() {
     };
     let version = create(&store, 1, day()).await;
     is_about(86_400);
-    // Beyond thirty days the server is told a time, by the clock.
+    // Beyond thirty days, the server expects an absolute time.
     let year = 366 * 86_400;
     let data = Bytes::from_static(b"\x01new");
     let version = store

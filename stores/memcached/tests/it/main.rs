@@ -1,4 +1,4 @@
-//! A store in memcached, on a real one.
+//! The store on a real memcached.
 #![allow(
     clippy::indexing_slicing,
     clippy::panic,
@@ -34,7 +34,7 @@ fn seconds(after: u64) -> Expiry {
     Expiry::new(at, now)
 }
 
-/// A busy machine may need longer than the default.
+/// Longer than the default, for busy machines.
 async fn at(url: &str) -> MemcachedStore {
     let store = loop {
         match MemcachedStore::connect(url).await {
@@ -49,7 +49,7 @@ async fn connect(server: &Memcached) -> MemcachedStore {
     at(&server.url()).await
 }
 
-/// By a port that leads to the server.
+/// A store on a port that leads to the server.
 async fn through(port: u16) -> MemcachedStore {
     at(&format!("memcached://127.0.0.1:{port}")).await
 }

@@ -1,4 +1,4 @@
-//! A server that answers otherwise than it should: no answer is taken for another's.
+//! A server that answers wrongly: no answer is taken for another call's.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -13,8 +13,8 @@ use silverback_test_servers::kit::key;
 
 use crate::day;
 
-/// Starts a server that greets as memcached does, and answers every command like this. It ends with
-/// the test's process.
+/// Starts a server that greets like memcached and answers every command like this. It ends with the
+/// test's process.
 fn server(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -1,4 +1,4 @@
-//! A server that is away, starts anew, or does not answer.
+//! A server that is gone, restarts, or does not answer.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ async fn a_server_that_was_started_anew_has_forgotten_and_is_used() {
         assert_eq!(visitor.get("/add").await.text(), "1", "{round}");
     }
     assert_eq!(data(&store, 1).await, None);
-    // Its tokens begin at 1 again: the versions of this store do not.
+    // The server's tokens start at 1 again. The versions of this store do not.
     let again = create(&store, 1, day()).await;
     assert_ne!(again, version);
     let late = store.update(&key(1), version, "late".into(), day()).await;
@@ -72,7 +72,7 @@ async fn silence_is_an_error_within_the_timeout_and_never_no_record() {
     let hasty = patient.clone().timeout(Duration::from_millis(50));
     silence_is_an_error(&proxy, hasty, &["/add"]).await;
     assert!(data(&patient, 1).await.is_some());
-    // Nobody relies on a connection again that did not answer.
+    // A connection that did not answer is not used again.
     assert!(proxy.connections() > before);
 }
 

@@ -1,4 +1,4 @@
-//! What each command asks of the servers beside its work: a server that is alone cannot show it.
+//! The read and write concerns of each command, which a single server cannot show.
 
 use std::sync::{Arc, Mutex};
 
@@ -18,7 +18,7 @@ use crate::{PATIENCE, day, server};
 
 type Commands = Arc<Mutex<Vec<Document>>>;
 
-/// A client that wants as little as possible by itself, and what it sends.
+/// A client with the weakest concerns of its own, and what it sends.
 async fn careless(url: &str) -> (Client, Commands) {
     let (commands, mut options) = (
         Commands::default(),
@@ -44,7 +44,7 @@ fn number(command: &Document, name: &str) -> u64 {
     number.unwrap().cast_unsigned()
 }
 
-/// Whether it looks for records by their keys.
+/// Whether the command finds records by their keys.
 fn is_by_keys(command: &Document) -> bool {
     let filter = command.get_document("filter").ok();
     let id = filter.and_then(|filter| filter.get_document("_id").ok());
@@ -90,7 +90,7 @@ async fn every_command_asks_for_a_majority() {
     for command in reads {
         let concern = command.get_document("readConcern").unwrap();
         assert_eq!(concern.get_str("level").unwrap(), "majority", "{command}");
-        // A list has no use for versions, and holds so many records at once.
+        // A list needs no versions, and holds this many records at once.
         if command.contains_key("sort") {
             let fields = command.get_document("projection").unwrap();
             assert!(fields.keys().eq(["data", "expires"]), "{command}");
@@ -103,7 +103,7 @@ async fn every_command_asks_for_a_majority() {
             let all = number(command, "limit");
             assert!(number(command, "batchSize") >= all, "{command}");
         }
-        // To one server alone, the client says that it may be a secondary.
+        // A client of a single server states that the server may be a secondary.
         let preference = command.get_document("$readPreference").ok();
         let mode = preference.map(|preference| preference.get_str("mode").unwrap());
         assert!(
@@ -113,7 +113,7 @@ async fn every_command_asks_for_a_majority() {
     }
 }
 
-/// The server that is tested on takes such reads. MongoDB does so in a replica set alone.
+/// The server under test accepts such reads. MongoDB does so only in a replica set.
 #[tokio::test]
 async fn reads_that_must_be_current_are_linearizable_on_request() {
     let Some(server) = server() else { return };
@@ -129,7 +129,7 @@ async fn reads_that_must_be_current_are_linearizable_on_request() {
         assert_eq!(concern.get_str("level").unwrap(), level, "{sent}");
     }
 
-    // Why a write was refused is asked as strictly, and without the session's bytes.
+    // The reason for a refused write is read with the same concern, without the session's bytes.
     let stale = Version::from_u64(7);
     let new = Bytes::from_static(DATA);
     store.update(&key(1), stale, new, day()).await.unwrap_err();
@@ -145,7 +145,7 @@ async fn reads_that_must_be_current_are_linearizable_on_request() {
     }
 }
 
-/// What is to be deleted in any state is not looked for afterwards.
+/// A record that is deleted in any state is not looked up afterwards.
 #[tokio::test]
 async fn a_deletion_without_a_version_is_one_command() {
     let Some(server) = server() else { return };

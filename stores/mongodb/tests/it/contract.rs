@@ -21,15 +21,15 @@ use crate::{connect, documents, id, put, server, through};
 
 store_conformance!(mod replica_set, once behind_a_proxy().await);
 
-/// Where the server fails, calls are waited for this long; a busy machine may take as long for one.
+/// The timeout of calls to a failing server. A call may take this long on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Elsewhere, only a hang comes to an end.
+/// The timeout elsewhere, which only ends a hang.
 const FOR_EVER: Duration = Duration::from_secs(120);
 
 /// More than the largest record that the rules try.
 const ROOM: usize = 12 << 20;
 
-/// A store behind a proxy that counts, and its peer that goes to the server itself.
+/// A store behind a proxy that counts, and its peer with a direct connection.
 async fn behind_a_proxy() -> Result<Subject<MongoStore>, Skip> {
     let server = SecantusDb::start().ok_or_else(|| Skip::new("SecantusDB is not installed"))?;
     let proxy = Arc::new(Proxy::to(server.port()));
@@ -40,7 +40,7 @@ async fn behind_a_proxy() -> Result<Subject<MongoStore>, Skip> {
     let (asked, counting) = (records.clone(), Arc::clone(&proxy));
     let mut subject = Subject::new(store.max_record_bytes(ROOM))
         .peer(direct.max_record_bytes(ROOM))
-        // The server is an interpreted program.
+        // The server is an interpreted program, and slow.
         .scale(0.25)
         .sweep(|store: Arc<MongoStore>| async move { drop(store.sweep().await) })
         .time_left(move |_, key| left(asked.clone(), key))
@@ -55,7 +55,7 @@ async fn behind_a_proxy() -> Result<Subject<MongoStore>, Skip> {
     Ok(subject.keep(proxy).keep(server))
 }
 
-/// What is no record: each lacks a field, or has something else in its place.
+/// Documents that are not records: each lacks a field, or has a wrong value in it.
 fn garbage() -> [Document; 6] {
     let binary = |bytes: &[u8]| {
         let (subtype, bytes) = (BinarySubtype::Generic, bytes.to_vec());
@@ -81,7 +81,8 @@ async fn left(records: Collection<Document>, key: RecordKey) -> Option<Duration>
     u64::try_from(left).ok().map(Duration::from_millis)
 }
 
-/// Each of them waits for a deadline, some twice. Side by side they wait at the same time.
+/// Each of these rules waits for a deadline, some twice. Running together, they wait at the same
+/// time.
 const OUTAGES: [&str; 6] = [
     "silence_is_an_error_and_never_no_record",
     "silence_ends_at_the_deadline",

@@ -1,4 +1,4 @@
-//! A connection is cut after the server has done what it was asked, at each answer of each request.
+//! The connection is cut after the server has handled a request, at each answer of each visit.
 
 use std::sync::{
     Arc,
@@ -24,7 +24,7 @@ const CASES: [Case; 6] = [
 
 /// Cuts the answers of a case, one in each run, and counts them.
 async fn cut_each(server: Arc<SecantusDb>, repeats: bool, case: Case) -> u64 {
-    // All are the same user, and each has keys of its own.
+    // All runs are of the same user, each with its own keys.
     static RUNS: AtomicU32 = AtomicU32::new(0);
     let connect = |port| async move {
         let store = match repeats {
@@ -36,7 +36,7 @@ async fn cut_each(server: Arc<SecantusDb>, repeats: bool, case: Case) -> u64 {
     lost_answers(case, server.port(), connect).await
 }
 
-/// The client waits up to half a second before it looks at a server again that has cut it off: all
+/// The client waits up to half a second before it retries a server that has cut it off. All runs
 /// wait at the same time.
 async fn cost_nobody_an_error(arguments: &[&str], repeats: bool) {
     let Some(server) = SecantusDb::start_with(arguments) else {
@@ -51,13 +51,13 @@ async fn cost_nobody_an_error(arguments: &[&str], repeats: bool) {
     println!("{lost} answers were lost, each at another call");
 }
 
-/// The client itself sends a write again, and the server knows that it has done it.
+/// The client itself repeats a write, and the server recognises it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_answers_of_a_replica_set_cost_nobody_an_error() {
     cost_nobody_an_error(&[], true).await;
 }
 
-/// The client sends no write again. The session asks once more, and finds its own write.
+/// The client repeats no write. The session reads once more and finds its own write.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_answers_of_a_single_server_cost_nobody_an_error() {
     cost_nobody_an_error(&["--standalone"], false).await;

@@ -1,4 +1,4 @@
-//! What the collection holds, how much, and for how long.
+//! What the collection stores, how much, and for how long.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A store in MongoDB, on a server that stands in for it.
+//! The store on a server that stands in for MongoDB.
 #![allow(
     clippy::indexing_slicing,
     clippy::panic,
@@ -35,7 +35,7 @@ fn day() -> Expiry {
     Expiry::new(now.saturating_add(Duration::from_secs(86_400)), now)
 }
 
-/// A busy machine may need longer than the default.
+/// Longer than the default, for busy machines.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn at(url: &str) -> MongoStore {
@@ -48,8 +48,8 @@ async fn at(url: &str) -> MongoStore {
     store.timeout(PATIENCE)
 }
 
-/// The server of all tests that do not harm it, each of which has a database of its own: to start
-/// one takes a processor a second.
+/// The server of all tests that do not harm it, each with its own database. Starting one takes a
+/// second of CPU time.
 fn server() -> Option<&'static SecantusDb> {
     static SERVER: OnceLock<Option<SecantusDb>> = OnceLock::new();
     SERVER.get_or_init(SecantusDb::start).as_ref()
@@ -59,20 +59,19 @@ async fn connect(server: &SecantusDb, database: &str) -> MongoStore {
     at(&server.url(database)).await
 }
 
-/// By a port that leads to the server.
+/// A store on a port that leads to the server.
 async fn through(port: u16, database: &str) -> MongoStore {
     at(&SecantusDb::url_at(port, database)).await
 }
 
-/// The same with a client of the application, which sends writes again where a server has numbers
-/// for them.
+/// The same with a client of the application, which repeats writes if the server numbers them.
 async fn through_repeating(port: u16, database: &str) -> MongoStore {
     let url = SecantusDb::url_at(port, database);
     let client = Client::with_uri_str(url).await.unwrap();
     MongoStore::new(client.database(database)).timeout(PATIENCE)
 }
 
-/// What another program does with the collection.
+/// The collection as another program uses it.
 async fn documents(server: &SecantusDb, database: &str, collection: &str) -> Collection<Document> {
     let client = Client::with_uri_str(server.url(database)).await.unwrap();
     client.database(database).collection(collection)

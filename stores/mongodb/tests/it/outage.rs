@@ -1,4 +1,4 @@
-//! A server that is away, starts anew, or does not answer.
+//! A server that is gone, restarts, or does not answer.
 
 use std::{error::Error as _, time::Duration};
 
@@ -34,7 +34,7 @@ async fn what_was_answered_survives_kills_in_mid_run() {
     answers.are_kept(count(&visitor).await - 1);
 }
 
-/// Whether the store itself has given up: the client would do so too, after a while.
+/// Checks that the store itself has given up. The client would do so too, but later.
 fn is_late(error: &StoreError) -> bool {
     let cause = error.source().map(ToString::to_string);
     let says_so = cause.is_some_and(|cause| cause.contains("did not answer within 50ms"));

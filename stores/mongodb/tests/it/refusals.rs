@@ -1,4 +1,4 @@
-//! What the server or the store refuses, and what it says then.
+//! What the server or the store refuses, and the errors.
 
 use std::error::Error as _;
 
@@ -42,7 +42,7 @@ async fn a_user_who_is_not_let_in_is_refused_without_the_password() {
     let source = refused.source().unwrap().to_string();
     assert!(!source.contains("swordfish"), "{source}");
 
-    // Nobody has logged in on this connection, and its ping is answered.
+    // The connection is not authenticated, and still its ping is answered.
     let store = at(&server.url("shop")).await;
     let loaded = store.load(&key(1), Read::Current).await;
     assert!(matches!(loaded, Err(StoreError::Refused(_))), "{loaded:?}");

@@ -1,5 +1,5 @@
-//! A write whose answer was lost. The client may send it again by itself, where the server can tell
-//! that it has done it, and nowhere else: a refusal is never about what the same write did before.
+//! Writes whose answer was lost. The client repeats them only if the server can recognise a
+//! repeated write, so no refusal is caused by an earlier attempt of the same write.
 
 use silverback::store::{Bytes, Store as _, StoreError, Version};
 use silverback_mongodb::MongoStore;
@@ -12,7 +12,7 @@ use crate::{at, day, server, through, through_repeating};
 
 const NEW: Bytes = Bytes::from_static(b"\x01new");
 
-/// Does each kind of write once with its answer lost, and hands over what came of it.
+/// Makes each kind of write once with its answer lost, and returns the outcomes.
 async fn each_write(
     store: &MongoStore,
     proxy: &Proxy,
@@ -24,7 +24,7 @@ async fn each_write(
             "create" => Version::from_u64(0),
             _ => create(store, number, day()).await,
         };
-        // Whose answer is next is not said: the client looks after its servers too.
+        // It is not certain which answer is next, because the client monitors its servers too.
         let before = proxy.lost();
         proxy.lose_answer(0);
         let done = match what {
@@ -60,7 +60,7 @@ async fn a_replica_set_is_asked_again_and_has_done_it_once() {
         "sessions have to look all the same"
     );
     each_write(&store, &proxy, |what, done| {
-        // No client sends a deletion of many again.
+        // No client repeats a deletion of many.
         done.is_ok() || (what == "delete" && is_lost(done))
     })
     .await;

@@ -1,4 +1,4 @@
-//! Sweeping by several at once, and looking through a collection page by page.
+//! Concurrent sweeps, and browsing a collection page by page.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -85,7 +85,7 @@ async fn several_sweep_at_once_and_leave_what_lives() {
         let node = store.clone();
         sweepers.spawn(async move { swept(&node, 7).await });
     }
-    // In the place of one that is over, whether it was swept or not.
+    // In place of an ended record, whether it was swept or not.
     for number in [1, 61] {
         make(&store, number, Bytes::from_static(b"\x01new"), 3_600).await;
     }
@@ -135,7 +135,7 @@ async fn the_first_and_the_last_key_are_on_a_page() {
     }
 }
 
-/// More than one command removes.
+/// More records than one command removes.
 #[tokio::test]
 async fn a_sweep_goes_on_to_the_end_and_a_step_keeps_to_its_limit() {
     let Some(server) = server() else {

@@ -1,6 +1,6 @@
 //! A process that is killed while it writes.
 //!
-//! The test binary runs itself as that process. `SILVERBACK_SOAK=1` makes the rounds many.
+//! The test binary runs itself as that process. `SILVERBACK_SOAK=1` runs many more rounds.
 
 use std::{
     collections::HashMap,
@@ -20,7 +20,7 @@ use crate::{END, key, path};
 const ROLE: &str = "SILVERBACK_TEST_ROLE";
 const DIR: &str = "SILVERBACK_TEST_DIR";
 
-/// Tasks that write, each with two records of its own, and one record that all of them count in.
+/// Tasks that write. Each has its own two records, and all of them count in a shared one.
 const TASKS: u8 = 8;
 const SHARED: u8 = 255;
 
@@ -60,7 +60,7 @@ fn child() {
     });
 }
 
-/// A state of a record: no part of it fits another.
+/// A state of a record. No part of it fits another state.
 fn state(task: u8, step: u64) -> Bytes {
     let len = 20 + (step * 7_919 % 9_000) as usize;
     let mut data = step.to_be_bytes().to_vec();
@@ -72,7 +72,7 @@ fn step_of(data: &[u8]) -> u64 {
     u64::from_be_bytes(*data.first_chunk().unwrap())
 }
 
-/// Says what was answered: a state of its record, a count of everybody's, an end.
+/// Reports an acknowledged write: a state of the task's record, the shared count, or an end.
 async fn write(store: RedbStore, task: u8) {
     let (mut version, mut step) = match found(&store, kept(task)).await {
         Some((data, version)) => (version, step_of(&data)),
@@ -118,7 +118,7 @@ async fn count(store: &RedbStore) -> u64 {
     }
 }
 
-/// What was said to be done: the last step of each task's record and of its ended one, and the
+/// The acknowledged writes: the last step of each task's record and of its ended one, and the
 /// highest count.
 #[derive(Default)]
 struct Said {
@@ -162,7 +162,7 @@ impl Said {
             } else {
                 assert_eq!(said, 0, "{task} is lost");
             }
-            // The next round may have made the one after.
+            // The next round may have made the record after it.
             if let Some((data, _)) = found(store, ended(task)).await {
                 let said = self.ended.get(&task).copied().unwrap_or_default();
                 assert!(step_of(&data) > said, "{task}: what had ended is back");
@@ -179,7 +179,7 @@ impl Said {
     }
 }
 
-/// Kills a process after it has said so many lines.
+/// Kills a process after it has printed this many lines.
 fn kill_after(lines: u64, path: &Path, durability: Durability, said: &mut Said) {
     let mut child = Command::new(env::current_exe().unwrap())
         .args([
@@ -225,7 +225,7 @@ async fn a_process_that_is_killed_loses_nothing_that_it_was_answered() {
         kill_after(1 + round * 7_919 % 400, &path(&dir), durability, &mut said);
         let store = RedbStore::open(path(&dir)).await.unwrap();
         said.check(&store).await;
-        // Without a word of the last round, it may have done this one's.
+        // Without a report of the last round, this one's write may be done.
         for task in 0..TASKS {
             if let Some((data, _)) = found(&store, kept(task)).await {
                 said.kept.insert(task, step_of(&data));

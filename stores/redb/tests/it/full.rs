@@ -1,4 +1,4 @@
-//! Disks that are full.
+//! Full disks.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::{
     mount::{Kind, Mount},
 };
 
-/// Asks until the store has opened its file again, which another thread does.
+/// Repeats a call until another thread has reopened the store's file.
 async fn loaded(store: &RedbStore, number: u8) -> Option<Bytes> {
     let loaded = async {
         loop {
@@ -58,7 +58,7 @@ async fn a_full_disk_fails_writes_and_loses_nothing() {
             );
         }
         fs::remove_file(mount.path().join("filler")).unwrap();
-        // What failed may have been done after all.
+        // A failed write may be done after all.
         store.delete(&key(kept), None).await.unwrap();
         store.create(&key(kept), state(kept), END).await.unwrap();
         store.close().await;

@@ -1,4 +1,4 @@
-//! One process at a time, and files that are none.
+//! One process at a time, and files that are not a store's.
 
 use std::{error::Error as _, fs};
 
@@ -31,7 +31,7 @@ async fn a_file_that_is_open_is_in_use_until_it_is_closed() {
     assert_eq!(data(&again, 1).await, Some(ONE));
 }
 
-/// What was asked before the store was closed is done.
+/// Calls made before the store was closed are completed.
 #[tokio::test]
 async fn closing_waits_for_the_writes_before_it() {
     let dir = TempDir::new().unwrap();
@@ -70,7 +70,7 @@ async fn a_folder_that_is_missing_is_an_error_of_the_system() {
     assert!(error.source().is_some());
 }
 
-/// A store of 200 records that was closed.
+/// A closed store of 200 records.
 async fn filled(dir: &TempDir) -> Vec<u8> {
     let store = open(dir).await;
     for number in 0..200 {
@@ -81,8 +81,8 @@ async fn filled(dir: &TempDir) -> Vec<u8> {
     fs::read(path(dir)).unwrap()
 }
 
-/// Whatever happened to it: an error of this type, or a store that answers. Never a record that
-/// nobody wrote.
+/// Whatever happened to the file: an error of this type, or a store that answers. Never a record
+/// that nobody wrote.
 async fn is_got_over(dir: &TempDir, bytes: &[u8]) -> bool {
     fs::write(path(dir), bytes).unwrap();
     let store = match RedbStore::open(path(dir)).await {
@@ -116,7 +116,7 @@ async fn a_file_of_another_program_is_damaged() {
 #[tokio::test]
 async fn a_file_whose_making_was_cut_off_is_made() {
     let dir = TempDir::new().unwrap();
-    // A new file, and one that redb has made room in.
+    // A new file, and one in which redb has freed pages.
     for bytes in [&b""[..], &[0; 1 << 20]] {
         assert!(is_got_over(&dir, bytes).await, "{} bytes", bytes.len());
     }

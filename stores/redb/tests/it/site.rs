@@ -39,7 +39,7 @@ fn app(store: RedbStore, keys: Keys) -> Router {
         )
         .route("/login", get(log_in))
         .route("/logout", get(log_out))
-        // A busy machine may need longer than the default.
+        // Longer than the default, for busy machines.
         .layer(SessionLayer::new(
             config.store_timeout(Duration::from_secs(120)),
         ))

@@ -1,4 +1,4 @@
-//! Sweeping and looking through, while others write.
+//! Sweeping and browsing while others write.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -33,7 +33,7 @@ async fn open(dir: &TempDir) -> (RedbStore, Clock) {
 
 const RECORDS: u32 = 300;
 
-/// Every third lives longer; every second is a mark.
+/// Every third record lives longer. Every second is a mark.
 async fn fill(store: &RedbStore) {
     for number in 0..RECORDS {
         let expiry = if number % 3 == 0 { LATER } else { SOON };
@@ -85,7 +85,7 @@ async fn a_sweep_removes_what_is_over_in_bounded_steps() {
     fill(&store).await;
     assert_eq!(store.sweep().await.removed(), 0);
     clock.set(SOON.at);
-    // In the place of an expired one.
+    // In place of an expired record.
     store
         .create(&key(1), Bytes::from_static(b"\x01new"), LATER)
         .await

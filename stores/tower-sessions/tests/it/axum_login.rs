@@ -1,4 +1,4 @@
-//! axum-login 0.18 as it is, on silverback's stores and over silverback's layer: what its own
+//! axum-login 0.18, unchanged, on silverback's stores and over silverback's layer: what its own
 //! examples and tests do.
 
 use std::{collections::HashSet, convert::Infallible, fmt::Debug};
@@ -138,7 +138,7 @@ async fn hello(auth: Auth) -> String {
     format!("Hello, {}", auth.user.unwrap().name)
 }
 
-/// The pages of the examples, without the layer of the sessions.
+/// The pages of the examples, without the session layer.
 fn pages() -> Router {
     Router::new()
         .route("/restricted", get(|| async { "restricted" }))
@@ -153,7 +153,7 @@ fn pages() -> Router {
         .route("/logout", get(log_out))
 }
 
-/// As the examples have it: another store is the only change.
+/// As in the examples, with another store as the only change.
 pub(crate) fn on(store: impl Store + Clone) -> Router {
     let sessions = SessionManagerLayer::new(TowerSessionStore::new(store))
         .with_secure(false)
@@ -189,7 +189,7 @@ fn leads_to(page: &Page, path: &str) {
     );
 }
 
-/// What axum-login's own tests of its examples ask for.
+/// The checks of axum-login's own tests of its examples.
 async fn logs_in_and_out<S, R>(browser: &Browser<S>, cookie: &str)
 where
     S: Service<Request<Body>, Response = axum::http::Response<R>> + Clone,
@@ -204,7 +204,7 @@ where
     assert!(planted.get(cookie).is_some());
     leads_to(&log_in_as(browser, "ferris", "hunter42", "/").await, "/");
     assert_eq!(browser.get("/").await.text(), "Hello, ferris");
-    // Whoever planted the cookie from before the login is not logged in.
+    // An attacker who planted the cookie before the login is not logged in.
     let logged_in = browser.jar(|jar| std::mem::replace(jar, planted));
     leads_to(&browser.get("/").await, "/login?next=%2F");
     browser.jar(|jar| *jar = logged_in.clone());
@@ -248,7 +248,7 @@ async fn it_runs_over_the_layer_of_silverback() {
     logs_in_and_out(&Browser::new(over(files)).at("http://localhost"), "account").await;
 }
 
-/// A server of its own, and a browser that comes to it over HTTP.
+/// A separate server, and a browser that reaches it over HTTP.
 async fn over_http(app: Router, cookie: &str) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! axum-messages 0.8 as it is, on silverback's stores and over silverback's layer.
+//! axum-messages 0.8, unchanged, on silverback's stores and over silverback's layer.
 
 use axum::{Router, response::Redirect, routing::get};
 use axum_messages::{Messages, MessagesManagerLayer};

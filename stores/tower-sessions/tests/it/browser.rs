@@ -1,7 +1,7 @@
 //! axum-login in Chromium, with its sessions in Redis.
 //!
-//! A page asks for the others by a script, so the cookies are the browser's, and it needs no driver.
-//! Without `chromium` the test is skipped and says so; with `CI` set it fails.
+//! A script in a page requests the other pages, so the browser itself handles the cookies, and no
+//! driver is needed. Without `chromium` the test is skipped with a note. With `CI` set it fails.
 
 use std::{env, process::Stdio};
 
@@ -13,7 +13,7 @@ use tokio::{net::TcpListener, process::Command};
 
 use crate::axum_login::{on, over};
 
-/// What a visitor does. Each line is where it led and what was there.
+/// The steps of a visitor. Each line is where a step led and what was there.
 const VISIT: &str = r#"<body><script>
 const lines = [];
 async function go(path, form) {

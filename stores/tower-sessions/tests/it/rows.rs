@@ -1,4 +1,4 @@
-//! What the published stores have written, without their crates: in Redis and in databases.
+//! Rows that the published stores have written to Redis and to databases, without their crates.
 
 use axum::{
     Router,
@@ -22,7 +22,7 @@ const PACKED: &[u8] = b"\x93\xc4\x10\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b
     \x0f\x10\x82\xa4cart\x92\x82\xa4item\xa2\xc3\xa4\xa5price\xcb?\xf8\x00\x00\x00\x00\x00\x00\
     \xc0\xa4user\x07\x99\xcd\x080\xcd\x01\x14\x07\x06(\xce\x07[\xcd\x15\x00\x00\x00";
 
-/// A time that no test sees pass. `TIMESTAMP` of MariaDB ends in 2038.
+/// A time that no test reaches. `TIMESTAMP` of MariaDB ends in 2038.
 const NOW: u64 = 2_100_000_000;
 
 fn browser(former: Former) -> Browser<Router> {
@@ -67,7 +67,7 @@ async fn a_session_moves_from_redis() {
     let nobody = browser(Former::redis(redis.clone()));
     assert_eq!(nobody.get("/").await.text(), "None");
     for _ in 0..2 {
-        // The second is one that came at the same time.
+        // The second session came at the same time.
         let visitor = with_old_cookie(&nobody);
         assert_eq!(visitor.get("/").await.text(), "Some(7)");
         assert_eq!(ask(&mut redis, "EXPIRETIME").await, NOW + 60);
@@ -80,7 +80,7 @@ async fn a_session_moves_from_redis() {
     assert_eq!(with_old_cookie(&nobody).get("/").await.status(), 503);
 }
 
-/// A session of this number: its ID, and its bytes.
+/// The session with this number: its ID and its bytes.
 fn packed(number: u8) -> (Id, Vec<u8>) {
     let id = Id(i128::from_be_bytes([number; 16]));
     let mut bytes = PACKED.to_vec();
@@ -88,7 +88,7 @@ fn packed(number: u8) -> (Id, Vec<u8>) {
     (id, bytes)
 }
 
-/// Moves all, a few at a time.
+/// Moves all sessions, a few at a time.
 async fn move_all(store: &TowerSessionStore<MemoryStore>) -> Migrated {
     let (mut migration, mut all) = (store.migration().unwrap(), Migrated::default());
     while !all.is_finished() {
@@ -120,7 +120,7 @@ async fn all_sessions_move_from_redis() {
         let (id, bytes) = packed(number);
         put(&id.to_string(), &bytes).await;
     }
-    // What others keep there: one of these could be an ID.
+    // Values of other programs. The key of one of these could be an ID.
     put("shop:cart", b"1").await;
     put("aaaaaaaaaaaaaaaaaaaaaA", b"1").await;
     let connection = client.get_multiplexed_async_connection().await.unwrap();
@@ -140,7 +140,7 @@ async fn all_sessions_move_from_redis() {
     assert_eq!(counts(&step), [0, 0, 1]);
 }
 
-/// What a database has, as `migrate` of the store there has made it.
+/// A database with the table that the store's `migrate` makes.
 macro_rules! moves_from {
     ($pool:expr, $table:expr, $name:literal, $setup:expr, $places:literal, $end:literal) => {{
         let (pool, name) = ($pool, $name);
@@ -176,7 +176,7 @@ macro_rules! moves_from {
                 .await
                 .unwrap();
         }
-        // It is over, since the year 2000.
+        // This session expired in the year 2000.
         let (over, mut bytes) = packed(10);
         bytes.splice(bytes.len() - 16..bytes.len() - 14, [0x07, 0xd0]);
         insert()

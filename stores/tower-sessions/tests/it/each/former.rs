@@ -28,7 +28,7 @@ use super::{
 
 type Old = tower_sessions::MemoryStore;
 
-/// How the application looked with tower-sessions.
+/// The application with tower-sessions.
 fn before() -> Router {
     async fn log_in(session: tower_sessions::Session) {
         session.insert("user", 7).await.unwrap();
@@ -37,7 +37,7 @@ fn before() -> Router {
     Router::new().route("/login", post(log_in))
 }
 
-/// And with silverback.
+/// The application with silverback.
 fn after(former: FormerSessions, store: impl IntoBackend) -> Router {
     let config = SessionConfig::new("account", store, Key::generate().unwrap());
     after_with(former, config)
@@ -61,7 +61,7 @@ fn after_with(former: FormerSessions, config: SessionConfig) -> Router {
         .layer((SessionLayer::new(config), former))
 }
 
-/// A visitor who has logged in before the move, and the ID of their session.
+/// A visitor who logged in before the move, and the ID of their session.
 async fn visitor(old: &Old, former: FormerSessions) -> (Browser<Router>, Id) {
     let layer = SessionManagerLayer::new(old.clone());
     let browser = logged_in(before().layer(layer)).await;
@@ -90,7 +90,7 @@ fn names(browser: &Browser<Router>) -> Vec<String> {
 #[tokio::test]
 async fn a_visitor_stays_logged_in_and_gets_the_new_cookie() {
     let old = Old::default();
-    // The old store goes by the system's clock: to that, a minute from now is in an hour.
+    // The old store uses the system's clock, by which a minute from now is an hour away.
     let now = Clock::system()
         .now()
         .saturating_add(Duration::from_secs(3_600));

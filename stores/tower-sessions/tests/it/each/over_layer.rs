@@ -170,7 +170,7 @@ async fn a_login_is_a_renewal_also_for_a_new_visitor() {
         (both.own.authenticated_at().unwrap(), StatusCode::OK)
     };
     assert_eq!(site.serve(jar, time).await.0, Some(site.clock.now()));
-    // With a cookie that was renewed a moment ago one can log in as well.
+    // A request with a cookie that was renewed a moment ago can log in as well.
     let old = &mut jar.clone();
     site.visit(jar, |session: Session| async move {
         session.flush().await.unwrap()

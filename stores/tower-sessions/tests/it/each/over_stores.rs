@@ -202,7 +202,7 @@ async fn a_failing_store_is_an_error() {
     assert!(store.create(&mut record).await.is_err());
 }
 
-/// A store that is being left, with a record that some request still has at hand.
+/// A former store, with a record that some request still holds.
 #[derive(Debug)]
 struct Lingering {
     record: Record,
@@ -246,12 +246,12 @@ async fn sessions_move_from_a_former_store_once() {
     assert_eq!(store.load(&id).await.unwrap().as_ref(), Some(&record));
     store.delete(&id).await.unwrap();
     assert!(IS_DELETED.load(Ordering::SeqCst));
-    // A request that has read the former store before it was deleted there.
+    // A request that read the former store before the record was deleted there.
     assert_eq!(store.load(&id).await.unwrap(), None);
     assert!(store.save(&record).await.is_err());
 }
 
-/// A store that is being left, whose only session ends as soon as it was read.
+/// A former store whose only session ends as soon as it has been read.
 #[derive(Debug)]
 struct Ending(Record, AtomicBool);
 
@@ -271,7 +271,7 @@ impl SessionStore for Ending {
     }
 }
 
-/// Whoever moves it may be stopped for longer than an end is remembered.
+/// The process that moves it may be stopped for longer than an end is remembered.
 #[tokio::test]
 async fn a_session_that_ends_while_it_is_moved_does_not_come_back() {
     let (store, _) = in_memory();
@@ -284,7 +284,7 @@ async fn a_session_that_ends_while_it_is_moved_does_not_come_back() {
     }
 }
 
-/// axum-login's example has it.
+/// As in axum-login's example.
 #[test]
 fn expired_sessions_can_be_deleted_by_a_task() {
     let (store, _) = in_memory();

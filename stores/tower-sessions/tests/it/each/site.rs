@@ -28,10 +28,10 @@ pub(crate) struct Site {
     pub(crate) config: SessionConfig,
 }
 
-/// What is still to come. The compiler loses sight of a future in another one without a box.
+/// A boxed future. Without the box, the compiler loses track of one future inside another.
 type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// The session of a request, as either crate has it.
+/// The session of a request, of either crate.
 pub(crate) struct Both {
     pub(crate) tower: Session,
     pub(crate) own: silverback::Session,
@@ -53,7 +53,7 @@ impl Site {
         Jar::new().clock(self.clock.clone())
     }
 
-    /// Runs `work` as the handler of a request. Returns what it returns, and the response.
+    /// Runs `work` as the handler of a request. Returns its result and the response.
     pub(crate) fn serve<'a, T, F>(
         &self,
         jar: &'a mut Jar,
@@ -107,7 +107,7 @@ impl Site {
         self.serve(jar, work)
     }
 
-    /// A request that puts in a number.
+    /// A request that stores a number.
     pub(crate) fn put<'a>(
         &self,
         jar: &'a mut Jar,
