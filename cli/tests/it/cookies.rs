@@ -1,4 +1,4 @@
-//! Cookies that users send in, and records that only their cookie opens.
+//! Cookies that users send in, and records that only their cookie can open.
 
 use base64_simd::URL_SAFE_NO_PAD;
 use serde_json::json;
@@ -43,7 +43,7 @@ async fn an_encrypted_record_is_read_with_its_cookie_alone() {
     let mixed = ["inspect", &key, "--cookie", "-"];
     tool.run_with(&mixed, &other.cookie)
         .says(2, "another session");
-    // Without the settings of the application, nothing is told that is not so.
+    // Without the application's settings, the tool claims nothing that it cannot know.
     let mut blind = tool.clone();
     blind.without("SILVERBACK_SETTINGS");
     blind.run(&["inspect", &key]).says(3, "encrypt_records");
@@ -82,7 +82,7 @@ async fn a_session_in_its_cookie_is_explained_and_read() {
         assert_eq!(told["answer"], "opens the session", "{kept_in}");
         let read = ["inspect", "--cookie", "-", "--kept-in", kept_in];
         tool.run_with(&read, &ada.cookie).says(0, "cart");
-        // Of another kind, it is as a forged one.
+        // Under another kind of settings, the cookie looks forged.
         let told = tool.run(&["explain", &ada.cookie]);
         told.says(4, "A server gives the handler an empty session");
     }

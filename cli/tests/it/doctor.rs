@@ -1,4 +1,4 @@
-//! What `doctor` finds, and what it says to change.
+//! What `doctor` finds, and what it advises to change.
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
@@ -20,7 +20,7 @@ fn levels(report: &Value, level: &str) -> usize {
     items.iter().filter(|item| item["level"] == level).count()
 }
 
-/// The doctor finds what there is, and nothing broken.
+/// Checks that the doctor finds everything that exists, and nothing broken.
 pub(crate) fn examines(world: &World) {
     let at = world.at;
     let output = world.tool.run(&["doctor", "--reads", "20", "--json"]);
@@ -50,7 +50,7 @@ pub(crate) fn examines(world: &World) {
             "{at:?}: {item}"
         );
     }
-    // Whether the store is fast enough is up to the machine.
+    // Whether the store is fast enough depends on the machine.
     let human = world.tool.run(&["doctor"]);
     human.says(human.code, "to change");
     assert!(
@@ -59,7 +59,7 @@ pub(crate) fn examines(world: &World) {
     );
 }
 
-/// The doctor misses an index that is gone, and one that nobody needs.
+/// Checks that the doctor reports a missing index and an unnecessary one.
 pub(crate) async fn misses_indexes(world: &World) {
     match world.at {
         At::Postgres => world.sql(
@@ -95,7 +95,7 @@ pub(crate) async fn misses_indexes(world: &World) {
     assert_eq!(item(&report, "table", "not there")["level"], "broken");
 }
 
-/// The emulator has none.
+/// The emulator has no indexes.
 fn misses_time_to_live(world: &World) {
     let report = world.tool.run(&["doctor", "--json"]).json(4);
     let item = item(&report, "time to live", "nothing removes");
@@ -103,7 +103,7 @@ fn misses_time_to_live(world: &World) {
     assert!(change.contains("update-time-to-live"), "{change}");
 }
 
-/// So far nobody has made it.
+/// The index does not exist yet.
 async fn misses_the_index_of_mongodb(world: &World) {
     let report = world.tool.run(&["doctor", "--json"]).json(4);
     let missed = item(&report, "index", "nothing removes");

@@ -1,4 +1,4 @@
-//! Importing the files of a Go program, and stopping in the middle.
+//! Importing the files of a Go program, and interrupting the import.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ use crate::support::{At, Output, World, write_private};
 const HASH_KEY: &str = "0101010101010101010101010101010101010101010101010101010101010101";
 const BLOCK_KEY: &str = "02020202020202020202020202020202";
 
-/// Files as Go leaves them, and the file with its keys.
+/// Files as Go leaves them, and a file with its keys.
 fn go(world: &World, count: usize) -> [String; 2] {
     let folder = world.dir.path().join("go");
     fs::create_dir(&folder).unwrap();

@@ -1,4 +1,4 @@
-//! New keys, and key files that are rotated while an application has them.
+//! New keys, and rotating a key file that an application uses.
 
 use std::{
     fs,
@@ -74,7 +74,7 @@ async fn a_rotation_logs_nobody_out_until_the_key_is_dropped() {
         1
     );
 
-    // Dropping logs people out, so it is asked for.
+    // Dropping a key logs people out, so it needs a confirmation.
     let text = fs::read_to_string(&path).unwrap();
     tool.run(&["rotate", "--keep", "1"]).says(2, "Drop");
     assert_eq!(

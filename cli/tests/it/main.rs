@@ -1,4 +1,4 @@
-//! The tool as operators run it: on every store there is, filled through the library.
+//! The tool as operators run it, on every store, filled through the library.
 #![allow(
     clippy::indexing_slicing,
     clippy::panic,

@@ -1,4 +1,4 @@
-//! Moving all sessions to another store while servers use them, and killing what moves them.
+//! Moving all sessions to another store while servers use them, and killing the mover.
 
 use std::{
     collections::BTreeMap,
@@ -34,14 +34,14 @@ fn sessions() -> u64 {
 
 const SERVERS: usize = 4;
 
-/// What a record has: the number that was written last, and its end.
+/// The content of a record: the last written number, and its end.
 type Content = Option<(u64, Timestamp)>;
 
-/// A session as one server knows it: nobody else changes it.
+/// A session as its server knows it. No other server changes it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Kept {
     has: Content,
-    /// What it has instead if the last write was done, which was given up.
+    /// The content if the last write, which was given up, has been done.
     or: Option<Content>,
 }
 
@@ -51,10 +51,10 @@ struct Site {
     kept: [Mutex<BTreeMap<u64, Kept>>; SERVERS],
     /// The first end of a session.
     end: Timestamp,
-    /// The second step is on all servers.
+    /// Whether the second step is on all servers.
     is_moving: AtomicBool,
     is_over: AtomicBool,
-    /// Operations that were done.
+    /// The number of completed operations.
     count: AtomicU64,
 }
 
@@ -92,10 +92,10 @@ async fn read(store: &impl Store, number: u64) -> Content {
     Some((data, record.expires()))
 }
 
-/// Changes a session from what it has to something else.
+/// Changes a session from its present content to another.
 async fn change(store: &impl Store, number: u64, has: Content, next: Content) {
     let key = key(number);
-    // A move may change the version in between.
+    // A move may change the version meanwhile.
     loop {
         let done = match (has, next) {
             (None, Some((data, end))) => {
@@ -120,7 +120,7 @@ async fn change(store: &impl Store, number: u64, has: Content, next: Content) {
     }
 }
 
-/// Lets others have their turn so often, or for ever.
+/// Yields to others this many times, or for ever.
 async fn turns(count: Option<u64>) {
     let Some(count) = count else {
         return pending().await;
@@ -146,7 +146,7 @@ impl Site {
         })
     }
 
-    /// What a session is to have next.
+    /// The next content of a session.
     fn next(&self, has: Content, what: u64, data: u64) -> Content {
         let end = Timestamp::from_secs(self.end.as_secs() + data % 1_000);
         match (what, has) {
@@ -157,7 +157,7 @@ impl Site {
         }
     }
 
-    /// A server does something to its sessions until the move is over, and gives up now and then.
+    /// Uses the sessions of a server until the move is over, and gives up calls now and then.
     async fn serve(self: Arc<Self>, server: usize, seed: u64) {
         let mut numbers = Numbers(seed);
         let [from, to] = self.stores.clone();
@@ -195,7 +195,7 @@ impl Site {
         }
     }
 
-    /// Waits until the servers have done so much more.
+    /// Waits until the servers have completed this many more operations.
     async fn serve_some(&self, more: u64) {
         let until = self.count.load(Ordering::Relaxed) + more;
         while self.count.load(Ordering::Relaxed) < until {
@@ -203,7 +203,7 @@ impl Site {
         }
     }
 
-    /// What the new store alone has of each session, which is what the servers know of it.
+    /// Checks that the new store alone has what the servers know of each session.
     async fn check(&self) -> [BTreeMap<u64, Kept>; SERVERS] {
         let [_, to] = &self.stores;
         let mut all = self
@@ -393,7 +393,7 @@ async fn a_move_is_interrupted_between_two_batches() {
     from.tool.run(&args).says(0, "moved 2 records");
 }
 
-/// The row of a session as tower-sessions-sqlx-store has written it. It ends in the year 2096.
+/// The row of a session as tower-sessions-sqlx-store writes it. It ends in the year 2096.
 const ROW: &str = "INSERT INTO tower_sessions VALUES ('EA8ODQwLCgkIBwYFBAMCAQ', \
     X'93c4100102030405060708090a0b0c0d0e0f1081a4757365\
     720799cd0830cd0114070628ce075bcd15000000', '2096-10-02T07:06:40Z')";

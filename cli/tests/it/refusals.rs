@@ -1,4 +1,4 @@
-//! What is not understood, and what is not done without a yes.
+//! Arguments that are not understood, and commands that need a confirmation.
 
 use crate::support::{At, Tool, World};
 
@@ -100,7 +100,7 @@ fn a_store_that_is_not_there_is_a_failure_and_is_not_made() {
     for dsn in [
         format!("file:{}", none.display()),
         format!("sqlite:{}", none.display()),
-        // Nobody listens on port 1, and the password is not said.
+        // Nobody listens on port 1, and the password is not printed.
         "postgres://ada:hunter2@127.0.0.1:1/x".to_owned(),
         "mysql://ada:hunter2@127.0.0.1:1/x".to_owned(),
         "redis://ada:hunter2@127.0.0.1:1".to_owned(),

@@ -1,4 +1,4 @@
-//! Completions and manual pages, read by the programs that they are for.
+//! Completions and manual pages, read by the programs that use them.
 
 use std::{
     collections::BTreeSet,
@@ -24,7 +24,7 @@ fn read_by(program: &str, args: &[&str], file: &Path) -> Option<String> {
     Some(said)
 }
 
-/// What `--help` lists.
+/// The commands that `--help` lists.
 fn commands(tool: &Tool) -> BTreeSet<String> {
     let help = tool.run(&["--help"]).stdout;
     let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);

@@ -1,4 +1,4 @@
-//! Every command once on every store.
+//! Every command, once on every store.
 
 use serde_json::json;
 
@@ -53,7 +53,7 @@ async fn mongodb() {
     run(At::MongoDb).await;
 }
 
-/// It cannot list, and knows no subjects.
+/// The store cannot list its records and has no subjects.
 #[tokio::test]
 async fn memcached() {
     let Some(mut world) = World::new(At::Memcached).await else {
@@ -147,7 +147,7 @@ fn lists(world: &World) {
         .collect();
     assert_eq!(of_ada.len(), 2, "{notes:?}");
     assert!(notes.contains(&"phone"));
-    // What a user's browser calls itself moves no cursor.
+    // A note with control characters does not move the terminal's cursor.
     tool.run(&["list", "--user", "ada"])
         .says(0, "Firefox \\u{1b}[2J on Linux");
     tool.run(&["list", "--user", "eve"]).says(3, "no sessions");
@@ -176,7 +176,7 @@ fn shows(world: &World, ada: &Visit) {
     human.says(0, "until the browser closes");
     human.says(0, "cart");
     human.says(0, "Firefox \\u{1b}[2J on Linux");
-    // A value is printed to those who ask for it by its name.
+    // A value is printed only if it is asked for by its key.
     let asked = tool.run_unchecked(&["inspect", &key, "--value", "cart"], "");
     assert_eq!((asked.code, asked.stdout), (0, format!("{cart}\n")));
     tool.run(&["inspect", &key, "--value", "none"])
@@ -208,7 +208,7 @@ fn explains(world: &World, ada: &Visit) {
         (&json!("signed"), &json!(1))
     );
     assert_eq!(head["key"], told["token"]["key"]);
-    // Nobody has used the session by that.
+    // This did not count as use of the session.
     let one = tool
         .run(&["inspect", &ada.key.to_string(), "--json"])
         .json(0);
@@ -234,7 +234,7 @@ fn ends_one(world: &World, visitor: &Visit) {
     tool.run(&["end", roster, "--yes"]).says(2, "not a session");
 }
 
-/// One that is found in the list of its user.
+/// Ends a session found in the list of its user.
 fn ends_one_of_user(world: &World, ada: &Visit, bob: &Visit) {
     let (tool, ada) = (&world.tool, &ada.key.to_string());
     let bob = bob.key.to_string();

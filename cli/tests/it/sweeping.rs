@@ -1,4 +1,4 @@
-//! Removing what has expired.
+//! Removing expired records.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -16,7 +16,7 @@ use silverback_sqlx::SqliteStore;
 
 use crate::support::{At, World};
 
-/// Puts records there that were over long ago, by a clock of then.
+/// Creates records that expired long ago, with a clock of that time.
 pub(crate) async fn fill(world: &World, count: u8) {
     let then = Timestamp::from_secs(1_000_000);
     let clock = Clock::manual(then);
@@ -81,7 +81,7 @@ async fn create_until(store: &impl Store, count: u8, expiry: Expiry) -> Vec<Reco
     keys
 }
 
-/// What is over is removed, and nothing else.
+/// Checks that expired records are removed, and no others.
 pub(crate) async fn sweeps(world: &mut World) {
     let at = world.at;
     let alive = world.log_in("eve", "laptop").await;
@@ -147,7 +147,7 @@ async fn a_sweep_is_interrupted_between_two_batches() {
             (&report["removed"], &report["is_finished"]),
             (&json!(1), &json!(false))
         );
-        // The next one goes on.
+        // The next sweep continues.
         world.tool.run(&["sweep"]).says(0, "removed 2 records");
     }
 }

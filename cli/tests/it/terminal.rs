@@ -9,8 +9,8 @@ use pty_process::blocking;
 
 use crate::support::{At, World};
 
-/// Runs the tool in a terminal, and answers what it asks. Returns its code and what the terminal
-/// shows.
+/// Runs the tool in a terminal and answers its questions. Returns its exit code and what the
+/// terminal shows.
 fn run(world: &World, args: &[&str], question: &str, answer: &str) -> (i32, String) {
     let (mut terminal, pts) = blocking::open().unwrap();
     terminal.resize(pty_process::Size::new(24, 120)).unwrap();
@@ -22,7 +22,7 @@ fn run(world: &World, args: &[&str], question: &str, answer: &str) -> (i32, Stri
     let mut shown = String::new();
     let mut is_asked = question.is_empty();
     let mut bytes = [0; 4_096];
-    // On Linux, a terminal whose program has ended is an error to read.
+    // On Linux, reading a terminal whose program has ended is an error.
     while let Ok(count) = terminal.read(&mut bytes) {
         if count == 0 {
             break;

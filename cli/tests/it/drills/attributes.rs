@@ -12,7 +12,7 @@ use super::{
 };
 use crate::support::{At, World};
 
-/// Where the sessions are.
+/// Where the sessions are kept.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Kept {
     Store,
@@ -50,7 +50,7 @@ type Cookie = (&'static str, Attributes);
 #[derive(Clone, Copy)]
 struct Release {
     cookie: Cookie,
-    /// The one that it has in the release before or after it.
+    /// The cookie of the release before or after this one.
     other: Option<Cookie>,
 }
 
@@ -69,26 +69,26 @@ impl Release {
         }
     }
 
-    /// The plan from one cookie to another.
+    /// Returns the plan from one cookie to another.
     fn plan(before: Cookie, after: Cookie) -> [Self; 3] {
         [(before, None), (before, Some(after)), (after, Some(before))]
             .map(|(cookie, other)| Self { cookie, other })
     }
 }
 
-/// The cookies that a browser would send to the site.
+/// Returns the cookies that a browser would send to the site.
 fn cookies_of(visitor: &Visitor) -> usize {
     let page = format!("{ORIGIN}{FOLDER}/").parse().unwrap();
     let header = visitor.jar(|jar| jar.header(&page));
     header.map_or(0, |cookies| cookies.to_str().unwrap().matches('=').count())
 }
 
-/// One server after the other gets the next release, while visitors meet both.
+/// Deploys the next release to one server after the other, while visitors meet both releases.
 async fn rolls_out(kept: Kept, releases: &[Release], seed: u64) {
     let world = World::new(At::Files).await.unwrap();
     let start = |release: Release| kept.node(&world, |config| release.apply(config));
     let site = Site::new([start(releases[0]), start(releases[0])]);
-    // Copies of a cookie alone stay valid.
+    // Copies of a session in a cookie alone stay valid.
     let traffic = Traffic::with(&site, seed, kept != Kept::CookieAlone);
     traffic.goes_on(24).await;
     for release in &releases[1..] {
@@ -110,7 +110,7 @@ async fn rolls_out(kept: Kept, releases: &[Release], seed: u64) {
     }
 }
 
-/// A browser takes such a cookie in the place of the one it has.
+/// A browser replaces its cookie with such a cookie.
 #[test]
 fn what_is_the_same_cookie_to_browsers_takes_one_deploy() {
     let same_site: Attributes = |cookie| cookie.same_site(SameSite::Strict);
@@ -129,7 +129,7 @@ fn what_is_the_same_cookie_to_browsers_takes_one_deploy() {
 
 const AS_IT_IS: Cookie = ("account", |cookie| cookie);
 
-/// The first deploy gives both releases both cookies, so that each reads and removes the other's.
+/// After the first deploy both releases know both cookies, so each reads and removes the other's.
 #[test]
 fn what_is_another_cookie_to_browsers_takes_two() {
     let path: Cookie = ("account", |cookie| cookie.path("/shop"));
@@ -151,7 +151,8 @@ fn what_is_another_cookie_to_browsers_takes_two() {
     }
 }
 
-/// Attributes that the prefix of the default name forbids change that name, and the layer says so.
+/// Attributes that the prefix of the default name forbids change the name, and the layer reports
+/// it.
 #[test]
 fn a_name_that_would_change_is_an_error() {
     let config = SessionConfig::new("account", MemoryStore::new(), Keys::generate().unwrap());

@@ -18,7 +18,7 @@ fn of_sessions_in_files() {
     played(async |_| restored(false).await);
 }
 
-/// The store has what is remembered of sessions that have ended.
+/// The store remembers which sessions have ended.
 #[test]
 fn of_the_ends_of_sessions_in_cookies() {
     played(async |_| restored(true).await);
@@ -46,7 +46,7 @@ impl Drill {
         Node::with(&self.world, self.backend(), &self.clock, patient)
     }
 
-    /// All servers stop, the folder of then takes the place of the one of now, and they start.
+    /// Stops all servers, replaces the present folder with the backup, and starts the servers.
     fn restore(&self, site: &Site, backup: &Path) {
         let sessions = self.world.dir.path().join("sessions");
         fs::remove_dir_all(&sessions).unwrap();
@@ -60,7 +60,7 @@ impl Drill {
         }
     }
 
-    /// What an operator writes who refuses everything from before.
+    /// The line by which an operator refuses everything from before.
     fn refuse_older(&self) {
         let path = self.world.settings_file();
         let settings = fs::read_to_string(&path).unwrap();
@@ -91,7 +91,7 @@ async fn restored(in_cookies: bool) {
     let backup = drill.world.dir.path().join("backup");
     copy(&drill.world.dir.path().join("sessions"), &backup);
 
-    // Since then somebody has logged out, and somebody was locked out.
+    // Since the backup, one user has logged out and another was locked out.
     drill.clock.advance(second);
     let ended = [&ada, &eve].map(|browser| browser.jar(|jar| jar.clone()));
     let page = ada
@@ -113,18 +113,18 @@ async fn restored(in_cookies: bool) {
     let (tally, _) = traffic.end().await;
     assert_eq!(tally.faults, Faults::default(), "{tally:?}");
 
-    // The restored store knows nothing of that.
+    // The restored store does not know that.
     drill.clock.advance(second);
     drill.restore(&site, &backup);
     let users = [look(&ada).await.user, look(&eve).await.user];
     assert_eq!(users, ["ada", "eve"]);
-    // One user is ended again by name.
+    // The operator ends one user's sessions by name.
     operator(tool, &["end-user", "eve", "--yes"])
         .await
         .says(0, "ended 1 session");
     assert_eq!(look(&eve).await.user, "");
 
-    // All are ended by the settings.
+    // The settings end all sessions.
     drill.refuse_older();
     drill.restart(&site);
     is_refused(&ada, Rejection::Expired).await;
@@ -163,7 +163,7 @@ async fn is_refused(browser: &Visitor, why: Rejection) {
     assert_eq!((&*seen.user, seen.why), ("", format!("{why:?}")));
 }
 
-/// Whoever knows a version from after the backup conflicts with the restored record.
+/// A request that knows a version from after the backup conflicts with the restored record.
 #[tokio::test]
 async fn no_version_comes_twice() {
     let dir = tempfile::tempdir().unwrap();
@@ -204,7 +204,7 @@ fn copy(from: &Path, to: &Path) {
         );
         match fs::metadata(&from) {
             Ok(meta) if meta.is_dir() => copy(&from, &to),
-            // What is gone by now has ended.
+            // Sessions that are gone by now have expired.
             _ => drop(fs::copy(&from, &to)),
         }
     }

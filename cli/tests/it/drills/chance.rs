@@ -1,4 +1,4 @@
-//! Numbers that a seed gives.
+//! Pseudorandom numbers from a seed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

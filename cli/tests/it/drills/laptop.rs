@@ -17,7 +17,7 @@ use super::{
 };
 use crate::support::{At, World};
 
-/// Where the sessions are.
+/// Where the sessions are kept.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Kept {
     Files,
@@ -40,7 +40,7 @@ fn in_cookies() {
     played(async |log| stolen(&log, Kept::Cookies).await);
 }
 
-/// The store as each server has it: a handle, a connection of its own.
+/// The store as each server has it: a handle with its own connection.
 async fn own_store(world: &World, kept: Kept) -> Backend {
     match kept {
         Kept::Redis => {
@@ -56,7 +56,7 @@ fn files(world: &World) -> FilesystemStore {
     FilesystemStore::open(world.dir.path().join("sessions")).unwrap()
 }
 
-/// A thief who uses the laptop all the time.
+/// A thief who keeps using the laptop.
 struct Thief {
     ends: Arc<AtomicBool>,
     requests: Arc<AtomicU64>,
@@ -127,7 +127,7 @@ async fn stolen(log: &Log, kept: Kept) {
     let [(_, laptop), (_, phone), (_, tablet), (_, desk)] = &devices;
     traffic.goes_on(16).await;
 
-    // By the tool.
+    // With the tool.
     let thief = Thief::start(laptop);
     thief.goes_on().await;
     let key = key_of(&world, "laptop").await;
@@ -140,7 +140,7 @@ async fn stolen(log: &Log, kept: Kept) {
     operator(&world.tool, &end).await.says(3, "no such session");
     assert_eq!(listed(&world).await.len(), 3);
 
-    // By the application.
+    // With the application.
     let thief = Thief::start(tablet);
     thief.goes_on().await;
     let keys = Keys::from_file(world.key_file()).unwrap();
@@ -153,7 +153,7 @@ async fn stolen(log: &Log, kept: Kept) {
     thief.stops().await;
     is_out_everywhere(&site, tablet).await;
 
-    // Everything but the device in her hand.
+    // All except the device in the user's hand.
     let key = key_of(&world, "phone").await;
     operator(&world.tool, &["end-user", "ada", "--keep", &key, "--yes"])
         .await
@@ -178,7 +178,7 @@ async fn key_of(world: &World, device: &str) -> String {
     found["key"].as_str().unwrap().to_owned()
 }
 
-/// No server knows the cookies of this browser, nor any that it gets in the answers.
+/// Checks that every server refuses the cookies of this browser, and any that it gets in answers.
 async fn is_out_everywhere(site: &Site, browser: &Visitor) {
     for which in [0, 1] {
         let there = site.visitor_of(which);

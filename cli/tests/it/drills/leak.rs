@@ -10,7 +10,7 @@ use crate::support::{At, KEY, World};
 
 const HERE_AND_THERE: [usize; 2] = [0, 1];
 
-/// The file is copied to one server after the other while visitors come.
+/// Copies the file to one server after the other while visitors come.
 async fn copy_keys(world: &World, site: &Site, traffic: &Traffic) {
     for which in HERE_AND_THERE {
         site.reload(which, &world.key_file());
@@ -22,7 +22,7 @@ fn leaked() -> Key {
     Key::from_base64(KEY).unwrap()
 }
 
-/// Somebody who has the key makes a cookie for a session of theirs.
+/// Makes a cookie for a session of a thief who has the key.
 async fn forge(store: impl IntoBackend, thief: &Visitor) {
     let config = SessionConfig::new("account", store, Keys::new(leaked()));
     let forged = thief.seed(&config, |session| session.insert("user", "user-0"));
@@ -47,7 +47,7 @@ async fn in_a_store(log: &Log) {
     let absent = site.visitor(1);
     log_in(&absent, "on-holiday", "laptop").await;
 
-    // The key alone opens no session: the ID is missing.
+    // The key alone opens no session, because the ID is missing.
     let thief = site.visitor_of(0);
     forge(MemoryStore::new(), &thief).await;
     assert_eq!(look(&thief).await.why, "NotFound");
@@ -61,7 +61,7 @@ async fn in_a_store(log: &Log) {
         .await
         .says(0, "retired");
     copy_keys(&world, &site, &traffic).await;
-    // Everybody who comes meanwhile gets a cookie of the new key.
+    // Every visitor who comes meanwhile gets a cookie with the new key.
     traffic.goes_on(16).await;
     let id = leaked().id().to_string();
     operator(tool, &["revoke", &id]).await.says(2, "Revoke");
@@ -88,7 +88,7 @@ async fn in_a_store(log: &Log) {
             .all(|key| key == active)
     );
 
-    // Those who did not come log in again. Their session is still found, and ended.
+    // Visitors who stayed away log in again. Their old session is still found and ended.
     assert_eq!(look(&absent).await.why, "UnknownKey");
     let cookie = absent.jar(|jar| jar.get("__Host-account").unwrap().to_owned());
     operator(tool, &["explain", &cookie])
@@ -116,7 +116,8 @@ async fn in_cookies(log: &Log) {
     let traffic = Traffic::start(&site, 2);
     traffic.goes_on(40).await;
 
-    // The thief is whoever they like, and a server that seals cookies anew seals theirs, too.
+    // The thief can be any user, and a server that seals cookies with the new key seals the thief's
+    // too.
     let thief = site.visitor_of(0);
     forge(CookieStore::new(), &thief).await;
     assert_eq!(look(&thief).await.user, "user-0");
@@ -132,7 +133,7 @@ async fn in_cookies(log: &Log) {
         .says(0, "revoked");
     copy_keys(&world, &site, &traffic).await;
     traffic.goes_on(24).await;
-    // By now everybody has logged in again.
+    // By now every user has logged in again.
     traffic.may_be_out(false);
     traffic.goes_on(40).await;
     for which in HERE_AND_THERE {
@@ -147,7 +148,7 @@ async fn in_cookies(log: &Log) {
     assert!(tally.excused > 0);
 }
 
-/// Why a key that has leaked is revoked at once where cookies hold sessions.
+/// The reason to revoke a leaked key at once if cookies hold the sessions.
 #[test]
 fn a_forged_cookie_is_sealed_anew_as_any_other() {
     played(async |_| {

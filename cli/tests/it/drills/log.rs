@@ -1,4 +1,4 @@
-//! What the servers of a drill log.
+//! The log of the servers in a drill.
 
 use std::{
     cell::RefCell,
@@ -15,12 +15,12 @@ use tracing::{
     span,
 };
 
-/// The lines so far. Clones are the same log.
+/// The lines so far. Clones share the log.
 #[derive(Clone, Default)]
 pub(super) struct Log(Arc<Mutex<Vec<String>>>);
 
 impl Log {
-    /// Says whether a line has all of these.
+    /// Returns whether a line contains all of these texts.
     pub(super) fn has(&self, words: &[&str]) -> bool {
         let lines = self.0.lock().unwrap();
         let has_all = |line: &String| words.iter().all(|word| line.contains(word));
@@ -29,11 +29,11 @@ impl Log {
 }
 
 thread_local! {
-    /// The log of the drill that this thread belongs to.
+    /// Returns the log of the drill that this thread belongs to.
     static LOG: RefCell<Option<Log>> = const { RefCell::new(None) };
 }
 
-/// Plays a drill on threads of its own, whose events are its log.
+/// Runs a drill on separate threads whose events go to its log.
 pub(super) fn played(drill: impl AsyncFnOnce(Log)) {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(|| tracing::subscriber::set_global_default(Recorder).unwrap());
@@ -45,7 +45,7 @@ pub(super) fn played(drill: impl AsyncFnOnce(Log)) {
         .on_thread_start(move || LOG.set(Some(own.clone())))
         .build();
     LOG.set(Some(log.clone()));
-    // This ends a hang, and nothing else.
+    // This only ends a hang.
     let patience = match env::var_os("SILVERBACK_SOAK") {
         Some(_) => Duration::from_secs(7_200),
         None => Duration::from_secs(600),

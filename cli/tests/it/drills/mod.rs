@@ -1,5 +1,4 @@
-//! What operators do when something happens, played under traffic as `docs/guides/drills.md` tells
-//! it.
+//! The drills of `docs/guides/drills.md`, run under traffic.
 
 mod chance;
 mod log;
@@ -24,7 +23,7 @@ use self::{
 };
 use crate::support::{Output, Tool};
 
-/// An operator types a command while the site goes on.
+/// Runs an operator's command while the site is in use.
 async fn operator(tool: &Tool, args: &[&str]) -> Output {
     let (tool, args) = (tool.clone(), args.iter().map(|arg| (*arg).to_owned()));
     let args: Vec<_> = args.collect();

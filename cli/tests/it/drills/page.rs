@@ -1,4 +1,4 @@
-//! The page for operators says what there is.
+//! The page for operators matches the tool.
 
 use std::{fs, path::Path};
 
@@ -9,7 +9,7 @@ fn read(page: &str) -> String {
     fs::read_to_string(docs.join(page)).unwrap()
 }
 
-/// The commands of the blocks of a shell.
+/// Returns the commands in the page's shell blocks.
 fn commands(page: &str) -> Vec<String> {
     let (mut is_shell, mut found) = (false, Vec::new());
     for line in page.lines() {
@@ -23,7 +23,7 @@ fn commands(page: &str) -> Vec<String> {
     found
 }
 
-/// Asked for its help at the end, a command is read and not run.
+/// With `--help` at the end, a command is parsed and not run.
 #[test]
 fn each_command_is_one_of_the_tool() {
     let commands = commands(&read("guides/drills.md"));

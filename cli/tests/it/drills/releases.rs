@@ -22,12 +22,12 @@ const LATER: u8 = 2;
 
 const COOKIE: &str = "__Host-account=";
 
-/// The first byte of a session's record, now and in a format to come.
+/// The first byte of a session's record, now and in a future format.
 const RECORD: u8 = 1;
 const LATER_RECORD: u8 = 5;
 
-/// The store as a later release uses it, whose records are of a later format. It reads those of
-/// this one.
+/// The store as a later release uses it. Its records have a later format, and it also reads the
+/// present one.
 struct LaterRecords(DynStore);
 
 impl LaterRecords {
@@ -109,7 +109,8 @@ impl Store for LaterRecords {
     }
 }
 
-/// A server of a later release, whose cookies are of a later version. It reads those of this one.
+/// A server of a later release. Its cookies have a later version, and it also reads the present
+/// one.
 fn later(node: Node) -> Node {
     node.behind(
         |request: &mut Request<Body>| turn(request.headers_mut(), &header::COOKIE, LATER, THIS),
@@ -133,7 +134,7 @@ fn turn(headers: &mut HeaderMap, name: &HeaderName, from: u8, to: u8) {
         let Ok(mut token) = URL_SAFE_NO_PAD.decode_to_vec(&rest[..len]) else {
             continue;
         };
-        // The other half of the byte says how it is sealed.
+        // The other half of the byte is the kind of seal.
         if token.first().is_some_and(|first| first & 0xf == from) {
             token[0] = (token[0] & 0xf0) | to;
             let token = URL_SAFE_NO_PAD.encode_to_string(&token);
@@ -173,7 +174,7 @@ async fn formats(in_cookies: bool) {
     log_in(&there, "ada", "laptop").await;
     traffic.goes_on(48).await;
 
-    // The old release knows that there is a session, and does not touch it.
+    // The old release recognises that there is a session, and does not change it.
     back.jar(|jar| *jar = there.jar(|jar| jar.clone()));
     let page = back.get(&format!("{FOLDER}/")).await;
     assert_eq!(page.status(), 503);
@@ -189,7 +190,7 @@ async fn formats(in_cookies: bool) {
 
     site.deploy(0, later(node()));
     traffic.goes_on(32).await;
-    // A way back would be none: all get an error, and keep their sessions.
+    // Going back does not work: all visitors get an error, and keep their sessions.
     for which in [0, 1] {
         site.deploy(which, node());
     }
@@ -218,7 +219,7 @@ fn a_record_of_the_later_one_is_an_error_on_the_other_and_stays() {
             site.deploy(which, later());
             traffic.goes_on(48).await;
         }
-        // The sessions are still there after a way back that is none.
+        // The sessions still exist after the attempt to go back.
         for which in [0, 1] {
             site.deploy(which, Node::start(&world));
         }
@@ -264,7 +265,7 @@ fn settings_may_differ_that_both_read_the_same_way() {
     }
 }
 
-/// Each release takes the other's sessions for damaged or forged, and nobody becomes another.
+/// To each release the other's sessions look damaged or forged, and no visitor becomes another.
 #[test]
 fn settings_that_log_everybody_out_do_no_more() {
     type Change = fn(SessionConfig) -> SessionConfig;

@@ -1,4 +1,4 @@
-//! Servers of one application, which are deployed one by one.
+//! The servers of one application, which are deployed one by one.
 
 use std::{
     convert::Infallible,
@@ -21,7 +21,7 @@ use crate::support::World;
 pub(super) type Service = BoxCloneSyncService<Request<Body>, Response<String>, Infallible>;
 pub(super) type Visitor = Browser<Service>;
 
-/// Where the site is. All its pages are below a folder, so that its cookies may have that path.
+/// The site's address. All its pages are below a folder, so that its cookies may have that path.
 pub(super) const ORIGIN: &str = "https://www.example.com";
 pub(super) const FOLDER: &str = "/shop";
 
@@ -35,13 +35,12 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// Starts a server that reads the keys and settings of this world, with its sessions in the
-    /// world's store.
+    /// Starts a server with the world's keys and settings, whose sessions are in the world's store.
     pub(super) fn start(world: &World) -> Self {
         Self::with(world, world.store.clone(), &Clock::system(), patient)
     }
 
-    /// As [`start`](Self::start), with other settings too.
+    /// Like [`start`](Self::start), with additional settings.
     pub(super) fn with(
         world: &World,
         store: impl IntoBackend,
@@ -64,7 +63,7 @@ impl Node {
         Self { service, keys }
     }
 
-    /// The same server behind something that changes its requests and responses.
+    /// Puts something in front of the server that changes its requests and responses.
     pub(super) fn behind(
         self,
         request: impl Fn(&mut Request<Body>) + Clone + Send + Sync + 'static,
@@ -84,12 +83,12 @@ impl Node {
     }
 }
 
-/// A busy machine may need longer than the default.
+/// Longer than the default, for busy machines.
 pub(super) fn patient(config: SessionConfig) -> SessionConfig {
     config.store_timeout(Duration::from_secs(120))
 }
 
-/// All servers. Clones are the same site.
+/// All servers. Clones share the site.
 #[derive(Clone)]
 pub(super) struct Site(Arc<RwLock<Vec<Node>>>);
 
@@ -103,12 +102,12 @@ impl Site {
         Self::new([Node::start(world), Node::start(world)])
     }
 
-    /// Puts another server in the place of one. What that one is working on ends there.
+    /// Replaces a server. The old one completes its running requests.
     pub(super) fn deploy(&self, which: usize, node: Node) {
         self.0.write().unwrap()[which] = node;
     }
 
-    /// Has a server read its keys again, as at a signal.
+    /// Has a server read its keys again, as on a signal.
     pub(super) fn reload(&self, which: usize, path: &Path) {
         let keys = Keys::from_file(path).unwrap();
         self.0.read().unwrap()[which].keys.replace(&keys);
@@ -150,7 +149,7 @@ async fn serve(session: &Session, path: &str) -> Result<String, Error> {
     session.load().await?;
     let parts: Vec<_> = path.trim_matches('/').split('/').collect();
     match *parts {
-        // In a cookie alone, nobody can list it.
+        // A session in a cookie alone cannot be listed.
         ["login", user, ALONE] => {
             session.renew();
             session.insert("user", user)?;
@@ -171,7 +170,7 @@ async fn serve(session: &Session, path: &str) -> Result<String, Error> {
     Ok(format!("{user},{items},{}", why.unwrap_or_default()))
 }
 
-/// As the crate's `IntoResponse` for axum does.
+/// Like the crate's `IntoResponse` for axum.
 fn refuse(error: &Error) -> Response<String> {
     let (mut response, answer) = (Response::new(String::new()), error.answer());
     *response.status_mut() = answer.status();
@@ -182,7 +181,7 @@ fn refuse(error: &Error) -> Response<String> {
     response
 }
 
-/// What a page says of its visitor.
+/// What a page shows about its visitor.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Seen {
     pub(super) user: String,
@@ -202,14 +201,14 @@ impl Seen {
     }
 }
 
-/// Looks at a page, which has to be answered.
+/// Opens a page, which has to succeed.
 pub(super) async fn look(visitor: &Visitor) -> Seen {
     let page = visitor.get(&format!("{FOLDER}/")).await;
     assert_eq!(page.status(), 200, "{page:?}");
     Seen::of(page.text())
 }
 
-/// Logs in, which has to be answered.
+/// Logs in, which has to succeed.
 pub(super) async fn log_in(visitor: &Visitor, user: &str, device: &str) {
     let path = format!("{FOLDER}/login/{user}/{device}");
     let page = visitor.post(&path, "text/plain", "").await;

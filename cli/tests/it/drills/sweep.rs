@@ -1,4 +1,4 @@
-//! A million sessions have expired, and are swept while the site goes on.
+//! A million sessions have expired, and are swept while the site is in use.
 
 use std::{env, time::Duration};
 
@@ -51,7 +51,7 @@ async fn fill(store: &impl Store) {
     let expiry = Expiry::new(THEN.saturating_add(Duration::from_secs(600)), THEN);
     for number in 0..expired() {
         let mut key = [0; 32];
-        // Keys are hashes: the folders that files are in go by their first byte.
+        // Keys are hashes, and files are in folders by their first byte.
         key[..4].copy_from_slice(&number.wrapping_mul(0x9e37_79b1).to_be_bytes());
         let data = Bytes::from_static(b"\x01data");
         store
@@ -69,7 +69,7 @@ async fn swept(world: &World, store: impl Sweep) {
         .await
         .says(4, "run `silverback sweep`");
 
-    // A step is bounded, and visitors are served between two.
+    // A step is bounded, and visitors are served between two steps.
     let mut removed = 0;
     for _ in 0..5 {
         let step = store.sweep_some(BATCH).await;
@@ -91,7 +91,7 @@ async fn swept(world: &World, store: impl Sweep) {
     );
 
     traffic.goes_on(16).await;
-    // What the visitors have left may have expired by now, if there were many to sweep.
+    // Sessions of the visitors may have expired by now, if the sweep took long.
     let expired = operator(&world.tool, &["list", "--expired", "--json"]).await;
     let then = THEN.to_string();
     let day = then.get(..10).unwrap();

@@ -1,5 +1,4 @@
-//! Visitors who log in, buy, look and log out while a drill is played, and who keep account of what
-//! they may see.
+//! Visitors who log in, buy, look and log out during a drill, and who track what they may see.
 
 use std::{
     collections::BTreeMap,
@@ -21,32 +20,32 @@ use super::{
 
 const VISITORS: usize = 8;
 
-/// What no drill may bring about.
+/// What no drill may cause.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Faults {
-    /// Visitors who were somebody else.
+    /// Visitors who became somebody else.
     pub(super) strangers: u64,
-    /// Visitors whose session was gone without an excuse.
+    /// Visitors who lost their session without an excuse.
     pub(super) logged_out: u64,
-    /// Items that were confirmed and are gone.
+    /// Confirmed items that are gone.
     pub(super) lost: u64,
-    /// Items that nobody has put there.
+    /// Items that nobody has added.
     pub(super) too_many: u64,
-    /// Cookies that are good for a login after their logout was confirmed.
+    /// Cookies that still log in after a confirmed logout.
     pub(super) resurrected: u64,
-    /// Responses with an error that set or removed a cookie.
+    /// Error responses that set or removed a cookie.
     pub(super) cookies_with_errors: u64,
-    /// Failed loads that did not say when to come again.
+    /// Failed loads without `Retry-After`.
     pub(super) without_retry_after: u64,
 }
 
-/// What came of it all.
+/// The results.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
     pub(super) faults: Faults,
-    /// How many requests were answered with each status.
+    /// The number of answers with each status.
     pub(super) statuses: BTreeMap<u16, u64>,
-    /// Visitors who had to log in again, and had an excuse.
+    /// Visitors who had to log in again, with an excuse.
     pub(super) excused: u64,
 }
 
@@ -59,23 +58,23 @@ pub(super) struct Traffic {
 struct Shared {
     ends: AtomicBool,
     may_be_out: AtomicBool,
-    /// A copy of a cookie is worth nothing after a logout.
+    /// Whether copies of a cookie are worthless after a logout.
     logouts_are_final: bool,
     moved: Notify,
     steps: Vec<AtomicU64>,
     tally: Mutex<Tally>,
 }
 
-/// A visitor, and what they know.
+/// A visitor, and what they expect.
 pub(super) struct Person {
     pub(super) browser: Visitor,
     name: String,
     chance: Chance,
     state: Status,
-    /// What must be in the cart, and what can be.
+    /// What must be in the cart, and what may be.
     least: u64,
     most: u64,
-    /// The cookies of sessions that were logged out.
+    /// The cookies of logged-out sessions.
     old: Vec<Jar>,
 }
 
@@ -83,7 +82,7 @@ pub(super) struct Person {
 enum Status {
     Out,
     In,
-    /// A logout was not answered.
+    /// A logout got no answer.
     Leaving,
 }
 
@@ -111,7 +110,8 @@ impl Traffic {
         Self { shared, visitors }
     }
 
-    /// Waits until each visitor has done so much more, or a hundred times as much in the long form.
+    /// Waits until each visitor has made this many more visits, or a hundred times as many in the
+    /// long form.
     pub(super) async fn goes_on(&self, steps: u64) {
         self.steps(match env::var_os("SILVERBACK_SOAK") {
             Some(_) => steps * 100,
@@ -128,7 +128,7 @@ impl Traffic {
                 .iter()
                 .map(|done| done.load(Ordering::SeqCst))
         };
-        // What is under way was begun before this.
+        // Visits that are running began before this.
         let goals: Vec<_> = steps_of().map(|done| done + steps + 1).collect();
         loop {
             let moved = self.shared.moved.notified();
@@ -141,7 +141,7 @@ impl Traffic {
         }
     }
 
-    /// From now on visitors may find themselves logged out.
+    /// From now on, visitors may find themselves logged out.
     pub(super) fn may_be_out(&self, may: bool) {
         self.shared.may_be_out.store(may, Ordering::SeqCst);
     }
@@ -150,7 +150,7 @@ impl Traffic {
         self.shared.tally.lock().unwrap().clone()
     }
 
-    /// Lets everybody look once more, and sums up.
+    /// Lets every visitor look once more, and returns the results.
     pub(super) async fn end(self) -> (Tally, Vec<Person>) {
         self.shared.ends.store(true, Ordering::SeqCst);
         let mut people = Vec::new();
@@ -185,7 +185,7 @@ impl Person {
         }
     }
 
-    /// Says whether this visitor counts as logged in.
+    /// Returns whether this visitor counts as logged in.
     pub(super) fn is_in(&self) -> bool {
         self.state == Status::In
     }
@@ -195,7 +195,7 @@ impl Person {
             self.step(&shared).await;
             shared.steps[number].fetch_add(1, Ordering::SeqCst);
             shared.moved.notify_waiters();
-            // Everything is in this process, which may have no reason to wait.
+            // Everything is in this process, so nothing may ever wait.
             tokio::task::yield_now().await;
         }
         self
@@ -228,7 +228,7 @@ impl Person {
     async fn add(&mut self, shared: &Shared) {
         let page = self.post(shared, "add").await;
         if page.status() != 200 {
-            // Nobody knows.
+            // The outcome is unknown.
             self.most += 1;
             return;
         }
@@ -258,14 +258,14 @@ impl Person {
         let cookies = self.browser.jar(|jar| jar.clone());
         let page = self.post(shared, "logout").await;
         self.state = Status::Leaving;
-        // A conflict says that an earlier try has done it.
+        // A conflict means that an earlier try has succeeded.
         if page.status() == 200 || page.status() == 409 {
             (self.state, self.least, self.most) = (Status::Out, 0, 0);
             self.old.push(cookies);
         }
     }
 
-    /// Looks with the cookies of a session that was logged out.
+    /// Visits with the cookies of a logged-out session.
     async fn try_old(&mut self, shared: &Shared) {
         let Some(old) = self.old.get(self.chance.below(self.old.len().max(1))) else {
             return;
@@ -289,7 +289,7 @@ impl Person {
     }
 
     fn is_out(&mut self, shared: &Shared) {
-        // Another server may know the session, and have the cart.
+        // Another server may know the session and its cart.
         (self.state, self.least) = (Status::Out, 0);
         let is_excused = shared.may_be_out.load(Ordering::SeqCst);
         shared.count(|tally| {

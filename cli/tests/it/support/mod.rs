@@ -32,7 +32,7 @@ pub(crate) use self::tool::{Output, Tool};
 
 /// A key of the tests, as text and as bytes.
 pub(crate) const KEY: &str = "dGhlIGFjdGl2ZSBrZXkgb2YgdGhlIHRlc3RzLCAzMiBieXRlcw==";
-/// What nobody is to see who has not asked for it.
+/// A secret that is shown only on request.
 pub(crate) const TREASURE: &str = "a-value-that-is-nobodys-business";
 
 const AWS_SECRET: &str = "nobody-checks-this-secret";
@@ -52,7 +52,7 @@ pub(crate) enum At {
     DynamoDb,
 }
 
-/// A server that runs as long as the test.
+/// A server that runs for the length of the test.
 enum Server {
     None,
     Redis(Redis),
@@ -64,7 +64,7 @@ enum Server {
     DynamoDb { _server: DynamoDb },
 }
 
-/// A site, and what it has.
+/// A site and its parts.
 pub(crate) struct World {
     pub(crate) at: At,
     pub(crate) store: DynStore,
@@ -74,7 +74,7 @@ pub(crate) struct World {
     server: Server,
 }
 
-/// A session that somebody has.
+/// A visitor's session.
 pub(crate) struct Visit {
     pub(crate) key: RecordKey,
     pub(crate) cookie: String,
@@ -84,7 +84,7 @@ const SETTINGS: &str =
     "[sessions.account]\nidle_timeout = \"1 day\"\nabsolute_timeout = \"14 days\"\n";
 
 impl World {
-    /// `None` if the server is not installed.
+    /// Returns `None` if the server is not installed.
     pub(crate) async fn new(at: At) -> Option<Self> {
         Self::with(at, SETTINGS).await
     }
@@ -122,7 +122,7 @@ impl World {
         })
     }
 
-    /// Goes on with another store.
+    /// Switches to another store.
     pub(crate) fn use_store(&mut self, dsn: &str, store: DynStore) {
         let keys = Keys::new(Key::from_base64(KEY).unwrap());
         self.config = SessionConfig::new("account", store.clone(), keys);
@@ -138,12 +138,12 @@ impl World {
         self.dir.path().join("app.toml")
     }
 
-    /// The settings that a server finds that starts now.
+    /// Returns the settings for a server that starts now.
     pub(crate) fn settings(&self) -> SessionSettings {
         read(&self.settings_file())
     }
 
-    /// Somebody comes, and gets a session with this in it. The tool must not show its cookie.
+    /// A visitor comes and gets a session with this content. The tool must not print its cookie.
     pub(crate) async fn visit(&mut self, fill: impl FnOnce(&Session)) -> Visit {
         let nothing = service_fn(async |_: http::Request<Body>| {
             Ok::<_, Infallible>(Response::new(String::new()))
@@ -162,7 +162,7 @@ impl World {
         }
     }
 
-    /// Somebody logs in, with a cart and a token.
+    /// A user logs in, with a cart and a token.
     pub(crate) async fn log_in(&mut self, user: &str, device: &str) -> Visit {
         self.visit(|session| {
             session.set_subject(user, device).unwrap();
@@ -172,7 +172,7 @@ impl World {
         .await
     }
 
-    /// Lets a record have expired days ago.
+    /// Makes a record that expired days ago.
     pub(crate) fn let_expire(&self, key: &RecordKey) {
         let (then, id) = match self.at {
             At::Postgres => (
@@ -189,7 +189,7 @@ impl World {
         ));
     }
 
-    /// Has the database do something.
+    /// Runs a statement on the database.
     pub(crate) fn sql(&self, statements: &str) {
         match &self.server {
             Server::Postgres(server) => drop(server.sql(statements)),
@@ -205,7 +205,7 @@ impl World {
         }
     }
 
-    /// Has memcached forget everything.
+    /// Makes memcached forget everything.
     pub(crate) fn forget(&self) {
         match &self.server {
             Server::Memcached(server) => server.flush(),
@@ -299,7 +299,7 @@ async fn open(at: At, dir: &tempfile::TempDir) -> Option<(String, DynStore, Serv
         At::DynamoDb => {
             let server = DynamoDb::start()?;
             let store = DynamoDbStore::new(&dynamodb(&server.url()), "shop").timeout(long);
-            // The emulator makes the table, and knows no time to live.
+            // The emulator makes the table but has no time to live.
             store.create_table().await.unwrap_err();
             let dsn = format!(
                 "dynamodb:shop?region=eu-central-1&endpoint={}",
@@ -340,7 +340,7 @@ fn dynamodb(url: &str) -> aws_sdk_dynamodb::Client {
     aws_sdk_dynamodb::Client::from_conf(config.build())
 }
 
-/// Writes a file that its owner alone can read.
+/// Writes a file that only its owner can read.
 pub(crate) fn write_private(path: &Path, text: &str) {
     use std::os::unix::fs::PermissionsExt as _;
     fs::write(path, text).unwrap();

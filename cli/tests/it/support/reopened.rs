@@ -1,4 +1,4 @@
-//! A file that one process at a time has open, between calls of the tool.
+//! A store that only one process can open, closed between calls so that the tool can open it.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use silverback::store::{
 };
 use silverback_redb::{Durability, OpenError, RedbStore};
 
-/// Opens the file for each call, and closes it.
+/// Opens the file for each call, and closes it afterwards.
 pub(crate) struct Reopened(PathBuf);
 
 impl Reopened {
@@ -15,7 +15,7 @@ impl Reopened {
         Self(path.to_owned())
     }
 
-    /// The system frees the lock of the tool a moment after the tool has ended.
+    /// The system releases the tool's lock a moment after the tool has ended.
     pub(crate) async fn open(&self) -> RedbStore {
         loop {
             let options = RedbStore::options().durability(Durability::None);

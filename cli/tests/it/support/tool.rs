@@ -1,4 +1,4 @@
-//! The tool as a process, and a look at everything that it prints.
+//! The tool as a process, with a check of everything that it prints.
 
 use std::{
     io::Write as _,
@@ -8,7 +8,7 @@ use std::{
 use base64_simd::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::Value;
 
-/// The tool in an environment of its own.
+/// The tool in a separate environment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tool {
     env: Vec<(String, String)>,
@@ -37,12 +37,12 @@ impl Tool {
         self.secrets.push(text.to_owned());
     }
 
-    /// A cookie that it must never print, nor the session's ID in it.
+    /// Adds a cookie that the tool must never print, and the session's ID in it.
     pub(crate) fn cookie(&mut self, cookie: &str) {
         self.secret(cookie);
         let token = URL_SAFE_NO_PAD.decode_to_vec(cookie).unwrap();
         // A signed token: 5 bytes of head, 14 of times, the ID, 2 of attributes, 32 of tag. In a
-        // sealed one this is noise, which must not be there either.
+        // sealed token this part is noise, which must not be printed either.
         let id = &token[19..token.len() - 34];
         self.secret(
             &id.iter()
@@ -69,7 +69,7 @@ impl Tool {
         self.run_with(args, "")
     }
 
-    /// Runs it with this on its stdin.
+    /// Runs it with this input.
     pub(crate) fn run_with(&self, args: &[&str], stdin: &str) -> Output {
         let output = self.run_unchecked(args, stdin);
         self.check(&output.stdout);
@@ -77,7 +77,7 @@ impl Tool {
         output
     }
 
-    /// Runs it for what is to print a secret.
+    /// Runs a command that is to print a secret.
     pub(crate) fn run_unchecked(&self, args: &[&str], stdin: &str) -> Output {
         let mut command = self.command();
         command.args(args).stdin(Stdio::piped());
@@ -86,7 +86,7 @@ impl Tool {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // It may end before it has read all.
+        // The tool may end before it has read everything.
         let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
         let output = child.wait_with_output().unwrap();
         Output {
@@ -104,13 +104,13 @@ impl Tool {
 }
 
 impl Output {
-    /// The JSON of a command that has ended with this code.
+    /// Returns the JSON of a command that ended with this code.
     pub(crate) fn json(&self, code: i32) -> Value {
         assert_eq!(self.code, code, "{self:?}");
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// A JSON document a line.
+    /// Returns the JSON documents, one per line.
     pub(crate) fn lines(&self) -> Vec<Value> {
         assert_eq!(self.code, 0, "{self:?}");
         let lines = self.stdout.lines();
