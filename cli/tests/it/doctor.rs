@@ -95,7 +95,7 @@ pub(crate) async fn misses_indexes(world: &World) {
     assert_eq!(item(&report, "table", "not there")["level"], "broken");
 }
 
-/// The emulator has no indexes.
+/// The emulator has no time to live.
 fn misses_time_to_live(world: &World) {
     let report = world.tool.run(&["doctor", "--json"]).json(4);
     let item = item(&report, "time to live", "nothing removes");
@@ -103,7 +103,7 @@ fn misses_time_to_live(world: &World) {
     assert!(change.contains("update-time-to-live"), "{change}");
 }
 
-/// The index does not exist yet.
+/// Nobody has made the index yet.
 async fn misses_the_index_of_mongodb(world: &World) {
     let report = world.tool.run(&["doctor", "--json"]).json(4);
     let missed = item(&report, "index", "nothing removes");
