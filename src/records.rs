@@ -214,6 +214,7 @@ impl SessionRecords {
     fn session(&self, id: SessionId, found: Found) -> Session {
         let registry = Registry::new(Arc::clone(&self.shared), [], false);
         registry.exchange.end();
+        registry.exchange.reopen();
         let handle = registry.first();
         let mut view = found.into_view(id.clone(), handle.clock().now());
         // No cookie has the changes made here, so none may replace the record.

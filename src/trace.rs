@@ -134,6 +134,16 @@ pub(crate) fn too_late(session: &str, what: &'static str) {
     );
 }
 
+/// Logs that the last handle of a session was dropped with changes that only a save could keep.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn left_unsaved(session: &str) {
+    event!(
+        WARN,
+        session,
+        "changes made after the response are lost: call save after them"
+    );
+}
+
 /// Logs that the handler would have let a shared cache keep a response with a session's cookie.
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn forbade_shared_caching(field: &str) {

@@ -16,6 +16,7 @@ use crate::{
     error::{Error, ErrorKind},
     lock::Monitor,
     report::Report,
+    trace,
     turn::{Anchor, Cell, Exchange},
     vault::Vault,
 };
@@ -185,13 +186,8 @@ impl Registry {
 
     /// The sessions that may have been used, in a fixed order. Allocates nothing.
     pub(crate) fn in_use(self: &Arc<Self>) -> impl Iterator<Item = Handle> {
-        let others = self.more.get().and_then(|more| more.others.get());
-        let has_cell = move |index: &usize| {
-            let place = others.and_then(|others| others.get(*index));
-            self.owner.load(Ordering::SeqCst) == *index
-                || place.is_some_and(|place| place.get().is_some())
-        };
-        let configured = (0..self.shared.sessions.len()).filter(has_cell);
+        let configured = 0..self.shared.sessions.len();
+        let configured = configured.filter(|index| self.used_cell(*index).is_some());
         let opened = (0..).map_while(|index| self.opened_at(index));
         configured.map(|index| self.at(index)).chain(opened)
     }
@@ -259,6 +255,14 @@ impl Registry {
             || self.with_opened(is_opened) == Some(true)
     }
 
+    /// The cell of a configured session that may have been used.
+    fn used_cell(&self, index: usize) -> Option<&Cell> {
+        if self.owner.load(Ordering::SeqCst) == index {
+            return Some(&self.first);
+        }
+        self.more.get()?.others.get()?.get(index)?.get()
+    }
+
     fn cell(&self, index: usize) -> &Cell {
         let taken = match self.owner.load(Ordering::SeqCst) {
             NOBODY => self.take_first(index),
@@ -285,6 +289,30 @@ impl Registry {
         let place = others.get_or_init(|| places().collect()).get(index);
         let place = place.expect("`Registry::at` gets the index of a session");
         place.get_or_init(Cell::default)
+    }
+
+    /// Logs the sessions with changes that nobody can save any more.
+    #[cold]
+    fn report_unsaved(&self) {
+        let configured = self.shared.sessions.iter().enumerate();
+        let configured =
+            configured.filter_map(|(index, settings)| Some((settings, self.used_cell(index)?)));
+        let opened = self.with_opened(<[_]>::to_vec).unwrap_or_default();
+        let opened = opened.iter().map(|opened| (&opened.settings, &opened.cell));
+        for (settings, cell) in configured.chain(opened) {
+            if cell.with(|state| state.is_changed_late()) {
+                trace::left_unsaved(&settings.name);
+            }
+        }
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        // The changes of the request itself were saved or discarded with its response.
+        if self.exchange.is_reopened() {
+            self.report_unsaved();
+        }
     }
 }
 

@@ -111,7 +111,8 @@ use crate::{
 /// keeps what it has read. To see what has happened since, and to change a session in a store, call
 /// [`load`](Self::load) again, change the session, and call [`save`](Self::save). Some changes need
 /// the cookie, so they are possible only before the response: starting a session, changing one in a
-/// cookie, `renew`, `persist_for` and attributes. The stream of a body need not save: use
+/// cookie, `renew`, `persist_for` and attributes. Changes that are not saved are lost when the last
+/// handle is dropped, and the log says so. The stream of a body need not save: use
 /// [`save_at_end`](Self::save_at_end), which also tells the client about a failure.
 ///
 /// A WebSocket calls [`touch`](Self::touch) a few times per idle timeout. That keeps a session in a

@@ -132,6 +132,11 @@ impl State {
             .ok_or_else(|| Error::new(ErrorKind::NotLoaded))
     }
 
+    /// Whether there are unsaved changes from after the response.
+    pub(crate) fn is_changed_late(&self) -> bool {
+        self.is_reopened && self.is_changed()
+    }
+
     pub(crate) fn is_in_cookie(&self) -> bool {
         let in_cookie = |view: &View| view.home.is_cookie();
         self.view.as_ref().is_some_and(in_cookie)

@@ -17,6 +17,7 @@ pub(crate) struct Exchange {
     is_closed: AtomicBool,
     is_over: AtomicBool,
     is_detached: AtomicBool,
+    is_reopened: AtomicBool,
     /// How long the request's sessions have waited for stores.
     pub(crate) meter: Meter,
 }
@@ -30,6 +31,7 @@ impl Exchange {
             is_closed: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
             is_detached: AtomicBool::new(false),
+            is_reopened: AtomicBool::new(false),
             meter: Meter::default(),
         }
     }
@@ -82,6 +84,15 @@ impl Exchange {
     /// The sessions belong to no request.
     pub(crate) fn detach(&self) {
         self.is_detached.store(true, Ordering::SeqCst);
+    }
+
+    /// A session was loaded again after the response. From now on only `save` saves its changes.
+    pub(crate) fn reopen(&self) {
+        self.is_reopened.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_reopened(&self) -> bool {
+        self.is_reopened.load(Ordering::SeqCst)
     }
 
     /// Whether each operation may wait for stores as long as a whole request may. A handle that

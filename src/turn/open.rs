@@ -85,6 +85,7 @@ impl Operation for Reopen {
             .await
             .map_err(Error::of_load)?;
         // Dropped outside the lock: it may own closures of the application.
+        turn.exchange.reopen();
         let dropped = turn.state(|state| state.reopen(source));
         drop(dropped);
         turn.enter(opened)?;

@@ -90,6 +90,38 @@ async fn a_flood_of_long_cookies_is_a_line_a_minute() {
     assert!(log.contains("left_out=4"), "{log}");
 }
 
+/// A task that forgets `save` loses its changes without an error.
+#[tokio::test]
+async fn changes_after_the_response_that_nobody_saves_are_logged() {
+    const LINE: &str = "WARN message=changes made after the response are lost: call save after them session=\"s\"\n";
+    for kind in [Kind::Memory, Kind::Remote] {
+        let site = kind.world();
+        let jar = &mut Jar::default();
+        site.put(jar, "n", 1).await;
+        let mut late = async |act: &dyn Fn(&Session), saves: bool| {
+            let (session, _) = site.visit(jar, async |session| session).await;
+            recorded(async || {
+                session.load().await.unwrap();
+                act(&session);
+                if saves {
+                    session.save().await.unwrap();
+                }
+                let last = session.clone();
+                drop(session);
+                drop(last);
+            })
+            .await
+        };
+        let read = |session: &Session| assert_eq!(session.get("n").unwrap(), Some(1));
+        let change = |session: &Session| session.insert("late", 1).unwrap();
+        assert_eq!(late(&read, false).await, "", "{kind:?}");
+        assert_eq!(late(&change, true).await, "", "{kind:?}");
+        let log = late(&|session| session.insert("late", 2).unwrap(), false).await;
+        assert_eq!(log, LINE, "{kind:?}");
+        assert_eq!(site.get(jar, "late").await, Some(1), "{kind:?}");
+    }
+}
+
 #[tokio::test]
 async fn no_secret_is_logged_or_shown() {
     let shown = Mutex::new(String::new());
