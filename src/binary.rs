@@ -52,6 +52,25 @@ impl Tail {
             .drain(start + range.start..start + range.end);
     }
 
+    /// Removes several ranges in one pass. They are in order and do not overlap.
+    pub(crate) fn remove_all(&mut self, ranges: &[Range<usize>]) {
+        let Some(first) = ranges.first() else {
+            return;
+        };
+        let start = self.start;
+        let bytes = self.as_mut_vec();
+        let mut end = start + first.start;
+        let nexts = ranges.iter().skip(1).map(|next| start + next.start);
+        let nexts = nexts.chain([bytes.len()]);
+        for (range, next) in ranges.iter().zip(nexts) {
+            let between = start + range.end..next;
+            let len = between.len();
+            bytes.copy_within(between, end);
+            end += len;
+        }
+        bytes.truncate(end);
+    }
+
     pub(crate) fn get_mut(&mut self, range: Range<usize>) -> Option<&mut [u8]> {
         let start = self.start;
         self.as_mut_vec().get_mut(start..)?.get_mut(range)

@@ -45,6 +45,9 @@ const FAR: usize = 4_096;
 /// of them.
 const SEARCHES: u8 = 16;
 
+/// Up to this many flash messages are searched and removed one by one, which allocates nothing.
+const FEW: usize = 4;
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Kind {
     Value,
@@ -210,6 +213,53 @@ impl Frames {
         let is_it = |frame: &Frame<'_>| frame.kind == Kind::Flash && frame.value.starts_with(&id);
         let range = self.iter().find(is_it).map(|frame| frame.range);
         range.map(|range| self.cut(range)).is_some()
+    }
+
+    /// Removes the flash messages of these ids, which are in ascending order. Leaves the ids of those
+    /// that were there.
+    pub(crate) fn remove_flashes(&mut self, ids: &mut Vec<FlashId>) {
+        if ids.len() <= FEW {
+            return ids.retain(|id| self.remove_flash(*id));
+        }
+        let mut found = Vec::with_capacity(ids.len());
+        self.cut_flashes(|_, id| {
+            let is_it = ids.binary_search(&id).is_ok();
+            found.extend(is_it.then_some(id));
+            is_it
+        });
+        found.sort_unstable();
+        *ids = found;
+    }
+
+    /// Replaces the flash messages of a queue by these.
+    pub(crate) fn set_flashes<'m>(
+        &mut self,
+        queue: &str,
+        messages: impl IntoIterator<Item = &'m (FlashId, Vec<u8>)>,
+    ) {
+        self.cut_flashes(|other, _| other == queue.as_bytes());
+        for (id, value) in messages {
+            self.push_flash(queue, *id, value);
+        }
+    }
+
+    /// Removes the flash messages of which `is_it` accepts the queue and the id, in one pass.
+    fn cut_flashes(&mut self, mut is_it: impl FnMut(&[u8], FlashId) -> bool) {
+        let flashes = self.iter().filter(|frame| frame.kind == Kind::Flash);
+        let cuts: Vec<_> = flashes
+            .filter(|frame| {
+                let id = frame.value.first_chunk();
+                id.is_some_and(|id| is_it(frame.key, *id))
+            })
+            .map(|frame| frame.range)
+            .collect();
+        for cut in cuts.iter().rev() {
+            if let Some(index) = self.open_index() {
+                index.cut(cut.start, cut.len());
+            }
+        }
+        self.last.take();
+        self.bytes.remove_all(&cuts);
     }
 
     pub(crate) fn flash_growth(queue: &str, value: usize) -> usize {
@@ -430,6 +480,40 @@ mod tests {
         assert!(!is_indexed(&frames.clone()));
         frames.clear();
         assert!(frames.get("first").is_none() && !is_indexed(&frames));
+    }
+
+    proptest! {
+        #[test]
+        fn messages_are_removed_at_once_as_one_by_one(
+            present: Vec<(bool, u8)>,
+            ids in prop::collection::btree_set(0..32_u8, 0..20),
+            is_indexed: bool,
+        ) {
+            let id = |number: u8| [number; 8];
+            let mut frames = Frames::default();
+            if is_indexed {
+                frames.insert("first", &[b'1'; FAR]);
+            }
+            let mut seen = std::collections::BTreeSet::new();
+            for (number, (is_flash, key)) in (0..).zip(&present) {
+                match is_flash {
+                    true if seen.insert(key % 32) => {
+                        frames.push_flash("q", id(key % 32), b"1");
+                    }
+                    _ => frames.insert(&format!("key {key}"), format!("{number}").as_bytes()),
+                }
+            }
+            (0..20).for_each(|_| drop(frames.get("none")));
+            let mut other = frames.clone();
+            let mut one_by_one: Vec<_> = ids.iter().copied().map(id).collect();
+            let mut at_once = one_by_one.clone();
+            one_by_one.retain(|id| other.remove_flash(*id));
+            frames.remove_flashes(&mut at_once);
+            prop_assert_eq!(at_once, one_by_one);
+            prop_assert_eq!(frames.as_bytes(), other.as_bytes());
+            let keys: Vec<_> = other.keys().map(str::to_owned).collect();
+            prop_assert!(keys.iter().all(|key| frames.get(key) == other.get(key)));
+        }
     }
 
     /// Exercises every way to change the frames that an index must keep up with.

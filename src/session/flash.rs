@@ -12,7 +12,7 @@ use crate::{
     content::{Content, FlashId, Frames},
     crypto,
     error::Error,
-    state::{Change, Effect, RawFlash, Taken, TakenFlashes},
+    state::{Change, Effect, RawFlash, Taken, TakenFlashes, has_id},
     trace,
 };
 
@@ -180,7 +180,7 @@ impl Session {
             return Err(error);
         }
         let ours = taken.ids().clone();
-        let claimed = messages.into_iter().filter(|(id, _)| ours.contains(id));
+        let claimed = messages.into_iter().filter(|(id, _)| has_id(&ours, *id));
         Ok(claimed.map(|(_, message)| message).collect())
     }
 
@@ -293,7 +293,7 @@ impl Session {
     }
 
     fn take_flashes<T: DeserializeOwned>(&self, queue: &str) -> Result<Taking<T>, Error> {
-        let mut raw: Vec<RawFlash> = self.write(|content| {
+        let raw: Vec<RawFlash> = self.write(|content| {
             let queued = content.frames.flashes(queue);
             let raw = queued.map(|(id, value)| (id, value.to_vec())).collect();
             Ok((Effect::<fn() -> Change>::Nothing, raw))
@@ -305,9 +305,7 @@ impl Session {
             .collect();
         let read: Vec<FlashId> = raw.iter().map(|(id, _)| *id).collect();
         let (ids, taken) = self.write_logged(true, |content| {
-            // Another thread may have taken some of them in between.
-            raw.retain(|(id, _)| content.frames.remove_flash(*id));
-            let taken = Taken::new(TakenFlashes::new(queue, raw));
+            let taken = Taken::new(TakenFlashes::taken_from(&mut content.frames, queue, raw));
             let (ids, log) = (taken.ids().clone(), Arc::clone(&taken));
             Ok((
                 Effect::some((!ids.is_empty()).then_some(|| Change::TakeFlashes(log))),
@@ -317,7 +315,7 @@ impl Session {
         let mine = read
             .into_iter()
             .zip(messages)
-            .filter(|(id, _)| ids.contains(id));
+            .filter(|(id, _)| has_id(&ids, *id));
         let readable = mine.filter_map(|(id, message)| {
             if message.is_none() {
                 trace::flash_dropped(self.name(), type_name::<T>());
@@ -336,6 +334,7 @@ impl Session {
 struct Taking<T> {
     /// The messages of the requested type.
     messages: Vec<(FlashId, T)>,
+    /// The ids of all messages, in ascending order.
     ids: Vec<FlashId>,
     /// The change in the log. After a save it holds only the messages that no other request took
     /// first.

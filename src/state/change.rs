@@ -59,8 +59,8 @@ pub(crate) type Taken = Arc<TakenFlashes>;
 pub(crate) struct TakenFlashes {
     pub(crate) queue: Box<str>,
     pub(crate) messages: Vec<RawFlash>,
-    /// The messages that this request has for itself. After a save, those that no other request had
-    /// taken before.
+    /// The messages that this request has for itself, in ascending order. After a save, those that no
+    /// other request had taken before.
     ids: Mutex<Vec<FlashId>>,
 }
 
@@ -174,7 +174,7 @@ impl Change {
             Self::Take(taken) => taken.take(frames),
             Self::PushFlash { queue, id, value } => frames.push_flash(queue, *id, value),
             // Messages that another request has taken meanwhile do not belong to this one.
-            Self::TakeFlashes(taken) => taken.ids().retain(|id| frames.remove_flash(*id)),
+            Self::TakeFlashes(taken) => frames.remove_flashes(&mut taken.ids()),
             Self::PutBackFlashes(taken) => taken.put_back(content),
             Self::Persist(persistence) => content.persistence = *persistence,
             Self::Authenticate(now) => content.authenticated = Some((*now).into()),
@@ -277,12 +277,22 @@ impl Change {
 
 impl TakenFlashes {
     pub(crate) fn new(queue: &str, messages: Vec<RawFlash>) -> Self {
-        let ids = messages.iter().map(|(id, _)| *id).collect();
+        let mut ids: Vec<_> = messages.iter().map(|(id, _)| *id).collect();
+        ids.sort_unstable();
         Self {
             queue: queue.into(),
             messages,
             ids: Mutex::new(ids),
         }
+    }
+
+    /// Removes these messages from the frames. Another thread may have taken some of them before.
+    pub(crate) fn taken_from(frames: &mut Frames, queue: &str, messages: Vec<RawFlash>) -> Self {
+        let mut taken = Self::new(queue, messages);
+        let ids = taken.ids.get_mut().unwrap_or_else(PoisonError::into_inner);
+        frames.remove_flashes(ids);
+        taken.messages.retain(|(id, _)| has_id(ids, *id));
+        taken
     }
 
     pub(crate) fn ids(&self) -> MutexGuard<'_, Vec<FlashId>> {
@@ -294,24 +304,25 @@ impl TakenFlashes {
         let (ids, frames) = (self.ids(), &mut content.frames);
         let newer = frames.flashes(&self.queue);
         let newer: Vec<RawFlash> = newer.map(|(id, json)| (id, json.to_vec())).collect();
-        for (id, _) in &newer {
-            frames.remove_flash(*id);
-        }
-        let is_newer = |id| newer.iter().any(|(newer, _)| *newer == id);
+        let mut newer_ids: Vec<_> = newer.iter().map(|(id, _)| *id).collect();
+        newer_ids.sort_unstable();
         let old = self.messages.iter();
-        let old = old.filter(|(id, _)| ids.contains(id) && !is_newer(*id));
-        for (id, json) in old.chain(&newer) {
-            frames.push_flash(&self.queue, *id, json);
-        }
+        let old = old.filter(|(id, _)| has_id(&ids, *id) && !has_id(&newer_ids, *id));
+        frames.set_flashes(&self.queue, old.chain(&newer));
     }
 
     /// How many bytes the content grows if they are put back.
     pub(crate) fn growth(&self) -> usize {
         let ids = self.ids();
-        let ours = self.messages.iter().filter(|(id, _)| ids.contains(id));
+        let ours = self.messages.iter().filter(|(id, _)| has_id(&ids, *id));
         ours.map(|(_, json)| Frames::flash_growth(&self.queue, json.len()))
             .sum()
     }
+}
+
+/// Returns whether an id is among these, which are in ascending order.
+pub(crate) fn has_id(ids: &[FlashId], id: FlashId) -> bool {
+    ids.binary_search(&id).is_ok()
 }
 
 impl TakenValue {

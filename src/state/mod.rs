@@ -15,7 +15,7 @@ mod value_key;
 mod view;
 
 pub(crate) use self::{
-    change::{Change, Effect, RawFlash, Taken, TakenFlashes, Update},
+    change::{Change, Effect, RawFlash, Taken, TakenFlashes, Update, has_id},
     cut_off::CutOff,
     enrolment::Enrolment,
     home::{Home, Place},

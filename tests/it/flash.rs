@@ -1,5 +1,7 @@
 //! Messages that are shown once.
 
+use std::time::Instant;
+
 use silverback::{ErrorKind, FlashLevel, FlashMessage, Flashes, Session};
 
 use crate::support::{
@@ -272,4 +274,25 @@ async fn messages_have_levels() {
         (FlashLevel::Info, "e"),
     ];
     assert_eq!(found, expected);
+}
+
+/// A client can leave as many as fit, by never opening the page that shows them.
+#[tokio::test]
+async fn many_messages_are_taken_and_kept_in_one_pass() {
+    let world = Kind::Memory.world();
+    world
+        .visit(&mut Jar::default(), async |session| {
+            let (start, mut left) = (Instant::now(), 0..);
+            while session.flash(left.start).is_ok() {
+                left.next();
+            }
+            let leaving = start.elapsed();
+            let taken: Vec<u32> = session.flashes().unwrap();
+            session.keep_flashes().unwrap();
+            assert_eq!(session.flashes::<u32>().unwrap(), taken);
+            assert!(taken.len() > 50_000 && taken.into_iter().eq(0..left.start));
+            let took = start.elapsed() - leaving;
+            assert!(took < leaving * 20, "{took:?} after {leaving:?}");
+        })
+        .await;
 }
