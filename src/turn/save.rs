@@ -61,7 +61,9 @@ impl Turn<'_> {
         if self.state(|state| state.needs_opening()) {
             self.open().await?;
         }
-        let Some(mut taken) = self.begin(when)? else {
+        let metrics = &self.vault.settings.metrics;
+        let begun = self.begin(when);
+        let Some(mut taken) = begun.inspect_err(|error| metrics.save_failed(error))? else {
             return Ok(());
         };
         let key = match self.vault.save(&mut taken.job).await {
@@ -76,7 +78,7 @@ impl Turn<'_> {
                 return Ok(());
             }
             Err(error) => {
-                self.vault.settings.metrics.save_failed(&error);
+                metrics.save_failed(&error);
                 // A conflict may be with this request's own write.
                 let kinds = [ErrorKind::StoreFailed, ErrorKind::Conflict];
                 taken.is_open = kinds.contains(&error.kind());

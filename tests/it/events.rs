@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
-use silverback::{Key, Keys, MemoryStore, store::count_sessions};
+use silverback::{
+    Key, Keys, MemoryStore, Session,
+    store::{Store, count_sessions},
+};
 use tokio::time::advance;
 
 use crate::support::{
@@ -343,4 +347,39 @@ async fn no_secret_is_in_any_of_many_lines() {
         }
     }
     println!("no secret in {lines} lines of {life} lives");
+}
+
+/// A client that repeats an old cookie, and a record that is removed while a request runs.
+#[tokio::test]
+async fn a_save_that_comes_too_late_is_counted_once() {
+    for (kind, is_removed) in [
+        (Kind::Memory, false),
+        (Kind::Memory, true),
+        (Kind::Remote, false),
+        (Kind::Remote, true),
+        (Kind::Revocable, false),
+    ] {
+        let (world, jar) = (kind.world(), &mut Jar::default());
+        world.put(jar, "n", 1).await;
+        let key = world.key(jar).await;
+        let old = jar.clone();
+        if !is_removed {
+            world.destroy(jar).await;
+        }
+        let recorder = DebuggingRecorder::new();
+        let _guard = metrics::set_default_local_recorder(&recorder);
+        let late = async |session: Session| {
+            session.load().await.unwrap();
+            session.insert("n", 2).unwrap();
+            if is_removed {
+                world.records().memory.delete(&key, None).await.unwrap();
+            }
+        };
+        let (_, response) = world.visit(&mut old.clone(), late).await;
+        assert_eq!(response.status(), StatusCode::CONFLICT, "{kind:?}");
+        let mut counted = counted(&recorder);
+        counted.retain(|line| line.starts_with("silverback.sessions.saved"));
+        let expected = ["silverback.sessions.saved session=s outcome=gone 1"];
+        assert_eq!(counted, expected, "{kind:?} {is_removed}");
+    }
 }
