@@ -1,6 +1,7 @@
 //! The future of a response: the inner one's, then the commit, then the headers.
 
 use std::{
+    cell::LazyCell,
     fmt,
     future::Future,
     pin::Pin,
@@ -82,9 +83,9 @@ where
                     if !registry.exchange.is_touched() {
                         return Poll::Ready(Ok(response));
                     }
-                    match commit(registry, || {
-                        what_to_keep(&response, this.head, registry.shared())
-                    }) {
+                    let keep =
+                        LazyCell::new(|| what_to_keep(&response, this.head, registry.shared()));
+                    match commit(registry, || *keep) {
                         Commit::Nothing { used } => {
                             caching::note_use(response.headers_mut(), used);
                             return Poll::Ready(Ok(response));

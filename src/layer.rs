@@ -208,7 +208,7 @@ impl<R> SessionLayer<R> {
     /// what a 408 or 5xx discards. [`Session`](crate::Session#which-changes-last) has the table. By
     /// default, every response with a status below 500 other than 408 keeps its changes.
     ///
-    /// The function is called when the response is ready, and only for requests that used a
+    /// The function is called once when the response is ready, and only for requests that used a
     /// session. It must not block.
     ///
     /// ```

@@ -1,10 +1,15 @@
 //! What is kept when the handler fails.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use http::{Request, Response, StatusCode};
-use silverback::{Clock, Session, SessionLayer};
+use silverback::{Clock, Session, SessionLayer, Sessions};
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::support::{Jar, Kind, START, Site, Stores, keys, no_cookie, set_cookie};
+use crate::support::{Jar, Kind, START, Site, Stores, keys, no_cookie, set_cookie, set_cookies};
 
 const FAILED: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
 
@@ -171,6 +176,34 @@ async fn keep_if_narrows_what_is_kept() {
         site.answer(jar, StatusCode::SEE_OTHER, write).await;
         assert_eq!(site.get(jar, "n").await, Some(2));
     }
+}
+
+#[tokio::test]
+async fn keep_if_is_asked_once_for_all_sessions() {
+    let stores = Stores::new();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let [first, second, third] = [Kind::Cookie, Kind::Memory, Kind::Remote]
+        .map(|kind| kind.config(&stores, keys()).named(format!("{kind:?}")));
+    let layer = SessionLayer::new(first)
+        .with(second)
+        .with(third)
+        .keep_if(move |_, _| counted.fetch_add(1, Ordering::SeqCst) == 0);
+    let site = Site::at(&Clock::manual(START), layer);
+    let write = async |session: Session| {
+        for session in Sessions::from(session).iter() {
+            session.load().await.unwrap();
+            session.insert("n", 1).unwrap();
+        }
+    };
+    let (_, response) = site.visit(&mut Jar::default(), write).await;
+    assert_eq!(
+        (
+            set_cookies(response.headers()).len(),
+            asked.load(Ordering::SeqCst)
+        ),
+        (3, 1)
+    );
 }
 
 #[tokio::test]
