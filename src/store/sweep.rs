@@ -4,7 +4,7 @@ use std::{future::Future, io, sync::Arc, time::Duration};
 
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle, time};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, check_runtime};
 
 /// A store that has to be swept: its expired records take up room until they are removed.
 ///
@@ -263,20 +263,21 @@ impl Sweeper {
     ///
     /// Outside of a Tokio runtime, or if the runtime has no timer.
     pub fn start(store: impl Sweep, interval: Duration) -> io::Result<Self> {
+        let runtime = Handle::try_current().map_err(io::Error::other)?;
+        let needed = "a sweeper needs tokio's timer: build the runtime with `enable_time`";
+        check_runtime().map_err(|_| io::Error::other(needed))?;
         let (stop, mut stopped) = watch::channel(());
-        let task = Handle::try_current()
-            .map_err(io::Error::other)?
-            .spawn(async move {
-                loop {
-                    let swept = store.sweep_some(BATCH).await;
-                    let is_over = swept.is_finished() || swept.examined() == 0;
-                    let pause = if is_over { interval } else { Duration::ZERO };
-                    // Ends on a message, and when the sender is gone.
-                    if time::timeout(pause, stopped.changed()).await.is_ok() {
-                        break;
-                    }
+        let task = runtime.spawn(async move {
+            loop {
+                let swept = store.sweep_some(BATCH).await;
+                let is_over = swept.is_finished() || swept.examined() == 0;
+                let pause = if is_over { interval } else { Duration::ZERO };
+                // Ends on a message, and when the sender is gone.
+                if time::timeout(pause, stopped.changed()).await.is_ok() {
+                    break;
                 }
-            });
+            }
+        });
         Ok(Self { stop, task })
     }
 
@@ -294,7 +295,7 @@ impl Sweeper {
     /// ```
     pub async fn stop(self) {
         drop(self.stop);
-        // An error means that the runtime ends or has no timer, so the task has stopped as well.
+        // An error means that the runtime ends or the store has panicked, so the task has stopped too.
         let _ = self.task.await;
     }
 }

@@ -169,3 +169,12 @@ async fn a_listing_tells_sessions_from_other_records() {
     let kinds: Vec<_> = listed.iter().map(|listed| listed.kind).collect();
     assert_eq!(kinds, [Some(RecordKind::Session)]);
 }
+
+#[test]
+fn a_sweeper_needs_a_timer() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let error = runtime.block_on(async { Sweeper::start(memory().0, DAY).unwrap_err() });
+    assert!(error.to_string().contains("enable_time"), "{error}");
+}
