@@ -252,16 +252,18 @@ impl<'a> Vault<'a> {
         let mut lives = Vec::with_capacity(keys.len());
         if let Some(ends) = self.end_store() {
             let end_keys: Vec<_> = keys.iter().map(|key| key.end_key()).collect();
-            for end in load_all(ends, &end_keys).await {
-                lives.push(match end {
+            let mut answers = load_all(ends, &end_keys).await.into_iter();
+            for _ in keys {
+                lives.push(match next_answer(&mut answers) {
                     Ok(None) => Life::Alive,
                     Ok(Some(_)) | Err(StoreError::Corrupt(_)) => Life::Over,
                     Err(error) => return Err(error.into()),
                 });
             }
         } else if let Some(records) = self.record_store() {
-            for record in load_all(records, keys).await {
-                lives.push(match record {
+            let mut answers = load_all(records, keys).await.into_iter();
+            for _ in keys {
+                lives.push(match next_answer(&mut answers) {
                     Ok(None) => Life::Absent,
                     Ok(Some(record)) if is_session(record.data()) => Life::Alive,
                     Ok(Some(_)) | Err(StoreError::Corrupt(_)) => Life::Over,

@@ -1,8 +1,9 @@
 //! Subjects of sessions: listing a subject's sessions, and ending them.
 
 use silverback::{
-    ConfigError, ErrorKind, Rejection, Session, SessionConfig, SessionLayer, SubjectSession,
-    Subjects,
+    ConfigError, ErrorKind, MemoryStore, Rejection, Session, SessionConfig, SessionLayer,
+    SubjectSession, Subjects,
+    store::{Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version},
 };
 
 use crate::support::{
@@ -408,5 +409,81 @@ async fn one_without_a_subject_meanwhile_gets_a_new_id() {
         world.visit(jar, again).await;
         let old = world.visit(&mut before.clone(), subject).await.0;
         assert_eq!(old, None, "{:?}", world.kind);
+    }
+}
+
+/// A store that breaks its contract: it leaves the last of many answers out.
+struct Terse(MemoryStore);
+
+impl Store for Terse {
+    async fn load(&self, key: &RecordKey, read: Read) -> Result<Option<Record>, StoreError> {
+        self.0.load(key, read).await
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[RecordKey],
+        read: Read,
+    ) -> Vec<Result<Option<Record>, StoreError>> {
+        let mut answers = self.0.load_many(keys, read).await;
+        answers.pop();
+        answers
+    }
+
+    async fn create(
+        &self,
+        key: &RecordKey,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.0.create(key, data, expiry).await
+    }
+
+    async fn update(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        data: Bytes,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.0.update(key, expected, data, expiry).await
+    }
+
+    async fn touch(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        expiry: Expiry,
+    ) -> Result<Version, StoreError> {
+        self.0.touch(key, expected, expiry).await
+    }
+
+    async fn delete(&self, key: &RecordKey, expected: Option<Version>) -> Result<(), StoreError> {
+        self.0.delete(key, expected).await
+    }
+
+    async fn delete_many(
+        &self,
+        records: &[(RecordKey, Option<Version>)],
+    ) -> Vec<Result<(), StoreError>> {
+        self.0.delete_many(records).await
+    }
+
+    fn limits(&self) -> Limits {
+        self.0.limits()
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_left_out_hides_no_session() {
+    let config = SessionConfig::new("s", Terse(MemoryStore::new()), keys());
+    let subjects = Subjects::new(&config).unwrap();
+    for (note, expected) in [("laptop", Ok(1)), ("phone", Err(ErrorKind::StoreFailed))] {
+        let session = Session::detached(&config).unwrap();
+        session.set_subject("ada", note).unwrap();
+        session.save().await.unwrap();
+        let listed = subjects.list("ada").await;
+        let count = listed.map(|listed| listed.len());
+        assert_eq!(count.map_err(|error| error.kind()), expected);
     }
 }
