@@ -11,7 +11,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) cookies: RequestCookies,
-    /// Whether the request's method is safe (RFC 9110, section 9.2.1).
+    /// Whether the request's method is GET or HEAD.
     is_read_only: bool,
     is_touched: AtomicBool,
     is_closed: AtomicBool,
