@@ -49,7 +49,7 @@
 //! | `slot` | The bytes of a record's file |
 //! | `fs` | The file operations, as a trait |
 //! | `settings` | The settings, including `Durability` |
-//! | `posix` | The file operations as system calls |
+//! | `posix` | The file operations as system calls; `posix/linux` and `posix/other` have what only Linux can do, and what replaces it elsewhere |
 //! | `open` | Opening the directory, and which directories are refused |
 //! | `kept` | The files that stay open |
 //! | `brake` | When changes must leave the calling thread |

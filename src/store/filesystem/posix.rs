@@ -1,23 +1,31 @@
 //! The file operations as system calls, all below one handle on the store's directory.
 
+#[cfg(any(target_os = "android", target_os = "linux"))]
+mod linux;
+#[cfg(not(any(target_os = "android", target_os = "linux")))]
+mod other;
+mod unix;
+
 use std::{
-    ffi::CStr,
     io,
     os::fd::OwnedFd,
     time::{Duration, Instant},
 };
 
-#[cfg(any(target_os = "android", target_os = "linux"))]
-use rustix::fs::StatxFlags;
 use rustix::{
     fs::{
         AtFlags, FileType, FlockOperation, Mode, OFlags, RawMode, Timespec, Timestamps, UTIME_OMIT,
     },
     io::{Errno, retry_on_intr},
     process::{RawUid, Uid},
-    system::Uname,
 };
 
+#[cfg(any(target_os = "android", target_os = "linux"))]
+use self::linux as system;
+#[cfg(not(any(target_os = "android", target_os = "linux")))]
+use self::other as system;
+pub(super) use self::unix::sync;
+use self::unix::{HINT, hint_of, is_linked, rename_noreplace};
 use super::fs::{Access, Fs, Stat};
 use crate::clock::Timestamp;
 
@@ -49,7 +57,7 @@ impl Posix {
         Self {
             root,
             user: rustix::process::geteuid(),
-            has_fine_times: has_fine_times(),
+            has_fine_times: system::has_fine_times(),
             started: Instant::now(),
         }
     }
@@ -83,33 +91,10 @@ impl Posix {
     }
 
     /// `None` if the system does not report it.
-    #[cfg(any(target_os = "android", target_os = "linux"))]
     fn stat_without_times(&self, file: &OwnedFd) -> Option<Stat> {
-        const WANTED: StatxFlags = StatxFlags::TYPE
-            .union(StatxFlags::MODE)
-            .union(StatxFlags::NLINK)
-            .union(StatxFlags::UID)
-            .union(StatxFlags::INO)
-            .union(StatxFlags::SIZE);
-        let stat = rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, WANTED).ok()?;
-        StatxFlags::from_bits_retain(stat.stx_mask)
-            .contains(WANTED)
-            .then(|| Stat {
-                id: (
-                    rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor),
-                    stat.stx_ino,
-                ),
-                links: stat.stx_nlink.into(),
-                len: stat.stx_size,
-                modified: 0,
-                hint: None,
-                fault: self.fault_of(stat.stx_mode.into(), stat.stx_uid),
-            })
-    }
-
-    #[cfg(not(any(target_os = "android", target_os = "linux")))]
-    fn stat_without_times(&self, _file: &OwnedFd) -> Option<Stat> {
-        None
+        let (stat, mode, user) = system::stat_without_times(file)?;
+        let fault = self.fault_of(mode, user);
+        Some(Stat { fault, ..stat })
     }
 }
 
@@ -138,7 +123,7 @@ impl Fs for Posix {
     }
 
     fn list(&self, dir: &OwnedFd) -> io::Result<Vec<String>> {
-        list(dir)
+        system::list(dir)
     }
 
     fn sync_dir(&self, dir: &OwnedFd) -> io::Result<()> {
@@ -188,7 +173,7 @@ impl Fs for Posix {
 
     fn open(&self, path: &str, access: Access) -> io::Result<OwnedFd> {
         let flags = flags_of(access);
-        match retry_on_intr(|| open_beneath(&self.root, path, flags)) {
+        match retry_on_intr(|| system::open_beneath(&self.root, path, flags)) {
             // An old kernel, or a sandbox that does not know the call.
             Err(Errno::NOSYS | Errno::PERM) => {
                 let (shard, name) = path.split_once('/').unwrap_or((".", path));
@@ -202,7 +187,7 @@ impl Fs for Posix {
     }
 
     fn open_cached(&self, path: &str, access: Access) -> io::Result<OwnedFd> {
-        open_cached(&self.root, path, flags_of(access))
+        system::open_cached(&self.root, path, flags_of(access))
     }
 
     fn stat(&self, file: &OwnedFd) -> io::Result<Stat> {
@@ -232,7 +217,7 @@ impl Fs for Posix {
     }
 
     fn read_cached(&self, file: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
-        read_cached(file, buffer)
+        system::read_cached(file, buffer)
     }
 
     fn write_at(&self, file: &OwnedFd, bytes: &[u8], offset: u64) -> io::Result<usize> {
@@ -240,7 +225,7 @@ impl Fs for Posix {
     }
 
     fn sync_data(&self, file: &OwnedFd) -> io::Result<()> {
-        Ok(retry_on_intr(|| sync_data(file))?)
+        Ok(retry_on_intr(|| system::sync_data(file))?)
     }
 
     /// The hint is the access time, which serves no other purpose here. A write does not change it.
@@ -270,7 +255,7 @@ impl Fs for Posix {
     }
 
     fn queued(&self, uptime: Duration, ago: Duration) -> Option<Duration> {
-        queued(self.started + uptime, ago)
+        system::queued(self.started + uptime, ago)
     }
 
     fn process(&self) -> u32 {
@@ -278,236 +263,11 @@ impl Fs for Posix {
     }
 }
 
-/// A buffer for the names of a directory.
-#[cfg(any(target_os = "android", target_os = "linux"))]
-const NAMES: usize = 32 << 10;
-
-#[cfg(any(target_os = "android", target_os = "linux"))]
-fn list(dir: &OwnedFd) -> io::Result<Vec<String>> {
-    rustix::fs::seek(dir, rustix::fs::SeekFrom::Start(0))?;
-    let mut buffer = Vec::with_capacity(NAMES);
-    let mut entries = rustix::fs::RawDir::new(dir, buffer.spare_capacity_mut());
-    let mut names = Vec::new();
-    loop {
-        match entries.next() {
-            Some(Ok(entry)) => names.extend(name_of(entry.file_name())),
-            Some(Err(Errno::INTR)) => {}
-            // A removed directory has no names.
-            Some(Err(Errno::NOENT)) | None => return Ok(names),
-            Some(Err(error)) => return Err(error.into()),
-        }
-    }
-}
-
-#[cfg(not(any(target_os = "android", target_os = "linux")))]
-fn list(dir: &OwnedFd) -> io::Result<Vec<String>> {
-    let names = rustix::fs::Dir::read_from(dir)?.map(|entry| Ok(name_of(entry?.file_name())));
-    names.filter_map(Result::transpose).collect()
-}
-
-/// Skips names that are not UTF-8, which cannot be this store's.
-fn name_of(name: &CStr) -> Option<String> {
-    let name = name.to_str().ok()?;
-    (name != "." && name != "..").then(|| name.to_owned())
-}
-
 fn flags_of(access: Access) -> OFlags {
     FILE | match access {
         Access::Read => OFlags::RDONLY,
         Access::Write => OFlags::RDWR,
     }
-}
-
-/// Returns whether asking for a file's times makes the next write update them, instead of once per
-/// tick: since Linux 6.13. Before, `statx` takes longer than `fstat`.
-///
-/// <https://docs.kernel.org/filesystems/multigrain-ts.html>
-fn has_fine_times() -> bool {
-    let kernel = rustix::system::uname();
-    let is_linux = cfg!(any(target_os = "android", target_os = "linux"));
-    is_linux && Uname::release(&kernel).to_str().is_ok_and(is_since_6_13)
-}
-
-fn is_since_6_13(release: &str) -> bool {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
-    let mut number = || numbers.next().and_then(|number| number.parse::<u32>().ok());
-    number()
-        .zip(number())
-        .is_some_and(|version| version >= (6, 13))
-}
-
-/// The nanoseconds that distinguish a hint from the time of a real access.
-const HINT: rustix::fs::Nsecs = 517_628_913;
-
-#[cfg(any(target_os = "android", target_os = "linux", target_vendor = "apple"))]
-#[allow(
-    clippy::unnecessary_cast,
-    clippy::useless_conversion,
-    reason = "the fields' types differ between systems"
-)]
-fn hint_of(stat: &rustix::fs::Stat) -> Option<Timestamp> {
-    let is_hint = stat.st_atime_nsec as i64 == HINT as i64;
-    u64::try_from(stat.st_atime)
-        .ok()
-        .filter(|_| is_hint)
-        .map(Timestamp::from_secs)
-}
-
-/// On other systems every read sets the time, or the field has another name.
-#[cfg(not(any(target_os = "android", target_os = "linux", target_vendor = "apple")))]
-fn hint_of(_stat: &rustix::fs::Stat) -> Option<Timestamp> {
-    None
-}
-
-#[cfg(any(target_os = "android", target_os = "linux", target_vendor = "apple"))]
-fn rename_noreplace(dir: &OwnedFd, from: &str, to: &str) -> Result<(), Errno> {
-    rustix::fs::renameat_with(dir, from, dir, to, rustix::fs::RenameFlags::NOREPLACE)
-}
-
-#[cfg(not(any(target_os = "android", target_os = "linux", target_vendor = "apple")))]
-fn rename_noreplace(_dir: &OwnedFd, _from: &str, _to: &str) -> Result<(), Errno> {
-    Err(Errno::NOSYS)
-}
-
-#[cfg(any(target_os = "android", target_os = "linux"))]
-fn sync_data(file: &OwnedFd) -> Result<(), Errno> {
-    rustix::fs::fdatasync(file)
-}
-
-/// Some systems have no `fdatasync`.
-#[cfg(not(any(target_os = "android", target_os = "linux")))]
-fn sync_data(file: &OwnedFd) -> Result<(), Errno> {
-    sync(file)
-}
-
-/// Syncs a file, or a directory's entries.
-#[cfg(not(target_vendor = "apple"))]
-pub(super) fn sync(file: &OwnedFd) -> Result<(), Errno> {
-    rustix::fs::fsync(file)
-}
-
-/// On macOS, `fsync` stops at the drive's cache. A file system without `F_FULLFSYNC` has nothing
-/// better, and says so by one of several errors.
-///
-/// <https://github.com/libuv/libuv/pull/2135>
-#[cfg(target_vendor = "apple")]
-pub(super) fn sync(file: &OwnedFd) -> Result<(), Errno> {
-    match rustix::fs::fcntl_fullfsync(file) {
-        Err(Errno::INVAL | Errno::NOTSUP | Errno::NOTTY) => rustix::fs::fsync(file),
-        synced => synced,
-    }
-}
-
-/// Returns whether a directory has not been removed.
-#[cfg(not(target_vendor = "apple"))]
-fn is_linked(dir: &OwnedFd) -> Result<bool, Errno> {
-    Ok(rustix::fs::fstat(dir)?.st_nlink > 0)
-}
-
-/// APFS reports two links for a removed directory. So this checks the path that the kernel has for
-/// it, which may be outdated.
-///
-/// <https://github.com/bazelbuild/sandboxfs/pull/96>
-#[cfg(target_vendor = "apple")]
-fn is_linked(dir: &OwnedFd) -> Result<bool, Errno> {
-    let this = rustix::fs::fstat(dir)?;
-    match rustix::fs::getpath(dir).and_then(rustix::fs::stat) {
-        Ok(there) => Ok((this.st_dev, this.st_ino) == (there.st_dev, there.st_ino)),
-        Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
-        // This process may not be allowed into a directory above.
-        Err(_) => Ok(true),
-    }
-}
-
-/// Follows no symbolic link in the path.
-#[cfg(any(target_os = "android", target_os = "linux"))]
-fn open_beneath(root: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
-    use rustix::fs::ResolveFlags;
-
-    rustix::fs::openat2(
-        root,
-        path,
-        flags,
-        Mode::empty(),
-        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
-    )
-}
-
-#[cfg(not(any(target_os = "android", target_os = "linux")))]
-fn open_beneath(_root: &OwnedFd, _path: &str, _flags: OFlags) -> Result<OwnedFd, Errno> {
-    Err(Errno::NOSYS)
-}
-
-#[cfg(any(target_os = "android", target_os = "linux"))]
-fn open_cached(root: &OwnedFd, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
-    use rustix::fs::ResolveFlags;
-
-    let resolve = ResolveFlags::CACHED | ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    Ok(rustix::fs::openat2(
-        root,
-        path,
-        flags,
-        Mode::empty(),
-        resolve,
-    )?)
-}
-
-#[cfg(any(target_os = "android", target_os = "linux"))]
-fn read_cached(file: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
-    use rustix::io::ReadWriteFlags;
-
-    Ok(rustix::io::preadv2(
-        file,
-        &mut [io::IoSliceMut::new(buffer)],
-        0,
-        ReadWriteFlags::NOWAIT,
-    )?)
-}
-
-#[cfg(any(target_os = "android", target_os = "linux"))]
-fn queued(now: Instant, ago: Duration) -> Option<Duration> {
-    use std::{cell::Cell, fs::File};
-
-    thread_local! {
-        static STATISTICS: Option<File> = File::open("/proc/thread-self/schedstat").ok();
-        static LAST: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
-    }
-    let last = LAST.get();
-    if let Some((asked, queued)) = last
-        && now.saturating_duration_since(asked) < ago
-    {
-        return Some(queued);
-    }
-    let queued = STATISTICS.with(|file| file.as_ref().and_then(queued_of))?;
-    LAST.set(Some((now, queued)));
-    Some(queued)
-}
-
-/// The second number is the time in nanoseconds for which a task was runnable but did not run.
-///
-/// <https://www.kernel.org/doc/html/latest/scheduler/sched-stats.html>
-#[cfg(any(target_os = "android", target_os = "linux"))]
-fn queued_of(statistics: &std::fs::File) -> Option<Duration> {
-    let mut buffer = [0; 64];
-    let count = rustix::io::pread(statistics, &mut buffer[..], 0).ok()?;
-    let text = str::from_utf8(buffer.get(..count)?).ok()?;
-    let nanos = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    Some(Duration::from_nanos(nanos))
-}
-
-#[cfg(not(any(target_os = "android", target_os = "linux")))]
-fn queued(_now: Instant, _ago: Duration) -> Option<Duration> {
-    None
-}
-
-#[cfg(not(any(target_os = "android", target_os = "linux")))]
-fn open_cached(_root: &OwnedFd, _path: &str, _flags: OFlags) -> io::Result<OwnedFd> {
-    Err(io::ErrorKind::WouldBlock.into())
-}
-
-#[cfg(not(any(target_os = "android", target_os = "linux")))]
-fn read_cached(_file: &OwnedFd, _buffer: &mut [u8]) -> io::Result<usize> {
-    Err(io::ErrorKind::WouldBlock.into())
 }
 
 #[cfg(test)]

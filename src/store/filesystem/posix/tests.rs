@@ -1,4 +1,4 @@
-//! The status of files and folders, and the release of Linux.
+//! The status of files and folders.
 
 use std::{
     fs::{self, File, Permissions},
@@ -68,16 +68,4 @@ fn a_directory_is_listed_afresh_each_time() {
     assert_eq!(posix.list(&listed).unwrap(), ["other"]);
     dir.close().unwrap();
     assert!(posix.list(&listed).unwrap().is_empty());
-}
-
-#[test]
-fn a_linux_release_is_compared_by_its_first_two_numbers() {
-    for release in ["6.13", "6.13.0-rc1", "6.18.44-fc", "7.0.0", "10.1-generic"] {
-        assert!(is_since_6_13(release), "{release}");
-    }
-    for release in [
-        "6.12.99", "6.1.187", "5.15.0", "4.4.0", "6", "", "linux", "6.x",
-    ] {
-        assert!(!is_since_6_13(release), "{release}");
-    }
 }
