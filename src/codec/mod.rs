@@ -65,12 +65,15 @@ pub(crate) struct Codec {
     derived: ArcSwap<Derived>,
 }
 
-/// The keys of one codec, derived from one generation of the root keys; the active one first.
+/// The keys of one codec, derived from one generation of the root keys; the active one first, the
+/// pending ones next.
 #[derive(Default)]
 struct Derived {
     /// `None` until the first use.
     generation: Option<u64>,
     keys: Vec<(KeyId, Cipher)>,
+    /// How many of them are active or pending. They precede the others.
+    current: usize,
 }
 
 impl Derived {
@@ -123,7 +126,8 @@ const SHORT: usize = 128;
 pub(crate) struct Opened<P> {
     pub(crate) stamp: Stamp,
     pub(crate) payload: P,
-    /// Whether the active key made it. If not, it is time for a new one.
+    /// Whether the active key made it, or a pending one, which is newer. If not, it is time for a
+    /// new one.
     pub(crate) current: bool,
     pub(crate) key: KeyId,
 }
@@ -281,8 +285,8 @@ impl Codec {
         Some((stamp, Tail::within(token, written.start + len..written.end)))
     }
 
-    /// Opens sealed bytes in place. Returns the range of the content, whether the bytes' key is the
-    /// active one, and that key.
+    /// Opens sealed bytes in place. Returns the range of the content, whether the bytes' key is
+    /// active or pending, and that key.
     pub(crate) fn open_bytes(
         &self,
         token: &mut [u8],
@@ -313,7 +317,7 @@ impl Codec {
                 KID.end..message.len()
             }
         };
-        Ok((written, index == 0, *key))
+        Ok((written, index < derived.current, *key))
     }
 
     /// Returns whether this key still opens cookies.
@@ -360,12 +364,24 @@ impl Codec {
         // A roster is not trusted because of its key alone: anyone who can change it has the store
         // as well. And it must be readable after a key was revoked, to end the sessions in it.
         ring.retain(|(_, state)| *state != KeyState::Revoked || self.purpose == Purpose::Roster);
-        ring.sort_by_key(|(_, state)| *state != KeyState::Active);
+        ring.sort_by_key(|(_, state)| match state {
+            KeyState::Active => 0,
+            KeyState::Pending => 1,
+            KeyState::Retired | KeyState::Revoked => 2,
+        });
+        // While machines rotate one by one, those that are behind must not seal a cookie again with
+        // the older key: the next machine would seal it anew, and so on with every request.
+        let is_current = |state: &KeyState| matches!(state, KeyState::Active | KeyState::Pending);
+        let current = ring.iter().filter(|(_, state)| is_current(state)).count();
         let keys = ring
             .iter()
             .map(|(key, _)| (key.id(), self.cipher(key)))
             .collect();
-        let derived = Arc::new(Derived { generation, keys });
+        let derived = Arc::new(Derived {
+            generation,
+            keys,
+            current,
+        });
         // Another thread may store older keys over these. They serve nobody: the next use sees
         // their generation.
         self.derived.store(Arc::clone(&derived));

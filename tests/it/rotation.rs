@@ -97,6 +97,32 @@ async fn machines_rotate_one_by_one() {
 }
 
 #[tokio::test]
+async fn a_machine_that_is_behind_leaves_cookies_of_the_newer_key_alone() {
+    for kind in [Kind::Memory, Kind::Remote] {
+        let (first, next) = (Key::generate().unwrap(), Key::generate().unwrap());
+        let rings = [Keys::new(first.clone()), Keys::new(first)];
+        for ring in &rings {
+            ring.add(next.clone(), KeyState::Pending).unwrap();
+        }
+        let ahead = kind.with_keys(rings[0].clone());
+        let behind = ahead.beside(rings[1].clone());
+        rings[0].rotate(next.clone()).unwrap();
+        let jar = &mut Jar::default();
+        ahead.put(jar, "user", 7).await;
+        let user = async |session: Session| session.get("user").unwrap();
+        for site in [&behind, &ahead, &behind] {
+            let (seen, response) = site.visit(jar, user).await;
+            assert_eq!(seen, Some(7));
+            assert!(no_cookie(&response), "{kind:?}: it has the newest key");
+        }
+        rings[1].rotate(next).unwrap();
+        let (seen, response) = behind.visit(jar, user).await;
+        assert_eq!(seen, Some(7));
+        assert!(no_cookie(&response), "{kind:?}");
+    }
+}
+
+#[tokio::test]
 async fn keys_read_anew_replace_the_old_ones() {
     let keys = Keys::generate().unwrap();
     let site = Kind::Cookie.with_keys(keys.clone());
