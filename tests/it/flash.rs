@@ -1,7 +1,5 @@
 //! Messages that are shown once.
 
-use std::time::Instant;
-
 use silverback::{ErrorKind, FlashLevel, FlashMessage, Flashes, Session};
 
 use crate::support::{
@@ -278,21 +276,18 @@ async fn messages_have_levels() {
 
 /// A client can leave as many as fit, by never opening the page that shows them.
 #[tokio::test]
-async fn many_messages_are_taken_and_kept_in_one_pass() {
+async fn as_many_messages_as_fit_are_taken_and_kept() {
     let world = Kind::Memory.world();
     world
         .visit(&mut Jar::default(), async |session| {
-            let (start, mut left) = (Instant::now(), 0..);
+            let mut left = 0..;
             while session.flash(left.start).is_ok() {
                 left.next();
             }
-            let leaving = start.elapsed();
             let taken: Vec<u32> = session.flashes().unwrap();
             session.keep_flashes().unwrap();
             assert_eq!(session.flashes::<u32>().unwrap(), taken);
             assert!(taken.len() > 50_000 && taken.into_iter().eq(0..left.start));
-            let took = start.elapsed() - leaving;
-            assert!(took < leaving * 20, "{took:?} after {leaving:?}");
         })
         .await;
 }
