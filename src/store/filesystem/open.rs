@@ -66,7 +66,7 @@ fn refusal(path: &Path, root: &OwnedFd, network: bool) -> io::Result<Option<Stri
             "can be written to by other users (mode {:03o}): run `chmod go-w {name}`",
             mode.as_raw_mode() & 0o777
         ))
-    } else if !network && is_network(root)? {
+    } else if !network && posix::is_network(root)? {
         Some(
             "is on a network file system, where locks cannot be relied on: use a local directory, or call \
              `.allow_network_filesystem(true)` if only this machine uses it"
@@ -126,55 +126,4 @@ fn unopened(path: &Path, error: Errno) -> io::Error {
             path.display()
         ),
     )
-}
-
-/// Recognises network file systems by the magic numbers of statfs(2).
-///
-/// FUSE is one of them, because sshfs cannot be distinguished from a local file system that is a
-/// process. Cluster file systems (GFS2, OCFS2) are not: their locks and caches are coherent.
-#[cfg(any(target_os = "android", target_os = "linux"))]
-#[allow(
-    clippy::unnecessary_cast,
-    reason = "the field's type differs between systems"
-)]
-fn is_network(root: &OwnedFd) -> io::Result<bool> {
-    const MAGICS: [u32; 13] = [
-        0x6969,      // NFS
-        0x517b,      // SMB
-        0xfe53_4d42, // SMB2
-        0xff53_4d42, // CIFS
-        0x564c,      // NCP
-        0x7375_7245, // Coda
-        0x5346_414f, // AFS
-        0x6b41_4653, // kAFS
-        0x0102_1997, // 9P
-        0x00c3_6400, // Ceph
-        0x0bd0_0bd0, // Lustre
-        0x786f_4256, // VirtualBox's shared folders
-        0x6573_5546, // FUSE
-    ];
-    Ok(MAGICS.contains(&(rustix::fs::fstatfs(root)?.f_type as u32)))
-}
-
-/// Recognises them by the flag for local file systems of statfs(2). A FUSE file system lacks it
-/// unless it is mounted as local.
-#[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
-#[allow(
-    clippy::unnecessary_cast,
-    reason = "the field's type differs between systems"
-)]
-fn is_network(root: &OwnedFd) -> io::Result<bool> {
-    const MNT_LOCAL: u64 = 0x1000;
-    Ok(rustix::fs::fstatfs(root)?.f_flags as u64 & MNT_LOCAL == 0)
-}
-
-/// Other systems are not known to tell.
-#[cfg(not(any(
-    target_os = "android",
-    target_os = "freebsd",
-    target_os = "linux",
-    target_vendor = "apple"
-)))]
-fn is_network(_root: &OwnedFd) -> io::Result<bool> {
-    Ok(false)
 }

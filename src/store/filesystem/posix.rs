@@ -24,8 +24,8 @@ use rustix::{
 use self::linux as system;
 #[cfg(not(any(target_os = "android", target_os = "linux")))]
 use self::other as system;
-pub(super) use self::unix::sync;
 use self::unix::{HINT, hint_of, is_linked, rename_noreplace};
+pub(super) use self::{system::is_network, unix::sync};
 use super::fs::{Access, Fs, Stat};
 use crate::clock::Timestamp;
 

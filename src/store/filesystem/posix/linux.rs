@@ -144,6 +144,33 @@ fn queued_of(statistics: &File) -> Option<Duration> {
     Some(Duration::from_nanos(nanos))
 }
 
+/// Recognises network file systems by the magic numbers of statfs(2).
+///
+/// FUSE is one of them, because sshfs cannot be distinguished from a local file system that is a
+/// process. Cluster file systems (GFS2, OCFS2) are not: their locks and caches are coherent.
+#[allow(
+    clippy::unnecessary_cast,
+    reason = "the field's type differs between systems"
+)]
+pub(in super::super) fn is_network(root: &OwnedFd) -> io::Result<bool> {
+    const MAGICS: [u32; 13] = [
+        0x6969,      // NFS
+        0x517b,      // SMB
+        0xfe53_4d42, // SMB2
+        0xff53_4d42, // CIFS
+        0x564c,      // NCP
+        0x7375_7245, // Coda
+        0x5346_414f, // AFS
+        0x6b41_4653, // kAFS
+        0x0102_1997, // 9P
+        0x00c3_6400, // Ceph
+        0x0bd0_0bd0, // Lustre
+        0x786f_4256, // VirtualBox's shared folders
+        0x6573_5546, // FUSE
+    ];
+    Ok(MAGICS.contains(&(rustix::fs::fstatfs(root)?.f_type as u32)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -52,3 +52,21 @@ pub(super) fn read_cached(_file: &OwnedFd, _buffer: &mut [u8]) -> io::Result<usi
 pub(super) fn queued(_now: Instant, _ago: Duration) -> Option<Duration> {
     None
 }
+
+/// Recognises network file systems by the flag for local file systems of statfs(2). A FUSE file system lacks it
+/// unless it is mounted as local.
+#[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
+#[allow(
+    clippy::unnecessary_cast,
+    reason = "the field's type differs between systems"
+)]
+pub(in super::super) fn is_network(root: &OwnedFd) -> io::Result<bool> {
+    const MNT_LOCAL: u64 = 0x1000;
+    Ok(rustix::fs::fstatfs(root)?.f_flags as u64 & MNT_LOCAL == 0)
+}
+
+/// Other systems are not known to tell.
+#[cfg(not(any(target_vendor = "apple", target_os = "freebsd")))]
+pub(in super::super) fn is_network(_root: &OwnedFd) -> io::Result<bool> {
+    Ok(false)
+}
