@@ -72,7 +72,21 @@ where
 {
     type Output = Result<Response<B>, E>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = ready!(self.as_mut().poll_response(cx));
+        // The future may be kept while its response is sent.
+        self.registry.0.exchange.end();
+        Poll::Ready(response)
+    }
+}
+
+impl<F, B, E, R> ResponseFuture<F, B, R>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    R: Responder<B>,
+{
+    #[inline]
+    fn poll_response(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Response<B>, E>> {
         let mut this = self.project();
         loop {
             let (response, committed) = match this.state.as_mut().project() {

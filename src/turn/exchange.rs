@@ -73,8 +73,10 @@ impl Exchange {
 
     /// The request has ended. Its commit is done or will never come.
     pub(crate) fn end(&self) {
-        self.close();
-        self.is_over.store(true, Ordering::SeqCst);
+        if !self.is_over() {
+            self.close();
+            self.is_over.store(true, Ordering::SeqCst);
+        }
     }
 
     pub(crate) fn is_over(&self) -> bool {

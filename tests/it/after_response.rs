@@ -1,14 +1,22 @@
 //! Handles that outlive their response, as in a WebSocket or a task.
 
+use std::{
+    convert::Infallible,
+    pin::pin,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
 use http::{Request, Response};
-use silverback::{ErrorKind, Session};
-use std::sync::{Arc, Mutex};
-use tower::{Layer, ServiceExt, service_fn};
+use http_body_util::{BodyExt, Full};
+use silverback::{ErrorKind, FailedCommit, Session};
+use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::support::{
     DAY, HOUR, Jar, Kind, Site, log_in, no_cookie,
     schedule::until_it_hangs,
     scripted::{ANY, Before, Hang, Update},
+    streams::Late,
 };
 
 /// The handle of a request that has used its session.
@@ -32,6 +40,53 @@ async fn kept_by_a_failed_request(site: &Site, jar: &Jar) -> Session {
     let call = site.layer.layer(service).oneshot(jar.request());
     call.await.unwrap_err();
     kept.into_inner().unwrap().unwrap()
+}
+
+/// A server may keep the future of a response while it sends the body.
+#[tokio::test]
+async fn it_sees_a_logout_while_its_future_is_kept() {
+    for kind in Kind::ENDED_BY_SERVER {
+        let world = kind.world();
+        let jar = &mut Jar::default();
+        world.put(jar, "n", 1).await;
+        let kept = Mutex::new(None);
+        let service = service_fn(async |request: Request<()>| {
+            let session = request.extensions().get::<Session>().unwrap().clone();
+            session.load().await.unwrap();
+            *kept.lock().unwrap() = Some(session);
+            Ok::<_, Infallible>(Response::new(String::new()))
+        });
+        let mut call = pin!(world.layer.layer(service).call(jar.request()));
+        call.as_mut().await.unwrap();
+        let session = kept.lock().unwrap().take().unwrap();
+        world.destroy(jar).await;
+        session.load().await.unwrap();
+        assert!(session.is_new().unwrap(), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_can_be_saved_while_its_future_is_kept() {
+    for kind in [Kind::Memory, Kind::Remote] {
+        let world = kind.world();
+        let jar = &mut Jar::default();
+        world.put(jar, "n", 1).await;
+        let service = service_fn(async |request: Request<()>| {
+            let session = request.extensions().get::<Session>().unwrap().clone();
+            let late = session.clone();
+            let row = async move {
+                late.load().await.unwrap();
+                late.insert("n", 2).unwrap();
+            };
+            let body = Late::new(Full::new(Bytes::from("row")), row);
+            Ok::<_, Infallible>(Response::new(session.save_at_end(body).unwrap()))
+        });
+        let layer = world.layer.clone().on_failure(FailedCommit::into_response);
+        let mut call = pin!(layer.layer(service).call(jar.request()));
+        let response = call.as_mut().await.unwrap();
+        response.into_body().collect().await.unwrap();
+        assert_eq!(world.get(jar, "n").await, Some(2), "{kind:?}");
+    }
 }
 
 #[tokio::test]
