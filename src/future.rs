@@ -45,8 +45,15 @@ pin_project! {
     }
 }
 
-/// However the request ends, later changes to its sessions are errors rather than silently lost.
-struct Closing(Arc<Registry>);
+/// However the request ends, even by a panic of the inner service, later changes to its sessions are
+/// errors rather than silently lost.
+pub(crate) struct Closing(Arc<Registry>);
+
+impl Closing {
+    pub(crate) fn new(registry: Arc<Registry>) -> Self {
+        Self(registry)
+    }
+}
 
 impl Drop for Closing {
     fn drop(&mut self) {
@@ -55,10 +62,10 @@ impl Drop for Closing {
 }
 
 impl<F, B, R> ResponseFuture<F, B, R> {
-    pub(crate) fn new(inner: F, registry: Arc<Registry>, responder: R, head: Head) -> Self {
+    pub(crate) fn new(inner: F, registry: Closing, responder: R, head: Head) -> Self {
         Self {
             state: State::Handling { inner },
-            registry: Closing(registry),
+            registry,
             responder,
             head,
         }

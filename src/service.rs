@@ -10,7 +10,7 @@ use http::{Request, Response, header};
 use tower_service::Service;
 
 use crate::{
-    future::ResponseFuture,
+    future::{Closing, ResponseFuture},
     head::Head,
     request::{Registry, Shared},
     responder::Responder,
@@ -59,6 +59,8 @@ where
             .insert(Session::from(registry.first()));
         registry.set_outer(outer.map(|session| Arc::clone(session.registry())));
         let responder = self.responder.clone();
+        // Before the call, which may panic.
+        let registry = Closing::new(registry);
         ResponseFuture::new(self.inner.call(request), registry, responder, head)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{
     convert::Infallible,
+    future::Ready,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::pin,
     sync::{Arc, Mutex},
 };
@@ -9,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use silverback::{ErrorKind, FailedCommit, Session};
+use silverback::{ErrorKind, FailedCommit, ResponseFuture, Session};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::support::{
@@ -86,6 +88,33 @@ async fn a_body_can_be_saved_while_its_future_is_kept() {
         let response = call.as_mut().await.unwrap();
         response.into_body().collect().await.unwrap();
         assert_eq!(world.get(jar, "n").await, Some(2), "{kind:?}");
+    }
+}
+
+/// A service may panic before it has returned a future.
+#[tokio::test]
+async fn a_panic_in_call_is_the_end_of_the_request() {
+    for kind in Kind::SIMPLE {
+        let world = kind.world();
+        let jar = &mut Jar::default();
+        world.put(jar, "n", 1).await;
+        let kept = Mutex::new(None);
+        let service = service_fn(|request: Request<()>| -> Ready<Result<_, Infallible>> {
+            *kept.lock().unwrap() = request.extensions().get::<Session>().cloned();
+            resume_unwind(Box::new("without a line on the terminal"))
+        });
+        let mut service = world.layer.layer(service);
+        let call =
+            AssertUnwindSafe(|| drop::<ResponseFuture<_, String, _>>(service.call(jar.request())));
+        assert!(catch_unwind(call).is_err());
+        let session = kept.lock().unwrap().take().unwrap();
+        let error = session.insert("n", 2).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AlreadyCommitted, "{kind:?}");
+        if kind == Kind::Memory {
+            world.destroy(jar).await;
+            session.load().await.unwrap();
+            assert!(session.is_new().unwrap());
+        }
     }
 }
 
