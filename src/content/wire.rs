@@ -422,5 +422,4 @@ fn decode_attributes(bytes: &[u8]) -> Decoded<'_, CookieAttributes> {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;
