@@ -93,7 +93,7 @@ mod tests {
     use super::*;
     use crate::{
         Error, Keys, SessionConfig, SessionLayer, crypto,
-        store::{CookieStore, IntoBackend, MemoryStore, now},
+        store::{CookieStore, IntoBackend, MemoryStore, poll_once},
     };
 
     type Action = fn(&Session) -> Result<(), Error>;
@@ -113,7 +113,7 @@ mod tests {
         let cookie = cookie.map(|cookie| (header::COOKIE, cookie.clone()));
         request.headers_mut().extend(cookie);
         let before = crypto::draws();
-        let answer = now(pin!(service.oneshot(request))).expect("nothing here waits");
+        let answer = poll_once(pin!(service.oneshot(request))).expect("nothing here waits");
         let Ok(response) = answer;
         let cookie = response.headers().get(header::SET_COOKIE).cloned();
         (crypto::draws() - before, cookie)

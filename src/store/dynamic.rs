@@ -227,7 +227,7 @@ impl<S> Asked<S> {
         if !self.never_waits {
             return Operation::Waiting(Box::pin(future));
         }
-        let output = now(pin!(future)).unwrap_or_else(|| waited(it_waited()));
+        let output = poll_once(pin!(future)).unwrap_or_else(|| waited(it_waited()));
         Operation::Done(Some(output))
     }
 }
@@ -321,7 +321,7 @@ pub(super) enum Operation<'a, O> {
 
 /// The answer of a store that never waits.
 fn at_once<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    now(pin!(call)).unwrap_or_else(|| Err(it_waited()))
+    poll_once(pin!(call)).unwrap_or_else(|| Err(it_waited()))
 }
 
 fn it_waited() -> StoreError {
@@ -343,7 +343,7 @@ impl<O> Future for Operation<'_, O> {
 }
 
 /// Runs a future that does not wait. Returns `None` if it waited.
-pub(crate) fn now<F: Future>(future: Pin<&mut F>) -> Option<F::Output> {
+pub(crate) fn poll_once<F: Future>(future: Pin<&mut F>) -> Option<F::Output> {
     match future.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,

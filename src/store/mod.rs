@@ -218,7 +218,7 @@ pub use self::{
 pub(crate) use self::{
     budget::{Budget, Meter, check_runtime},
     calls::{Calls, Reserve, Sent, WriteAnswer},
-    dynamic::now,
+    dynamic::poll_once,
     followers::{Followers, Watch},
     lines::{Lead, Line, Waited},
 };

@@ -65,7 +65,7 @@ pub(crate) trait Operation: Send + 'static {
 ///
 /// As for [`Operation::perform_now`].
 pub(super) fn finish_now<O: Operation>(operation: O, turn: &Turn<'_>) -> Result<O::Output, Error> {
-    let done = store::now(pin!(operation.perform(turn)));
+    let done = store::poll_once(pin!(operation.perform(turn)));
     done.unwrap_or_else(|| Err(Error::new(ErrorKind::StoreFailed)))
 }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    store::{Bytes, Read, Record, RecordKey, Store, StoreError, Version, now},
+    store::{Bytes, Read, Record, RecordKey, Store, StoreError, Version, poll_once},
 };
 
 /// The most waits that are tried. An operation that waits more often is not followed to its end.
@@ -213,27 +213,27 @@ pub(super) async fn a_store_that_never_waits_is_done_at_once<S: Store>(
     let waited =
         |what: &str| format!("{what}: expected it to be done when first polled, saw it wait");
     let version =
-        now(pin!(store.create(&key, data.clone(), end))).ok_or_else(|| waited("create"))?;
+        poll_once(pin!(store.create(&key, data.clone(), end))).ok_or_else(|| waited("create"))?;
     let version = granted("create", version)?;
     granted(
         "load",
-        now(pin!(store.load(&key, Read::Current))).ok_or_else(|| waited("load"))?,
+        poll_once(pin!(store.load(&key, Read::Current))).ok_or_else(|| waited("load"))?,
     )?;
     granted(
         "touch",
-        now(pin!(store.touch(&key, version, end))).ok_or_else(|| waited("touch"))?,
+        poll_once(pin!(store.touch(&key, version, end))).ok_or_else(|| waited("touch"))?,
     )?;
     let version = bench.load_some("a touch", &key).await?.version();
     granted(
         "update",
-        now(pin!(store.update(&key, version, data, end))).ok_or_else(|| waited("update"))?,
+        poll_once(pin!(store.update(&key, version, data, end))).ok_or_else(|| waited("update"))?,
     )?;
-    now(pin!(store.load_many(&[key], Read::Current))).ok_or_else(|| waited("load_many"))?;
+    poll_once(pin!(store.load_many(&[key], Read::Current))).ok_or_else(|| waited("load_many"))?;
     granted(
         "delete",
-        now(pin!(store.delete(&key, None))).ok_or_else(|| waited("delete"))?,
+        poll_once(pin!(store.delete(&key, None))).ok_or_else(|| waited("delete"))?,
     )?;
-    now(pin!(store.delete_many(&[(key, None)]))).ok_or_else(|| waited("delete_many"))?;
+    poll_once(pin!(store.delete_many(&[(key, None)]))).ok_or_else(|| waited("delete_many"))?;
     Ok(())
 }
 

@@ -30,7 +30,7 @@ fn policy(queue: Queue, rounds: u32) -> Policy {
 
 /// `None` if it waits.
 fn now<T>(future: impl Future<Output = T>) -> Option<T> {
-    store::now(pin!(future))
+    store::poll_once(pin!(future))
 }
 
 /// A store, and the budget for it.

@@ -11,7 +11,7 @@ use crate::{
     clock::{Clock, Timestamp},
     store::{
         Browse as _, Bytes, Cursor, Expiry, MemoryStore, Migrated, MigratingStore, Read, RecordKey,
-        RecordKind, Store, StoreError, Sweep as _, Version, migrate::pair::of_from, now,
+        RecordKind, Store, StoreError, Sweep as _, Version, migrate::pair::of_from, poll_once,
     },
 };
 
@@ -88,7 +88,7 @@ impl Bench {
 }
 
 fn at_once<T>(done: impl Future<Output = T>) -> T {
-    now(pin!(done)).unwrap()
+    poll_once(pin!(done)).unwrap()
 }
 
 /// Lets a future wait at most this often.

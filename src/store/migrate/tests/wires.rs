@@ -17,7 +17,7 @@ use crate::store::{
         pair::{of_copy, of_from},
         wire::{self, Form},
     },
-    now,
+    poll_once,
 };
 
 /// A deviation of a store, as if the protocol omitted a step.
@@ -340,7 +340,7 @@ impl Wire {
 }
 
 fn at_once<T>(done: impl Future<Output = T>) -> T {
-    now(pin!(done)).unwrap()
+    poll_once(pin!(done)).unwrap()
 }
 
 impl Store for Wire {

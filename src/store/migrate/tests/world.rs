@@ -17,7 +17,7 @@ use crate::{
     clock::{Clock, Timestamp},
     store::{
         Bytes, Expiry, MemoryStore, MigratingStore, Read, Record, RecordKey, Store as _,
-        StoreError, Version, migrate::wire::Form, now,
+        StoreError, Version, migrate::wire::Form, poll_once,
     },
 };
 
@@ -295,5 +295,5 @@ fn is_over(net: &Net, world: &World) -> Result<(), Fault> {
 }
 
 fn at_once<T>(done: impl Future<Output = T>) -> T {
-    now(pin!(done)).unwrap()
+    poll_once(pin!(done)).unwrap()
 }
