@@ -215,8 +215,8 @@ impl Frames {
         range.map(|range| self.cut(range)).is_some()
     }
 
-    /// Removes the flash messages of these ids, which are in ascending order. Leaves the ids of those
-    /// that were there.
+    /// Removes the flash messages of these ids, which are in ascending order. Leaves the ids of
+    /// those that were there.
     pub(crate) fn remove_flashes(&mut self, ids: &mut Vec<FlashId>) {
         if ids.len() <= FEW {
             return ids.retain(|id| self.remove_flash(*id));

@@ -59,8 +59,8 @@ pub(crate) type Taken = Arc<TakenFlashes>;
 pub(crate) struct TakenFlashes {
     pub(crate) queue: Box<str>,
     pub(crate) messages: Vec<RawFlash>,
-    /// The messages that this request has for itself, in ascending order. After a save, those that no
-    /// other request had taken before.
+    /// The messages that this request has for itself, in ascending order. After a save, those that
+    /// no other request had taken before.
     ids: Mutex<Vec<FlashId>>,
 }
 

@@ -295,7 +295,8 @@ impl Sweeper {
     /// ```
     pub async fn stop(self) {
         drop(self.stop);
-        // An error means that the runtime ends or the store has panicked, so the task has stopped too.
+        // An error means that the runtime ends or the store has panicked, so the task has stopped
+        // too.
         let _ = self.task.await;
     }
 }

@@ -132,8 +132,8 @@ impl FilesystemOptions {
         self
     }
 
-    /// Bounds how many session files stay open. The default is 128 and the maximum 65,536. With 0, a
-    /// file is opened for each use.
+    /// Bounds how many session files stay open. The default is 128 and the maximum 65,536. With 0,
+    /// a file is opened for each use.
     ///
     /// Using a session again within a second then costs half as much. Files of more than 64 KiB do
     /// not stay open. If the store runs out of file descriptors, it closes the files and continues.

@@ -53,8 +53,8 @@ pub(super) fn queued(_now: Instant, _ago: Duration) -> Option<Duration> {
     None
 }
 
-/// Recognises network file systems by the flag for local file systems of statfs(2). A FUSE file system lacks it
-/// unless it is mounted as local.
+/// Recognises network file systems by the flag for local file systems of statfs(2). A FUSE file
+/// system lacks it unless it is mounted as local.
 #[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
 #[allow(
     clippy::unnecessary_cast,
