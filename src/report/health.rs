@@ -42,10 +42,13 @@ impl Health {
     fn may_be_back(&self, store: &'static str) {
         let now = Instant::now();
         let is_quiet = |outage: &mut Outage| now - outage.last_failure >= QUIET;
-        let Some(outage) = self.outage().take_if(is_quiet) else {
+        let mut current = self.outage();
+        let Some(outage) = current.take_if(is_quiet) else {
             return;
         };
+        // Under the lock, so that it agrees with the outage whatever other calls do.
         self.is_down.store(false, Ordering::Relaxed);
+        drop(current);
         let (event, failures) = ("store_available", outage.failures);
         let seconds = (now - outage.since).as_secs();
         event!(
@@ -72,8 +75,8 @@ impl Health {
             failures: 0,
         });
         (known.last_failure, known.failures) = (now, known.failures + 1);
-        drop(outage);
         self.is_down.store(true, Ordering::Relaxed);
+        drop(outage);
         if !is_known {
             let event = "store_unavailable";
             event!(ERROR, event, store, error, "the store does not answer");

@@ -9,10 +9,11 @@ use super::{
 use crate::{
     clock::Timestamp,
     config::Foreign,
+    content::Content,
     error::{Error, ErrorKind},
     id::SessionId,
     report::Cause,
-    state::{Home, View},
+    state::{Home, State, View},
     vault::{Doomed, Vault},
 };
 
@@ -53,13 +54,35 @@ impl Operation for Destroy {
             // The session had ended before, so the state keeps the cookie's removal.
             Err(error) if error.kind() == ErrorKind::Gone => Err(error),
             Err(error) => {
-                // Dropped outside the lock: it may own closures of the application.
-                let dropped = turn.state(|state| mem::replace(state, before));
-                drop(dropped);
+                restore(turn, before);
                 Err(error)
             }
         }
     }
+}
+
+/// Puts the session back. Changes made meanwhile, which found an empty session, follow its own.
+fn restore(turn: &Turn<'_>, before: State) {
+    let content = before.view.as_ref().map(|view| view.content.clone());
+    let mut before = Some(before);
+    // Dropped outside the lock: it may own closures of the application.
+    let mut dropped = None;
+    let mut enter = |state: &mut State, content: Option<Content>| {
+        let Some(mut before) = before.take() else {
+            return;
+        };
+        if let (Some(view), Some(content)) = (&mut before.view, content) {
+            view.content = content;
+            before.log.append(&mut state.log);
+        }
+        dropped = Some(mem::replace(state, before));
+    };
+    let rebased =
+        content.map(|content| turn.rebase(content, |state, content| enter(state, Some(content))));
+    if !matches!(rebased, Some(Ok(()))) {
+        turn.state(|state| enter(state, None));
+    }
+    drop(dropped);
 }
 
 fn claims(turn: &Turn<'_>, now: Timestamp) -> Claims {

@@ -133,6 +133,43 @@ async fn a_failed_destroy_leaves_the_session() {
     assert_eq!(world.get(&mut jar, "n").await, Some(1));
 }
 
+/// Another task of the request may go on meanwhile.
+#[tokio::test]
+async fn a_failed_destroy_keeps_changes_made_meanwhile() {
+    for kind in Kind::REMOTE_SUBJECTS {
+        let (world, jar) = (kind.world(), &mut Jar::default());
+        world.put(jar, "n", 1).await;
+        world
+            .visit(jar, async |session| {
+                session.load().await.unwrap();
+                session.insert("before", 2).unwrap();
+                world.rosters().every(Before, Update | Create, Fail);
+                let changing = async {
+                    assert!(
+                        session.is_empty().unwrap(),
+                        "{kind:?}: the end is under way"
+                    );
+                    session.insert("meanwhile", 3).unwrap();
+                    session.update("n", |n: &mut u32| *n += 10).unwrap();
+                    session.flash("kept").unwrap();
+                };
+                let (destroyed, ()) = tokio::join!(session.destroy(), changing);
+                world.rosters().calm();
+                assert_eq!(destroyed.unwrap_err().kind(), ErrorKind::StoreFailed);
+                assert_eq!(session.get("n").unwrap(), Some(11));
+            })
+            .await;
+        world
+            .visit(jar, async |session| {
+                session.load().await.unwrap();
+                let found = ["n", "before", "meanwhile"].map(|key| session.get(key).unwrap());
+                assert_eq!(found, [Some(11), Some(2), Some(3)], "{kind:?}");
+                assert_eq!(session.flashes::<String>().unwrap(), ["kept"], "{kind:?}");
+            })
+            .await;
+    }
+}
+
 #[tokio::test]
 async fn a_failed_refresh_does_not_spoil_a_read() {
     let (world, mut jar) = established().await;
