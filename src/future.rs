@@ -17,7 +17,7 @@ use crate::{
     cookie::NEAR_LIMIT,
     error::Error,
     head::Head,
-    request::{Commit, Committed, Cookies, Registry, Shared, commit},
+    request::{Committed, Cookies, Progress, Registry, Shared, commit},
     responder::{FailedCommit, Responder},
     trace,
     turn::Keep,
@@ -107,12 +107,12 @@ where
                     let keep =
                         LazyCell::new(|| what_to_keep(&response, this.head, registry.shared()));
                     match commit(registry, || *keep) {
-                        Commit::Nothing { used } => {
+                        Progress::Nothing { used } => {
                             caching::note_use(response.headers_mut(), used);
                             return Poll::Ready(Ok(response));
                         }
-                        Commit::Done(committed) => (response, committed),
-                        Commit::Waiting(commit) => {
+                        Progress::Done(committed) => (response, committed),
+                        Progress::Waiting(commit) => {
                             let response = Some(response);
                             this.state.set(State::Committing { commit, response });
                             continue;

@@ -95,12 +95,17 @@ pub(crate) struct Token(Vec<u8>);
 
 impl Token {
     pub(crate) fn encoded_len(&self) -> usize {
-        (self.0.len() * 4).div_ceil(3)
+        encoded_len(self.0.len())
     }
 
     pub(crate) fn encode_to(&self, out: &mut String) {
         URL_SAFE_NO_PAD.encode_append(&self.0, out);
     }
+}
+
+/// The length of this many bytes in base64 without padding.
+fn encoded_len(bytes: usize) -> usize {
+    bytes.saturating_mul(4).div_ceil(3)
 }
 
 /// Why a token was not accepted.
@@ -342,7 +347,7 @@ impl Codec {
     /// The length of the token for a payload of this length.
     pub(crate) fn token_len(&self, payload: usize) -> usize {
         let bytes = payload + self.mode.overhead() + Stamp::encoded_len(self.purpose);
-        (bytes * 4).div_ceil(3)
+        encoded_len(bytes)
     }
 
     /// The keys to use now. This writes nothing that other threads read: a lock shared by all

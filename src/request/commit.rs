@@ -14,8 +14,8 @@ use crate::{
     turn::{self, Anchor, Keep, Reply, commit_cookie},
 };
 
-/// The state of a commit.
-pub(crate) enum Commit {
+/// How far a commit has come.
+pub(crate) enum Progress {
     /// There was nothing to do.
     Nothing {
         used: Use,
@@ -50,7 +50,7 @@ struct NewCookie {
 /// Cookies and failures are in the order of the sessions.
 ///
 /// `keep` is asked only if there is something to commit.
-pub(crate) fn commit(registry: &Arc<Registry>, keep: impl Fn() -> Keep) -> Commit {
+pub(crate) fn commit(registry: &Arc<Registry>, keep: impl Fn() -> Keep) -> Progress {
     let mut committed = Committed::default();
     let mut is_idle = true;
     let mut all = registry.in_use();
@@ -65,16 +65,16 @@ pub(crate) fn commit(registry: &Arc<Registry>, keep: impl Fn() -> Keep) -> Commi
                 // The sessions before this one are committed already.
                 let others = all.collect();
                 let rest = commit_rest(handle, others, keep(), committed);
-                return Commit::Waiting(Box::pin(rest));
+                return Progress::Waiting(Box::pin(rest));
             }
         }
     }
     if is_idle {
-        Commit::Nothing {
+        Progress::Nothing {
             used: committed.used,
         }
     } else {
-        Commit::Done(committed)
+        Progress::Done(committed)
     }
 }
 
@@ -94,12 +94,9 @@ async fn commit_rest(
     }
     let handles: Vec<_> = std::iter::once(first).chain(others).collect();
     let commits = handles.iter().map(|handle| commit_one(handle, keep));
-    let outcomes = Box::pin(join::all(commits.collect())).await;
-    for (handle, outcome) in handles.iter().zip(outcomes) {
-        match outcome {
-            Ok(used) => committed.used = committed.used.max(used),
-            Err(reply) => committed.add(handle, reply),
-        }
+    let replies = Box::pin(join::all(commits.collect())).await;
+    for (handle, reply) in handles.iter().zip(replies) {
+        committed.add(handle, reply);
     }
     if let Some(handle) = handles.first() {
         watch.of_commit(handle.exchange().meter.calls());
@@ -107,12 +104,14 @@ async fn commit_rest(
     committed
 }
 
-/// Commits one session. Returns `Ok` if there was nothing to do.
-async fn commit_one(handle: &Handle, keep: Keep) -> Result<Use, Result<Reply, Error>> {
+async fn commit_one(handle: &Handle, keep: Keep) -> Result<Reply, Error> {
     match handle.commit_now(|| keep) {
-        Now::Nothing { used } => Ok(used),
-        Now::Done(reply) => Err(reply),
-        Now::Waits => Err(handle.commit_waiting(keep).await),
+        Now::Nothing { used } => Ok(Reply {
+            used,
+            ..Reply::default()
+        }),
+        Now::Done(reply) => reply,
+        Now::Waits => handle.commit_waiting(keep).await,
     }
 }
 

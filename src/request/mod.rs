@@ -5,7 +5,7 @@ mod fetch;
 mod registry;
 
 pub(crate) use self::{
-    commit::{Commit, Committed, Cookies, commit},
+    commit::{Committed, Cookies, Progress, commit},
     fetch::fetch,
     registry::{Handle, Registry, Shared},
 };

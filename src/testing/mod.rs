@@ -114,7 +114,7 @@ pub use self::{
 };
 use crate::{
     error::Error,
-    request::{self, Commit, Committed},
+    request::{self, Committed, Progress},
     session::Session,
     turn::Keep,
 };
@@ -144,9 +144,9 @@ pub async fn commit(session: &Session) -> Result<HeaderMap, Error> {
     let registry = session.registry();
     registry.exchange.close();
     let committed = match request::commit(registry, || Keep::Everything) {
-        Commit::Nothing { .. } => Committed::default(),
-        Commit::Done(committed) => committed,
-        Commit::Waiting(commit) => commit.await,
+        Progress::Nothing { .. } => Committed::default(),
+        Progress::Done(committed) => committed,
+        Progress::Waiting(commit) => commit.await,
     };
     registry.exchange.end();
     if let Some(error) = committed.failure {

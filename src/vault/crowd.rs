@@ -345,7 +345,8 @@ impl Batch {
                 job.draft.is_emptied = content.is_emptied();
                 Outcome::Saved(Box::new((content.clone(), place.clone())))
             }
-            Err(error) => Outcome::Failed(error.clone()),
+            // Each request adds to its own.
+            Err(_) => Outcome::Failed(Error::in_doubt()),
         };
         match is_done {
             Ok(false) => self.note_refused(),
