@@ -109,7 +109,10 @@ async fn a_machine_that_is_behind_leaves_cookies_of_the_newer_key_alone() {
         rings[0].rotate(next.clone()).unwrap();
         let jar = &mut Jar::default();
         ahead.put(jar, "user", 7).await;
-        let user = async |session: Session| session.get("user").unwrap();
+        let user = async |session: Session| {
+            session.load().await.unwrap();
+            session.get("user").unwrap()
+        };
         for site in [&behind, &ahead, &behind] {
             let (seen, response) = site.visit(jar, user).await;
             assert_eq!(seen, Some(7));
