@@ -10,7 +10,8 @@ use crate::text::words;
 pub enum KeyState {
     /// Seals new cookies and opens them. Exactly one key is active.
     Active,
-    /// Opens its cookies, and will seal them once every machine knows it.
+    /// Opens its cookies and leaves them as they are. Once every machine knows it, it will seal
+    /// cookies.
     Pending,
     /// Opens the cookies that it once sealed. They are then sealed again with the active key.
     Retired,
