@@ -11,15 +11,32 @@ use http::{
 
 use crate::{state::Use, trace};
 
-/// Tells caches that the response depends on a session.
-pub(crate) fn note_use(headers: &mut HeaderMap, used: Use) {
+/// What a response about a session tells caches, if it sets no cookie and the handler says nothing.
+const OF_VISITOR: &str = "private, no-cache";
+
+/// Tells an outer layer that an inner one has set `Cache-Control`, not the handler.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SetByLayer;
+
+/// Tells caches that the response depends on a session. Returns whether this set `Cache-Control`.
+pub(crate) fn note_use(headers: &mut HeaderMap, used: Use) -> bool {
     if used >= Use::Absent {
         vary_by_cookie(headers);
     }
     // The response is for one visitor, and stale as soon as the session changes or ends.
-    if used == Use::There {
-        let directives = const { HeaderValue::from_static("private, no-cache") };
-        insert_first(headers, header::CACHE_CONTROL, directives);
+    used == Use::There && {
+        let directives = const { HeaderValue::from_static(OF_VISITOR) };
+        insert_first(headers, header::CACHE_CONTROL, directives).is_none()
+    }
+}
+
+/// Removes the `Cache-Control` of an inner layer, which set no cookie, so that the one for cookies
+/// takes its place.
+#[cold]
+pub(crate) fn forget_use(headers: &mut HeaderMap) {
+    let mut said = headers.get_all(header::CACHE_CONTROL).iter();
+    if said.all(|value| value == OF_VISITOR) {
+        headers.remove(header::CACHE_CONTROL);
     }
 }
 

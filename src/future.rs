@@ -13,12 +13,14 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use pin_project_lite::pin_project;
 
 use crate::{
-    answer, caching,
+    answer,
+    caching::{self, SetByLayer},
     cookie::NEAR_LIMIT,
     error::Error,
     head::Head,
     request::{Committed, Cookies, Progress, Registry, Shared, commit},
     responder::{FailedCommit, Responder},
+    state::Use,
     trace,
     turn::Keep,
 };
@@ -108,7 +110,7 @@ where
                         LazyCell::new(|| what_to_keep(&response, this.head, registry.shared()));
                     match commit(registry, || *keep) {
                         Progress::Nothing { used } => {
-                            caching::note_use(response.headers_mut(), used);
+                            note_use(&mut response, used, registry);
                             return Poll::Ready(Ok(response));
                         }
                         Progress::Done(committed) => (response, committed),
@@ -182,12 +184,23 @@ fn finish<B>(
     let headers = response.headers_mut();
     let has_any = inner.is_some_and(|inner| carry_over(headers, inner));
     if !has_any && cookies.is_empty() {
-        caching::note_use(headers, used);
+        note_use(&mut response, used, registry);
         return response;
     }
+    if response.extensions_mut().remove::<SetByLayer>().is_some() {
+        caching::forget_use(response.headers_mut());
+    }
+    let headers = response.headers_mut();
     set_cookies(headers, cookies, registry.shared());
     caching::keep_cookies_out(headers, registry.shared().allows_shared_caching);
     response
+}
+
+/// Tells caches, and an outer layer, that the response depends on a session.
+fn note_use<B>(response: &mut Response<B>, used: Use, registry: &Registry) {
+    if caching::note_use(response.headers_mut(), used) && registry.outer().is_some() {
+        response.extensions_mut().insert(SetByLayer);
+    }
 }
 
 /// Passes the cookies that are set to an outer layer.

@@ -115,3 +115,47 @@ async fn an_unchanged_response_sets_it_once() {
         assert_eq!(names, [Some("own"), Some("__Host-inner")]);
     }
 }
+
+#[tokio::test]
+async fn the_cookie_of_an_outer_layer_is_not_stored_although_an_inner_one_read_its_session() {
+    for inner in inner_layers() {
+        let handle = async |request: Request<()>| {
+            let session = request.extensions().get::<Session>().unwrap();
+            if request.uri().path() == "/write" {
+                session.insert("user", 7).unwrap();
+            } else {
+                session.get::<u8>("user").unwrap();
+                let outer = sessions(session).get("outer").await.unwrap();
+                outer.insert("n", 1).unwrap();
+            }
+            let mut response = Response::new(String::new());
+            if let Some(own) = request.headers().get("x-own") {
+                response
+                    .headers_mut()
+                    .insert(header::CACHE_CONTROL, own.clone());
+            }
+            Ok::<_, Infallible>(response)
+        };
+        let outer = SessionLayer::new(SessionConfig::cookie("outer", keys()));
+        let service = outer.layer(inner.layer(service_fn(handle)));
+        let write = Request::builder().uri("/write").body(()).unwrap();
+        let response = service.clone().oneshot(write).await.unwrap();
+        let cookie = set_cookies(response.headers()).remove(0).to_owned();
+        let cookie = cookie.split(';').next().unwrap().to_owned();
+        for (own, expected) in [
+            (None, "no-store"),
+            (Some("private, max-age=5"), "private, max-age=5"),
+        ] {
+            let mut request = Request::builder().header(header::COOKIE, &cookie);
+            if let Some(own) = own {
+                request = request.header("x-own", own);
+            }
+            let request = request.body(()).unwrap();
+            let response = service.clone().oneshot(request).await.unwrap();
+            let cookies = set_cookies(response.headers());
+            assert_eq!(cookies.len(), 1);
+            assert!(cookies[0].starts_with("__Host-outer="));
+            assert_eq!(response.headers()[header::CACHE_CONTROL], expected);
+        }
+    }
+}
