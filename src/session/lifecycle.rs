@@ -134,8 +134,8 @@ impl Session {
     ///
     /// A request needs no such call. A WebSocket outlives its request: if it calls this a few times
     /// per idle timeout, it keeps its visitor logged in, and learns when the session has ended.
-    /// Each call is one write. A session in a cookie needs a response instead. See [After the
-    /// response](Self#after-the-response).
+    /// Each call is one write. A session in a cookie needs a response instead, which sends the cookie
+    /// again. See [After the response](Self#after-the-response).
     ///
     /// ```
     /// # use silverback::{Key, MemoryStore, Session, SessionConfig};

@@ -94,7 +94,8 @@ use crate::{
 ///
 /// Nobody sees the response to a HEAD request, a 304 (Not Modified), or the response to a request
 /// with `Sec-Purpose: prefetch`. If the visitor then follows the link, a browser may show the
-/// prefetched page as it is, and its message appears once more on the next page.
+/// prefetched page as it is, and its message appears once more on the next page. A 304 sends no
+/// cookie that only restarts a timeout.
 ///
 /// # Concurrent requests
 ///

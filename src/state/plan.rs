@@ -215,7 +215,7 @@ impl State {
 
     /// How a save moves the session's expiry.
     fn term(&self, view: &View, when: When) -> Term {
-        if when == When::Touch || self.renews || self.log.kinds().is_of_lifetime {
+        if when == When::Touch || self.restarts || self.renews || self.log.kinds().is_of_lifetime {
             Term::Restarts
         } else if self.skips_touch {
             Term::Stays
@@ -238,7 +238,11 @@ impl State {
                 Home::Record(ref place) => lifetime.is_worth_touching(now, place.expires),
                 Home::Cookie {
                     issued, expires, ..
-                } => self.moves || lifetime.is_worth_resealing(now, (issued, expires), settings),
+                } => {
+                    self.moves
+                        || self.restarts
+                        || lifetime.is_worth_resealing(now, (issued, expires), settings)
+                }
                 Home::Nowhere | Home::Marked(_) => false,
             };
         let is_cookie_due = |sent| lifetime.is_cookie_due(now, sent, &view.content, settings);

@@ -51,6 +51,8 @@ pub(crate) struct State {
     pub(crate) has_begun: bool,
     /// This request does not count as use of the session, so that the session's end stays.
     pub(crate) skips_touch: bool,
+    /// The handler restarts the idle timeout of a session in its cookie, which the response does.
+    pub(crate) restarts: bool,
     /// The session was read or changed, or somebody tried to, so that the response depends on the
     /// cookie. Loading alone does not count as use.
     pub(crate) is_used: bool,
@@ -306,7 +308,11 @@ impl State {
         self.is_used = true;
         match self.view.as_ref().map(|view| &view.home) {
             Some(Home::Cookie { .. }) if is_closed => Err(Error::new(ErrorKind::AlreadyCommitted)),
-            Some(Home::Cookie { .. } | Home::Record(_)) => Ok(()),
+            Some(Home::Cookie { .. }) => {
+                self.restarts = true;
+                Ok(())
+            }
+            Some(Home::Record(_)) => Ok(()),
             _ if self.too_late() == ErrorKind::Gone => Err(Error::new(ErrorKind::Gone)),
             _ => Ok(()),
         }

@@ -159,12 +159,7 @@ async fn a_lifetime_call_in_a_poll_counts() {
     }
     for kind in Kind::ALL {
         for what in ["renew", "persist", "until close", "subject", "touch"] {
-            let is_possible = match what {
-                "subject" => Kind::WITH_SUBJECTS.contains(&kind),
-                "touch" => matches!(kind, Kind::Memory | Kind::Remote | Kind::Overflow),
-                _ => true,
-            };
-            if !is_possible {
+            if what == "subject" && !Kind::WITH_SUBJECTS.contains(&kind) {
                 continue;
             }
             let world = world(kind);
@@ -190,6 +185,28 @@ async fn a_lifetime_call_in_a_poll_counts() {
             world.clock.set(at(900 + IDLE));
             assert_eq!(world.visit(jar, poll).await.0, None, "{kind:?} {what}");
         }
+    }
+}
+
+/// However shortly after the last use, unlike a mere use.
+#[tokio::test]
+async fn a_touch_restarts_the_timeout_at_once() {
+    for kind in Kind::ALL {
+        let world = world(kind);
+        let jar = &mut browser(&world).await;
+        world.clock.set(at(3));
+        let read = async |session: Session| {
+            session.load().await.unwrap();
+            session.get::<u32>("n").unwrap()
+        };
+        let (_, response) = world.visit(jar, read).await;
+        assert!(no_cookie(&response), "{kind:?}");
+        let touch = async |session: Session| session.touch().await.unwrap();
+        world.visit(jar, touch).await;
+        world.clock.set(at(2 + IDLE));
+        assert_eq!(world.visit(jar, poll).await.0, Some(1), "{kind:?}");
+        world.clock.set(at(3 + IDLE));
+        assert_eq!(world.visit(jar, poll).await.0, None, "{kind:?}");
     }
 }
 
