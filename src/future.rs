@@ -1,7 +1,6 @@
 //! The future of a response: the inner one's, then the commit, then the headers.
 
 use std::{
-    cell::LazyCell,
     fmt,
     future::Future,
     pin::Pin,
@@ -82,10 +81,12 @@ where
     type Output = Result<Response<B>, E>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = ready!(self.as_mut().poll_response(cx));
-        // The future may be kept while its response is sent.
-        self.registry.0.exchange.end();
-        Poll::Ready(response)
+        let response = self.as_mut().poll_response(cx);
+        if response.is_ready() {
+            // The future may be kept while its response is sent.
+            self.registry.0.exchange.end();
+        }
+        response
     }
 }
 
@@ -106,9 +107,9 @@ where
                     if !registry.exchange.is_touched() {
                         return Poll::Ready(Ok(response));
                     }
-                    let keep =
-                        LazyCell::new(|| what_to_keep(&response, this.head, registry.shared()));
-                    match commit(registry, || *keep) {
+                    let mut asked = None;
+                    let keep = || what_to_keep(&response, this.head, registry.shared());
+                    match commit(registry, || *asked.get_or_insert_with(keep)) {
                         Progress::Nothing { used } => {
                             note_use(&mut response, used, registry);
                             return Poll::Ready(Ok(response));

@@ -50,12 +50,12 @@ struct NewCookie {
 /// Cookies and failures are in the order of the sessions.
 ///
 /// `keep` is asked only if there is something to commit.
-pub(crate) fn commit(registry: &Arc<Registry>, keep: impl Fn() -> Keep) -> Progress {
+pub(crate) fn commit(registry: &Arc<Registry>, mut keep: impl FnMut() -> Keep) -> Progress {
     let mut committed = Committed::default();
     let mut is_idle = true;
     let mut all = registry.in_use();
     while let Some(handle) = all.next() {
-        match handle.commit_now(&keep) {
+        match handle.commit_now(&mut keep) {
             Now::Nothing { used } => committed.used = committed.used.max(used),
             Now::Done(reply) => {
                 is_idle = false;

@@ -42,12 +42,15 @@ impl Operation for Commit {
     }
 
     fn perform_now(self, turn: &Turn<'_>) -> Result<Reply, Error> {
-        let failed = |error: &Error| turn.vault.settings.metrics.save_failed(error);
-        if self.keep == Keep::Everything
-            && self.name.is_ok()
-            && let Some(reply) = turn.commit_directly().inspect_err(failed)?
-        {
-            return Ok(reply);
+        if self.keep == Keep::Everything && self.name.is_ok() {
+            match turn.commit_directly() {
+                Ok(None) => {}
+                Ok(Some(reply)) => return Ok(reply),
+                Err(error) => {
+                    turn.vault.settings.metrics.save_failed(&error);
+                    return Err(error);
+                }
+            }
         }
         finish_now(self, turn)
     }
@@ -105,8 +108,9 @@ pub(crate) fn commit_cookie(anchor: &impl Anchor, commit: Commit) -> Result<Repl
             Reply::of(state, settings, salt, || now)
         })
     });
-    let failed = |error: &Error| settings.metrics.save_failed(error);
-    let reply = reply.inspect_err(failed);
+    if let Err(error) = &reply {
+        settings.metrics.save_failed(error);
+    }
     if let Some(opening) = opening {
         vault.report_opened(opening);
     }
