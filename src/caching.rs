@@ -120,6 +120,8 @@ fn is_targeted(name: &str) -> bool {
 #[derive(Clone, Copy, Debug, Default)]
 struct Directives {
     no_store: bool,
+    /// Whether caches that know the response's status ignore `no_store` (section 5.2.2.3).
+    must_understand: bool,
     private: bool,
     no_cache: bool,
     /// Whether caches may keep the response although they would not by default.
@@ -138,12 +140,17 @@ impl Directives {
             return true;
         }
         let forbid = self.private || (self.no_cache && !self.fresh);
-        !self.no_store && (self.public || !forbid)
+        !self.forbid_storing() && (self.public || !forbid)
+    }
+
+    /// Returns whether no cache may keep the response.
+    fn forbid_storing(self) -> bool {
+        self.no_store && !self.must_understand
     }
 
     /// Returns whether the caches that the field targets may keep the response.
     fn allow_targeted(self) -> bool {
-        self.is_malformed || self.public || !(self.no_store || self.private)
+        self.is_malformed || self.public || !(self.forbid_storing() || self.private)
     }
 
     fn add(&mut self, directive: &[u8]) {
@@ -153,6 +160,7 @@ impl Directives {
         let is_whole = parts.next().is_none();
         let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
         self.no_store |= is("no-store") && is_whole;
+        self.must_understand |= is("must-understand");
         self.private |= is("private") && is_whole;
         self.no_cache |= is("no-cache") && is_whole;
         self.public |= is("public") || is("s-maxage");
@@ -207,7 +215,7 @@ mod tests {
     #[test]
     fn a_shared_cache_may_keep_responses_that_do_not_forbid_it() {
         #[rustfmt::skip]
-        let rows: [(&[&str], bool); 29] = [
+        let rows: [(&[&str], bool); 33] = [
             (&["private"], false),
             (&["private, max-age=5"], false),
             (&["PRIVATE , Max-Age=5, immutable"], false),
@@ -216,6 +224,8 @@ mod tests {
             (&["No-Store, max-age=5"], false),
             (&["no-cache"], false),
             (&["no-cache, must-revalidate"], false),
+            (&["private, no-store, must-understand"], false),
+            (&["no-cache, no-store, must-understand"], false),
             (&["x=\"a, public, b\", private"], false),
             (&["x=\"\\\", public\", private"], false),
             (&["public"], true),
@@ -226,6 +236,8 @@ mod tests {
             (&["max-age=5", "must-revalidate"], true),
             (&["no-cache", "max-age=5"], true),
             (&["immutable"], true),
+            (&["no-store, must-understand"], true),
+            (&["Must-Understand", "max-age=5, no-store"], true),
             (&["s-maxage=5"], true),
             (&["private, S-MaxAge = 5"], true),
             (&["private=\"set-cookie\", max-age=5"], true),
@@ -252,6 +264,7 @@ mod tests {
             ("cdn-cache-control", "no-store", true),
             ("cdn-cache-control", "private", true),
             ("cdn-cache-control", "no-cache", false),
+            ("cdn-cache-control", "no-store, must-understand", false),
             ("cloudflare-cdn-cache-control", "max-age=60", false),
             ("vercel-cdn-cache-control", "s-maxage=60", false),
             ("surrogate-control", "max-age=60", false),

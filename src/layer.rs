@@ -238,10 +238,11 @@ impl<R> SessionLayer<R> {
     /// | sets or removes a session's cookie | `Cookie` | the handler's if no shared cache may keep it, or `no-store` |
     ///
     /// A shared cache may keep a response with neither `private` nor `no-store`, unless it has
-    /// `no-cache` and no lifetime (RFC 9111, section 5.2). Beside a session's cookie such a
-    /// `Cache-Control` becomes `private, no-store`, with an event, because the cache would hand one
-    /// visitor's session to the next. `CDN-Cache-Control` and similar fields (RFC 9213),
-    /// `Surrogate-Control`, `Edge-Control` and `X-Accel-Expires` are removed if they allow it.
+    /// `no-cache` and no lifetime (RFC 9111, section 5.2). Beside `must-understand`, `no-store` does
+    /// not count. Beside a session's cookie such a `Cache-Control` becomes `private, no-store`, with
+    /// an event, because the cache would hand one visitor's session to the next.
+    /// `CDN-Cache-Control` and similar fields (RFC 9213), `Surrogate-Control`, `Edge-Control` and
+    /// `X-Accel-Expires` are removed if they allow it.
     ///
     /// Call this if your cache drops `Set-Cookie` from the responses that it keeps, or does not
     /// keep responses with `Set-Cookie`.
