@@ -16,6 +16,7 @@ use crate::{
     error::{Error, ErrorKind},
     session::Session,
     trace,
+    turn::Anchor as _,
 };
 
 pin_project! {
@@ -175,7 +176,8 @@ where
                     return Poll::Ready(match saved {
                         Ok(()) => held.map(Ok),
                         Err(error) => {
-                            trace::commit_failed(&error);
+                            let vault = this.session.handle().vault();
+                            trace::commit_failed(&error, vault.report, vault.clock);
                             Some(Err(error.into()))
                         }
                     });

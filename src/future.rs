@@ -174,7 +174,7 @@ fn finish<B>(
     } = committed;
     let mut inner = None;
     if let Some(error) = failure {
-        (response, inner) = fail(error, response, responder, head);
+        (response, inner) = fail(error, response, responder, (head, registry.shared()));
     }
     if response.status() == StatusCode::NOT_MODIFIED {
         cookies.drop_refreshes();
@@ -238,9 +238,9 @@ fn fail<B>(
     error: Error,
     mut response: Response<B>,
     responder: &impl Responder<B>,
-    head: &Head,
+    (head, shared): (&Head, &Shared),
 ) -> (Response<B>, Option<Inner>) {
-    trace::commit_failed(&error);
+    trace::commit_failed(&error, &shared.report, &shared.clock);
     let inner = response.extensions_mut().remove();
     let mut response = responder.respond(FailedCommit::new(error.clone(), response, head.clone()));
     response.extensions_mut().insert(error);

@@ -2,44 +2,34 @@
 //! names only, never a token, ID, key or value. Without the feature `tracing` nothing here does
 //! anything.
 
+#[cfg(feature = "axum")]
+use std::sync::LazyLock;
+
+#[cfg(feature = "axum")]
+use crate::error::ErrorKind;
 use crate::{
+    clock::Clock,
     error::Error,
-    report::{event, metrics},
+    report::{Report, event, metrics},
 };
 
-pub(crate) fn commit_failed(error: &Error) {
+/// Logs that sessions were not saved.
+pub(crate) fn commit_failed(error: &Error, report: &Report, clock: &Clock) {
     for failure in error.failures() {
         if failure.kind().is_misuse() {
             mistaken(failure, None);
         } else {
-            not_saved(failure);
-        }
-    }
-}
-
-#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
-fn not_saved(failure: &Error) {
-    #[cfg(feature = "tracing")]
-    {
-        let error = failure as &dyn std::error::Error;
-        if failure.kind().is_of_race() {
-            event!(WARN, error, "session not saved");
-        } else {
-            event!(ERROR, error, "session not saved");
+            report.failed(clock, "session not saved", failure);
         }
     }
 }
 
 /// Logs a failed load, and marks the error as logged, since the response may log it too.
-pub(crate) fn load_failed(error: Error) -> Error {
+pub(crate) fn load_failed(error: Error, report: &Report, clock: &Clock) -> Error {
     if error.kind().is_misuse() {
         return misused(error);
     }
-    event!(
-        ERROR,
-        error = &error as &(dyn std::error::Error + 'static),
-        "session not loaded"
-    );
+    report.failed(clock, "session not loaded", &error);
     error.logged()
 }
 
@@ -61,6 +51,10 @@ pub(crate) fn answered(error: &Error, status: u16) {
     }
     if error.kind().is_mistake() {
         mistaken(error, Some(status));
+    } else if matches!(error.kind(), ErrorKind::Gone | ErrorKind::Conflict) {
+        // The response does not know the layer, so all layers count together.
+        static ANSWERED: LazyLock<Report> = LazyLock::new(Report::default);
+        ANSWERED.failed(&Clock::system(), "session error answered", error);
     } else {
         event!(
             ERROR,

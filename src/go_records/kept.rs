@@ -12,6 +12,7 @@ use crate::{
     crypto::{self, RandomError},
     error::{Error, ErrorKind},
     gorilla::{CarriedId, GoData, GoId, GoIds, GoLayout, Gorilla, SecureCookie, SecureCookieError},
+    report::Report,
     store::{StoreError, check_runtime},
 };
 
@@ -88,6 +89,7 @@ pub struct GorillaRecords<R> {
     pub(super) format: Gorilla,
     layout: GoLayout,
     pub(super) clock: Clock,
+    pub(super) report: Arc<Report>,
 }
 
 /// The content of a request's cookie.
@@ -157,6 +159,7 @@ impl<R: GoRecords> GorillaRecords<R> {
             format: format.kept_in(layout),
             layout,
             clock: Clock::system(),
+            report: Arc::default(),
         }
     }
 

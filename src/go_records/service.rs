@@ -72,7 +72,8 @@ where
             let opened = match records.enter(request.headers_mut()).await {
                 Ok(opened) => opened,
                 Err(error) => {
-                    let error = trace::load_failed(Error::from(error).of_load());
+                    let error = Error::from(error).of_load();
+                    let error = trace::load_failed(error, &records.report, &records.clock);
                     // The handler has not run, so a retry is as harmless as that of a GET.
                     let method = Method::GET;
                     return Ok(refuse(error, Response::default(), Head { method, ..head }));
@@ -82,7 +83,7 @@ where
             match records.leave(opened.as_ref(), response.headers_mut()).await {
                 Ok(()) => Ok(response),
                 Err(error) => {
-                    trace::commit_failed(&error);
+                    trace::commit_failed(&error, &records.report, &records.clock);
                     Ok(refuse(error, response, head))
                 }
             }

@@ -14,7 +14,11 @@ pub(crate) use self::{
     fact::{Cause, Opening, Saved},
     health::Health,
 };
-use crate::{clock::Clock, error::Rejection, id::RecordKey};
+use crate::{
+    clock::Clock,
+    error::{Error, ErrorKind, Rejection},
+    id::RecordKey,
+};
 
 macro_rules! event {
     ($level:ident, $($field:tt)*) => {
@@ -47,7 +51,9 @@ mod kind {
     pub(super) const RENEWED: usize = CREATED + 1;
     /// The first of the kinds for each [`Cause`].
     pub(super) const ENDED: usize = RENEWED + 1;
-    pub(super) const COUNT: usize = ENDED + Cause::Limit as usize + 1;
+    pub(super) const LATER_FORMAT: usize = ENDED + Cause::Limit as usize + 1;
+    pub(super) const RACE: usize = LATER_FORMAT + 1;
+    pub(super) const COUNT: usize = RACE + 1;
 }
 #[cfg(feature = "tracing")]
 const KINDS: usize = kind::COUNT;
@@ -143,6 +149,30 @@ impl Report {
                     let event = "session_refused";
                     event!(WARN, event, session, %reason, left_out, "session cookie not accepted");
                 }
+            }
+        }
+    }
+
+    /// Reports that a session could not be loaded or saved: `what` says which. A client can cause
+    /// two of the reasons at will, with a cookie whose version it has raised, or with that of a
+    /// session that has ended. Their lines are counted.
+    pub(crate) fn failed(&self, clock: &Clock, what: &'static str, error: &Error) {
+        #[cfg(feature = "tracing")]
+        {
+            let is_of_race = error.kind().is_of_race();
+            let admitted = match error.kind() {
+                ErrorKind::LaterFormat => self.admit(clock, kind::LATER_FORMAT, FEW),
+                _ if is_of_race => self.admit(clock, kind::RACE, MANY),
+                _ => Some(None),
+            };
+            let Some(left_out) = admitted else {
+                return;
+            };
+            let error = error as &(dyn std::error::Error + 'static);
+            if is_of_race {
+                event!(WARN, error, left_out, "{what}");
+            } else {
+                event!(ERROR, error, left_out, "{what}");
             }
         }
     }

@@ -72,7 +72,8 @@ impl Session {
             let error = error.of(self.name());
             // The response is now about this visitor.
             self.handle.cell().with(|state| state.is_used = true);
-            trace::load_failed(error)
+            let vault = self.handle.vault();
+            trace::load_failed(error, vault.report, vault.clock)
         })
     }
 

@@ -322,13 +322,23 @@ impl Session {
         self.handle.settings()
     }
 
-    /// Names the session that failed, and writes a misuse to the log.
+    /// Names the session that failed, and logs what only this place can.
     fn fail(&self, error: Error) -> Error {
-        trace::misused(error.of(self.name()))
+        self.log(error.of(self.name()))
+    }
+
+    /// Logs a misuse. A client can cause a later format at will, so its lines are counted here: the
+    /// response does not know the layer.
+    fn log(&self, error: Error) -> Error {
+        if error.kind() == ErrorKind::LaterFormat && !error.is_logged() {
+            let vault = self.handle.vault();
+            return trace::load_failed(error, vault.report, vault.clock);
+        }
+        trace::misused(error)
     }
 
     fn read<R>(&self, read: impl FnOnce(&View) -> Result<R, Error>) -> Result<R, Error> {
-        self.look(read).map_err(trace::misused)
+        self.look(read).map_err(|error| self.log(error))
     }
 
     /// Like [`read`](Self::read), for methods that return `None` if the session is not loaded: it

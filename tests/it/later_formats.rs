@@ -18,7 +18,7 @@ const KINDS: [Kind; 5] = [
 ];
 
 /// The cookie as a later release would make it: with the next version number and the same key.
-fn later(jar: &Jar) -> Jar {
+pub(crate) fn later(jar: &Jar) -> Jar {
     let mut bytes = URL_SAFE_NO_PAD.decode_to_vec(jar.value("s")).unwrap();
     bytes[0] += 1;
     Jar::with("s", &URL_SAFE_NO_PAD.encode_to_string(&bytes))

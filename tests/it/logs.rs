@@ -9,7 +9,7 @@ use crate::support::{
     sessions, until,
 };
 use silverback::{
-    Clock, Rejection, Session, SessionConfig, SessionLayer,
+    Clock, ErrorKind, Rejection, Session, SessionConfig, SessionLayer,
     store::{Bytes, MemoryStore, Read, RecordKey, Store},
 };
 
@@ -70,6 +70,58 @@ async fn a_flood_of_bad_cookies_is_a_line_a_minute() {
     let counted = |line: &str| line.contains("left_out=999");
     assert_eq!(log.lines().filter(|line| counted(line)).count(), 2, "{log}");
     assert_eq!(log.lines().count(), 2, "{log}");
+}
+
+/// Anyone can raise the version of a cookie, which names no more than its key.
+#[tokio::test]
+async fn a_flood_of_cookies_of_a_later_format_is_a_line_a_minute() {
+    for kind in [Kind::Cookie, Kind::Memory, Kind::Remote] {
+        let site = kind.world();
+        let jar = &mut Jar::default();
+        site.put(jar, "n", 1).await;
+        let forged = crate::later_formats::later(jar);
+        let flood = async || {
+            for _ in 0..50 {
+                let jar = &mut Jar::with("s", forged.value("s"));
+                let read = async |session: Session| {
+                    let read = match kind.never_waits() {
+                        true => session.get::<u8>("n").map(drop),
+                        false => session.load().await,
+                    };
+                    assert_eq!(read.unwrap_err().kind(), ErrorKind::LaterFormat);
+                    session.renew();
+                };
+                site.visit(jar, read).await;
+            }
+        };
+        let log = recorded(flood).await;
+        assert_eq!(log.lines().count(), 1, "{kind:?}: {log}");
+        assert!(log.contains("ERROR message=session not loaded"), "{log}");
+        site.clock.advance(Duration::from_secs(60));
+        let log = recorded(flood).await;
+        assert_eq!(log.lines().count(), 1, "{kind:?}: {log}");
+        assert!(log.contains("left_out="), "{log}");
+    }
+}
+
+/// Anyone can send the cookie of a session again that they have ended.
+#[tokio::test]
+async fn a_flood_of_writes_with_an_old_cookie_is_a_hundred_lines_a_minute() {
+    let site = Kind::Memory.world();
+    let jar = &mut Jar::default();
+    site.put(jar, "n", 1).await;
+    let old = jar.value("s").to_owned();
+    let leave = async |session: Session| session.destroy().await.unwrap();
+    site.visit(jar, leave).await;
+    let flood = async || {
+        for _ in 0..150 {
+            site.visit(&mut Jar::with("s", &old), write).await;
+        }
+    };
+    let log = recorded(flood).await;
+    assert_eq!(log.matches("WARN message=session not saved").count(), 100);
+    site.clock.advance(Duration::from_secs(59));
+    assert!(!recorded(flood).await.contains("session not saved"));
 }
 
 #[tokio::test]
