@@ -2,7 +2,9 @@
 
 use std::{
     env::{self, VarError},
-    fmt, fs,
+    fmt,
+    fs::File,
+    io::{self, Read as _},
     path::Path,
     sync::{
         Arc, PoisonError, RwLock,
@@ -26,6 +28,9 @@ use crate::trace;
 /// cookie on. See the [module docs](crate::key).
 #[derive(Clone)]
 pub struct Keys(Arc<Shared>);
+
+/// More bytes than the keys of an application take as text.
+const ROOM: usize = 64 << 10;
 
 struct Shared {
     ring: RwLock<Vec<(Key, KeyState)>>,
@@ -104,11 +109,11 @@ impl Keys {
     /// of [`parse`](Self::parse).
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, KeyError> {
         let path = path.as_ref();
-        let read = || {
-            let text = fs::read_to_string(path).map(Zeroizing::new);
-            Self::parse(&text.map_err(|error| KeyError::Unreadable(Arc::new(error)))?)
+        let parse = || {
+            let text = read(path).map_err(|error| KeyError::Unreadable(Arc::new(error)))?;
+            Self::parse(str::from_utf8(&text).map_err(|_| KeyError::InvalidEncoding)?)
         };
-        read().map_err(|error| KeyError::In {
+        parse().map_err(|error| KeyError::In {
             place: path.display().to_string(),
             source: Box::new(error),
         })
@@ -374,6 +379,16 @@ impl Keys {
     pub(crate) fn generation(&self) -> u64 {
         self.0.generation.load(Ordering::Acquire)
     }
+}
+
+/// Reads a file into memory that is wiped. It may be a pipe, whose length nobody knows, and a buffer
+/// that grows leaves copies behind.
+fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut file = File::open(path)?;
+    let len = usize::try_from(file.metadata()?.len()).unwrap_or_default();
+    let mut bytes = Zeroizing::new(Vec::with_capacity(len.saturating_add(1).max(ROOM)));
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn states(ring: &[(Key, KeyState)]) -> Vec<(KeyId, KeyState)> {

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use base64_simd::{Base64, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64_simd::{AsOut as _, Base64, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 use super::{
@@ -80,9 +80,11 @@ impl Key {
     /// [`KeyError::InvalidEncoding`] if the text is not hexadecimal; otherwise as
     /// [`from_bytes`](Self::from_bytes).
     pub fn from_hex(text: &str) -> Result<Self, KeyError> {
+        // Wiped even if the text turns out to be wrong.
+        let mut secret = Zeroizing::new(vec![0; text.len() / 2]);
         // In constant time: the text is as secret as the key.
-        let secret = base16ct::mixed::decode_vec(text).map_err(|_| KeyError::InvalidEncoding)?;
-        Self::from_bytes(&Zeroizing::new(secret))
+        let secret = base16ct::mixed::decode(text, &mut secret);
+        Self::from_bytes(secret.map_err(|_| KeyError::InvalidEncoding)?)
     }
 
     /// Makes a key from base64 text, standard or URL-safe, with or without padding.
@@ -100,12 +102,17 @@ impl Key {
     /// [`KeyError::InvalidEncoding`] if the text is not base64; otherwise as
     /// [`from_bytes`](Self::from_bytes).
     pub fn from_base64(text: &str) -> Result<Self, KeyError> {
-        let text = text.trim_end_matches('=');
-        let decode = |alphabet: Base64| alphabet.decode_to_vec(text).map(Zeroizing::new);
-        let secret = decode(URL_SAFE_NO_PAD)
-            .or_else(|_| decode(STANDARD_NO_PAD))
+        let text = text.trim_end_matches('=').as_bytes();
+        // Wiped even if the text turns out to be wrong, or to be of the other alphabet.
+        let mut secret = Zeroizing::new(vec![0; text.len()]);
+        let decode = |alphabet: Base64, secret: &mut [u8]| {
+            let decoded = alphabet.decode(text, secret.as_out());
+            decoded.map(|decoded| decoded.len())
+        };
+        let len = decode(URL_SAFE_NO_PAD, &mut secret)
+            .or_else(|_| decode(STANDARD_NO_PAD, &mut secret))
             .map_err(|_| KeyError::InvalidEncoding)?;
-        Self::from_bytes(&secret)
+        Self::from_bytes(secret.get(..len).unwrap_or_default())
     }
 
     /// Reads text that consists of pairs of hexadecimal digits as hexadecimal, and any other text
