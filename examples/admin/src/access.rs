@@ -86,23 +86,16 @@ impl<T: DeserializeOwned> FromRequest<Arc<Desk>> for Checked<T> {
 /// A check takes 19 MiB and a core for about 20 ms, so only one runs at a time.
 static CHECK: Semaphore = Semaphore::const_new(1);
 
-/// Returns whether this is the password. The check runs on its own thread, since it would block all
-/// other requests of this one.
-pub(crate) async fn check(hash: &PasswordHash, password: String) -> bool {
-    let hash = hash.clone();
-    let Ok(_turn) = CHECK.acquire().await else {
-        return false;
-    };
-    let check = move || {
-        Argon2::default()
-            .verify_password(password.as_bytes(), &hash)
-            .is_ok()
-    };
-    spawn_blocking(check).await.unwrap_or(false)
-}
-
 /// The most wrong passwords that are checked in a minute, from all visitors together.
 const MOST: u32 = 5;
+
+/// The result of a check.
+pub(crate) enum Verdict {
+    Right,
+    Wrong,
+    /// It was not checked.
+    TooMany,
+}
 
 /// Counts wrong passwords.
 pub(crate) struct Guesses {
@@ -119,12 +112,32 @@ impl Guesses {
         }
     }
 
-    pub(crate) fn are_too_many(&self) -> bool {
-        self.with(|wrong| *wrong >= MOST)
-    }
-
-    pub(crate) fn add(&self) {
+    /// Checks a password, on its own thread, since it would block all other requests of this one.
+    ///
+    /// The limit is looked at by whoever has the turn, as guesses may be sent all at once. A guess
+    /// counts from the start, and keeps the turn until its check is done, even if the visitor hangs
+    /// up.
+    pub(crate) async fn check(&self, hash: &PasswordHash, password: String) -> Verdict {
+        let Ok(turn) = CHECK.acquire().await else {
+            return Verdict::Wrong;
+        };
+        if self.with(|wrong| *wrong >= MOST) {
+            return Verdict::TooMany;
+        }
         self.with(|wrong| *wrong += 1);
+        let hash = hash.clone();
+        let check = move || {
+            let _turn = turn;
+            Argon2::default()
+                .verify_password(password.as_bytes(), &hash)
+                .is_ok()
+        };
+        if spawn_blocking(check).await.unwrap_or(false) {
+            self.with(|wrong| *wrong = wrong.saturating_sub(1));
+            Verdict::Right
+        } else {
+            Verdict::Wrong
+        }
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut u32) -> T) -> T {

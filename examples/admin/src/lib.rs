@@ -25,7 +25,7 @@ use silverback::{
 };
 use tower_http::csrf::CsrfLayer;
 
-use access::{Administrator, Checked, Guesses};
+use access::{Administrator, Checked, Guesses, Verdict};
 use page::{Page, Shown};
 pub use refusals::Refusals;
 
@@ -205,16 +205,17 @@ async fn log_in(
     Form(login): Form<Login>,
 ) -> Result<Response, Error> {
     let refuse = |status: StatusCode, why| (status, page::login(&desk.path, Some(why)));
-    if desk.guesses.are_too_many() {
-        let why = "Too many wrong passwords. Try again in a minute.";
-        return Ok(refuse(StatusCode::TOO_MANY_REQUESTS, why).into_response());
+    match desk.guesses.check(&desk.hash, login.password).await {
+        Verdict::Right => {
+            Administrator::admit(&session)?;
+            Ok(Redirect::to(&desk.path).into_response())
+        }
+        Verdict::Wrong => Ok(refuse(StatusCode::UNAUTHORIZED, "Wrong password.").into_response()),
+        Verdict::TooMany => {
+            let why = "Too many wrong passwords. Try again in a minute.";
+            Ok(refuse(StatusCode::TOO_MANY_REQUESTS, why).into_response())
+        }
     }
-    if !access::check(&desk.hash, login.password).await {
-        desk.guesses.add();
-        return Ok(refuse(StatusCode::UNAUTHORIZED, "Wrong password.").into_response());
-    }
-    Administrator::admit(&session)?;
-    Ok(Redirect::to(&desk.path).into_response())
 }
 
 async fn log_out(

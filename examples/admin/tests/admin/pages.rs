@@ -11,6 +11,7 @@ use silverback::{
     Clock, Key,
     testing::{Body, Browser, Page},
 };
+use tokio::task::JoinSet;
 
 use crate::{PASSWORD, START, Stage, settings};
 
@@ -107,6 +108,24 @@ async fn strangers_see_only_the_login() {
         .await;
     assert_eq!(page.status(), StatusCode::UNAUTHORIZED);
     assert!(stranger.jar(|jar| jar.is_empty()), "nothing is left behind");
+}
+
+#[tokio::test]
+async fn guesses_sent_at_once_are_counted_like_others() {
+    let stage = stage();
+    let mut all = JoinSet::new();
+    for _ in 0..20 {
+        let stranger = stage.visitor();
+        all.spawn(async move {
+            let guess = [("password", "wrong")];
+            stranger.submit("/admin/login", &guess).await.status()
+        });
+    }
+    let statuses = all.join_all().await;
+    let checked = |status: &&StatusCode| **status == StatusCode::UNAUTHORIZED;
+    assert_eq!(statuses.iter().filter(checked).count(), 5, "{statuses:?}");
+    let refused = |status: &&StatusCode| **status == StatusCode::TOO_MANY_REQUESTS;
+    assert_eq!(statuses.iter().filter(refused).count(), 15, "{statuses:?}");
 }
 
 #[tokio::test]
