@@ -49,8 +49,8 @@ impl Out {
 
     /// One line of JSON.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
-        serde_json::to_writer(&mut self.stdout, value).map_err(io::Error::from)?;
-        Ok(writeln!(self.stdout)?)
+        let text = serde_json::to_string(value).map_err(io::Error::from)?;
+        self.line(harmless(&text))
     }
 
     pub(crate) fn bold(&self, text: &str) -> String {
@@ -162,18 +162,41 @@ impl Table {
     }
 }
 
-/// Escapes control characters in foreign text, such as a device's name, so that it cannot move the
-/// cursor or ring the bell.
+/// Escapes foreign text, such as a device's name, so that it can neither move the cursor or ring
+/// the bell nor put the rest of its line into another order.
 pub(crate) fn one_line(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for letter in text.chars() {
-        if letter.is_control() {
+        if letter.is_control() || reorders(letter) {
             let _ = write!(clean, "{}", letter.escape_default());
         } else {
             clean.push(letter);
         }
     }
     clean
+}
+
+/// Escapes what a terminal might obey in JSON, which stays the same JSON: such characters can only
+/// be in its strings.
+pub(crate) fn harmless(json: &str) -> String {
+    let mut clean = String::with_capacity(json.len());
+    for letter in json.chars() {
+        // JSON itself escapes the first 32, and line breaks between its parts may stay.
+        if ('\u{7f}'..='\u{9f}').contains(&letter) || reorders(letter) {
+            let _ = write!(clean, "\\u{:04x}", u32::from(letter));
+        } else {
+            clean.push(letter);
+        }
+    }
+    clean
+}
+
+/// Returns whether the character separates lines, or changes the direction of the text after it.
+fn reorders(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
 }
 
 pub(crate) fn now() -> Timestamp {
@@ -252,6 +275,7 @@ mod tests {
             one_line("a\u{1b}[2Jb\n\u{9b}1m"),
             "a\\u{1b}[2Jb\\n\\u{9b}1m"
         );
+        assert_eq!(one_line("a\u{202e}b\u{2028}"), "a\\u{202e}b\\u{2028}");
         let mut table = Table::with_head(&["NAME", "SIZE"], &[1]);
         table.row(["ol\u{e9}!", "12"]);
         table.row(["x\ty", "1234567"]);
@@ -260,6 +284,17 @@ mod tests {
             lines,
             ["NAME     SIZE", "ol\u{e9}!       12", "x\\ty  1234567"]
         );
+    }
+
+    #[test]
+    fn json_moves_no_cursor_and_stays_the_same() {
+        let text = "a\u{1b}[2J\u{7f}\u{9b}1m\u{202e}b\u{2066}\u{2028}\u{e9}\u{1f43b}";
+        let json = harmless(&serde_json::to_string(text).unwrap());
+        assert_eq!(
+            json,
+            "\"a\\u001b[2J\\u007f\\u009b1m\\u202eb\\u2066\\u2028\u{e9}\u{1f43b}\""
+        );
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
     }
 
     #[test]

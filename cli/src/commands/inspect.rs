@@ -222,7 +222,7 @@ fn print_values(names: &[String], values: &[Option<String>], out: &mut Out) -> R
     let mut missing = None;
     for (at, name) in names.iter().enumerate() {
         match values.get(at) {
-            Some(Some(value)) => out.line(value)?,
+            Some(Some(value)) => out.line(out::harmless(value))?,
             _ => missing = missing.or(Some(name)),
         }
     }
