@@ -78,6 +78,7 @@ impl Dsn {
             .and_then(|login| login.split_once(':'))
             .map(|(_, password)| password.to_owned());
         dsn.shown = match login {
+            _ if has_cut_login(scheme, hosts, &query) => format!("{scheme}://***"),
             Some(_) => format!("{scheme}://{hosts}"),
             None => address.to_owned(),
         };
@@ -142,6 +143,13 @@ impl Dsn {
         }
         Ok(self)
     }
+}
+
+/// Returns whether a login seems to go on in the path or the options: its password has a `/` or `?`
+/// that is not percent-encoded, so that nobody knows where it ends. Paths of files may have an `@`.
+fn has_cut_login(scheme: &str, hosts: &str, query: &str) -> bool {
+    let is_path = matches!(scheme, "file" | "redb" | "sqlite");
+    !is_path && (hosts.contains('@') || query.contains('@'))
 }
 
 /// Splits the login off the rest after the scheme.
@@ -275,6 +283,18 @@ mod tests {
         ] {
             let dsn = Dsn::parse(text).unwrap();
             assert_eq!((dsn.place, &*dsn.shown), (place, shown), "{text}");
+        }
+        // A password that is not percent-encoded may be anywhere.
+        for (text, shown) in [
+            ("postgres://u:s/cret@h/db", "postgres://***"),
+            ("postgres://u:s?cret@h/db", "postgres://***"),
+            ("mysql://u:s@cr/et@h/db", "mysql://***"),
+            ("mongodb://u:s/cr?et@h/db", "mongodb://***"),
+            ("redis+cluster://u:s/cret@a:1,b:2", "redis+cluster://***"),
+            ("redis://h/2?prefix=a@b:", "redis://h/2"),
+            ("file:/var/a@b", "file:/var/a@b"),
+        ] {
+            assert_eq!(Dsn::parse(text).unwrap().shown, shown, "{text}");
         }
         let dsn = Dsn::parse("redis://u:s%40cret@h?prefix={shop}:").unwrap();
         assert_eq!(

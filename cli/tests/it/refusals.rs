@@ -112,6 +112,25 @@ fn a_store_that_is_not_there_is_a_failure_and_is_not_made() {
     assert!(!none.exists());
 }
 
+/// A slash or a question mark ends the address of the server, unless it is percent-encoded.
+#[test]
+fn a_password_that_is_not_encoded_is_not_printed() {
+    let mut tool = Tool::default();
+    tool.secret("hunt");
+    tool.secret("er2");
+    for dsn in [
+        "postgres://ada:hunt/er2@127.0.0.1:1/x",
+        "postgres://ada:hunt?er2@127.0.0.1:1/x",
+        "mysql://ada:hunt@er2/x@127.0.0.1:1/x",
+        "mongodb://ada:hunt/er2@127.0.0.1:1/x",
+        "redis+cluster://ada:hunt/er2@127.0.0.1:1",
+        "redis+sentinel://ada:hunt/er2@127.0.0.1:1/main",
+    ] {
+        let output = tool.run(&["list", "--store", dsn]);
+        assert!(output.stderr.starts_with("silverback: "), "{dsn}");
+    }
+}
+
 #[tokio::test]
 async fn several_records_that_begin_so_are_not_guessed_at() {
     use silverback::store::{Bytes, Expiry, RecordKey, Store as _};
