@@ -252,6 +252,9 @@ impl Session {
     /// Returns whether the request has a cookie of the session's name, valid or not. This call is
     /// not use of the session, and asks no store.
     ///
+    /// So it adds no `Vary`. If the response depends on it, set `Vary: Cookie` yourself, or a cache
+    /// gives one visitor's page to all.
+    ///
     /// ```
     /// # use silverback::Session;
     /// /// A page that is the same for everybody who has never been here.
@@ -268,7 +271,8 @@ impl Session {
     /// Returns the [`record_key`](Self::record_key) of the session that the request's cookie names.
     /// This call is not use of the session, and asks no store: the session may have ended.
     ///
-    /// `None` if no valid cookie came. Of several valid cookies, the first counts.
+    /// `None` if no valid cookie came. Of several valid cookies, the first counts. As for
+    /// [`has_cookie`](Self::has_cookie), `Vary` is left to you.
     ///
     /// ```
     /// # use silverback::Session;
