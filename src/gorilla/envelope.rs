@@ -207,8 +207,9 @@ impl<'a> Parts<'a> {
 /// Makes and opens cookies as gorilla/securecookie does, with one or more pairs of keys.
 ///
 /// The first pair makes cookies, and every pair opens them, in order: `EncodeMulti` and
-/// `DecodeMulti`. To rotate keys, put a new pair in front on all machines, and remove the old one
-/// when its last cookie has expired.
+/// `DecodeMulti`. To rotate keys, put a new pair behind the old one on all machines, then in front of
+/// it, and remove the old one when its last cookie has expired. In front at once, the new pair would
+/// make cookies that machines without it refuse.
 ///
 /// | Setting | Default |
 /// |---|---|
