@@ -60,7 +60,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// | | gorilla | This crate |
 /// |---|---|---|
 /// | writes a file | in place: a reader may find it empty | by a rename: a reader finds the old text or the new one |
-/// | finds a file that cannot be opened | the session is new, with an error | reads it again for a few milliseconds, in case Go is writing it |
+/// | finds a file that cannot be opened | the session is new, with an error | reads it again for up to an eighth of a second, in case Go is writing it |
 /// | two programs in Rust save one session | | one after the other, by `flock`, so both changes are kept |
 /// | Go saves while Rust does | the later one wins, with all its values | Rust finds whatever Go wrote before the rename, and merges with it |
 /// | gets an ID of another form | joins it to the path, before v1.3.0 | refuses it: an ID is 52 letters and digits of base32 |

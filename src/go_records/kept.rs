@@ -131,7 +131,9 @@ fn carried_id(id: &GoId) -> CarriedId {
     crypto::sha256(id.as_str().as_bytes())
 }
 
-/// How often a record that Go may be writing is loaded, and the pause in between.
+/// How often a record that Go may be writing is loaded, and the first pause in between. Each pause is
+/// twice as long as the one before: on a busy machine, Go's file stays empty for tens of
+/// milliseconds.
 const LOADS: u32 = 8;
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -317,9 +319,9 @@ impl<R: GoRecords> GorillaRecords<R> {
                 Err(SecureCookieError::InvalidBase64 | SecureCookieError::InvalidMac)
                     if self.layout.is_written_in_place && loads < LOADS =>
                 {
-                    loads += 1;
                     check_runtime()?;
-                    sleep(PAUSE).await;
+                    sleep(PAUSE * 2_u32.pow(loads - 1)).await;
+                    loads += 1;
                 }
                 Err(_) => return Ok(None),
             }

@@ -110,7 +110,7 @@ impl GoLayout {
     }
 
     /// States that Go writes records in place, so a load may find half of one. A
-    /// [text](GoData::Text) that does not open is then loaded again, for a few milliseconds.
+    /// [text](GoData::Text) that does not open is then loaded again, for up to an eighth of a second.
     ///
     /// ```
     /// use silverback::gorilla::{GoData, GoLayout};
