@@ -14,7 +14,7 @@ use crate::{
     gorilla::{
         Fitter, GoPayload, Gorilla, Unfit,
         gob::{Definition, Gob, TypeId, Types, Value},
-        key_text, stored, to_json,
+        key_text, name_times, stored, to_json,
     },
 };
 
@@ -26,7 +26,8 @@ impl Content {
             content.frames = of_json(payload, format)?;
             return Some(content);
         }
-        let gob = Gob::decode(payload).ok()?;
+        let mut gob = Gob::decode(payload).ok()?;
+        name_times(&mut gob);
         if !format.takes(&gob) {
             return None;
         }
@@ -161,7 +162,7 @@ fn to_json_object(frames: &Frames, format: &Gorilla) -> Result<Vec<u8>, Unfit> {
     for data in frames.all() {
         let (key, value, is_flash) = match data {
             FrameData::Value(key, value) => (key, value, false),
-            FrameData::Flash(queue, _, message) => (key_of(queue, format)?, message, true),
+            FrameData::Flash(queue, _, message) => (key_of(queue, frames, format)?, message, true),
         };
         let value = std::str::from_utf8(value)
             .ok()
@@ -201,9 +202,9 @@ fn of_gob(gob: &Gob, format: &Gorilla) -> Option<Frames> {
     let (mut frames, types) = (Frames::default(), &gob.types);
     for (place, (key, value)) in entries.iter().enumerate() {
         let key = key_text(key, types);
-        match (format.queue_of(&key), value.concrete()) {
-            (Some(queue), Value::List { items, .. }) => {
-                for (at, message) in items.iter().enumerate() {
+        match (format.queue_of(&key), messages_in(value)) {
+            (Some(queue), Some(messages)) => {
+                for (at, message) in messages.iter().enumerate() {
                     let json = to_json(message, types).to_string();
                     frames.push_flash(queue, flash_id(place, at), json.as_bytes());
                 }
@@ -230,7 +231,7 @@ fn to_gob(frames: &Frames, old: &Gob, format: &Gorilla) -> Result<Gob, Unfit> {
     for data in frames.all() {
         let (text, value) = match data {
             FrameData::Value(text, value) => (text, Some(value)),
-            FrameData::Flash(queue, ..) => (key_of(queue, format)?, None),
+            FrameData::Flash(queue, ..) => (key_of(queue, frames, format)?, None),
         };
         let (key_value, before) = match known.get(text) {
             Some((key, before)) => ((*key).clone(), Some(*before)),
@@ -248,7 +249,7 @@ fn to_gob(frames: &Frames, old: &Gob, format: &Gorilla) -> Result<Gob, Unfit> {
                     queues.push(Queue {
                         key: text,
                         at: entries.len() - 1,
-                        old: messages_of(before),
+                        old: before.and_then(messages_in).unwrap_or_default(),
                         items: Vec::new(),
                     });
                     queues.len() - 1
@@ -267,7 +268,7 @@ fn to_gob(frames: &Frames, old: &Gob, format: &Gorilla) -> Result<Gob, Unfit> {
         }
         if let Some((_, value)) = entries.get_mut(queue.at) {
             let (ty, items) = (list, queue.items);
-            *value = Value::List { ty, items }.named("[]interface {}");
+            *value = Value::List { ty, items }.named(MESSAGES);
         }
     }
     Ok(Gob::new(types, Value::Map { ty, entries }))
@@ -292,17 +293,28 @@ impl Queue<'_> {
     }
 }
 
-fn messages_of(value: Option<&Value>) -> &[Value] {
-    match value.map(Value::concrete) {
-        Some(Value::List { items, .. }) => items,
-        _ => &[],
+/// Go's type of a list of messages. Its `Flashes` panics at any other.
+const MESSAGES: &str = "[]interface {}";
+
+fn messages_in(value: &Value) -> Option<&[Value]> {
+    match (value.name(), value.concrete()) {
+        (Some(MESSAGES), Value::List { items, .. }) => Some(items),
+        _ => None,
     }
 }
 
-fn key_of<'a>(queue: &'a str, format: &Gorilla) -> Result<&'a str, Unfit> {
-    format
-        .key_of(queue)
-        .ok_or_else(|| unfit("name the queue of the flash messages by `Gorilla::flash_queue`"))
+/// Returns the key that holds the messages of a queue.
+fn key_of<'a>(queue: &'a str, frames: &Frames, format: &Gorilla) -> Result<&'a str, Unfit> {
+    let key = format.key_of(queue).ok_or_else(|| {
+        unfit(match format.queue_of(queue) {
+            Some(_) => "`Session::flash` has this queue",
+            None => "name the queue of the flash messages by `Gorilla::flash_queue`",
+        })
+    })?;
+    match frames.get(key) {
+        Some(_) => Err(unfit("its key holds a value, so it cannot hold messages")),
+        None => Ok(key),
+    }
 }
 
 fn unfit(what: &str) -> Unfit {

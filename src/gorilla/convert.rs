@@ -18,15 +18,20 @@
 //! value's Go type if it fits, and otherwise the one that Go's JSON would give it: `bool`, `int`,
 //! `float64`, `string`, `[]interface {}`, `map[string]interface {}`.
 
+use std::collections::BTreeMap;
+
 use base64_simd::STANDARD;
 use serde_json::{Map, Number, Value as Json};
 
-use super::gob::{Definition, Marshaler, Time, TypeId, Types, Value};
+use super::gob::{Definition, Gob, Marshaler, Time, TypeId, Types, Value};
 
 /// Marks a stored value as bytes instead of JSON: see `session/json.rs`.
 const BYTES: u8 = 0;
 /// Marks the text of a key that is not a plain `string`.
 const OTHER_KEY: char = '\0';
+
+/// The name of `time.Time` in a definition.
+const TIME: &str = "Time";
 
 /// How deep zero values are expanded, since Go's struct types may be recursive.
 const MAX_ZEROS: usize = 8;
@@ -99,7 +104,38 @@ fn zero_json(ty: TypeId, types: &Types, depth: usize) -> Json {
 }
 
 fn is_time(definition: &Definition) -> bool {
-    matches!(definition, Definition::Opaque { name, .. } if name == "Time")
+    matches!(definition, Definition::Opaque { name, .. } if name == TIME)
+}
+
+/// Names the type `time.Time` in a gob that does not. Go leaves the name out of all gobs of a process
+/// that first met the type as the element of a list or a map.
+pub(crate) fn name_times(gob: &mut Gob) {
+    let mut found: BTreeMap<TypeId, bool> = BTreeMap::new();
+    let unnamed: Vec<_> = gob.types.unnamed().collect();
+    if !unnamed.is_empty() {
+        find_times(&gob.value, &unnamed, &mut found);
+    }
+    for (ty, _) in found.into_iter().filter(|(_, is_time)| *is_time) {
+        gob.types.name(ty, TIME);
+    }
+}
+
+/// Finds out of which of these types all values are times.
+fn find_times(value: &Value, of: &[TypeId], found: &mut BTreeMap<TypeId, bool>) {
+    let mut find = |value: &Value| find_times(value, of, found);
+    match value {
+        Value::Named { value, .. } => find(value),
+        Value::List { items, .. } => items.iter().for_each(find),
+        Value::Map { entries, .. } => entries.iter().for_each(|(key, value)| {
+            find(key);
+            find(value);
+        }),
+        Value::Struct { fields, .. } => fields.iter().for_each(|(_, field)| find(field)),
+        Value::Opaque { ty, bytes } if of.contains(ty) => {
+            *found.entry(*ty).or_insert(true) &= Time::from_bytes(bytes).is_some();
+        }
+        _ => {}
+    }
 }
 
 fn opaque_json(ty: TypeId, bytes: &[u8], types: &Types) -> String {

@@ -45,7 +45,7 @@ mod settings;
 
 pub(crate) use self::{
     carried::{Carried, CarriedId},
-    convert::{Fitter, Unfit, key_text, stored, to_json},
+    convert::{Fitter, Unfit, key_text, name_times, stored, to_json},
     id::GoId,
     layout::GoIds,
 };

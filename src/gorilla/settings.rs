@@ -141,7 +141,9 @@ impl Gorilla {
     ///
     /// gorilla keeps messages among the values, and nothing tells them apart. Under any other key,
     /// a list is a value, and `flash_in` fails with
-    /// [`ErrorKind::SerializeFailed`](crate::ErrorKind::SerializeFailed).
+    /// [`ErrorKind::SerializeFailed`](crate::ErrorKind::SerializeFailed). So does a message whose key
+    /// holds a value, and a value whose key holds messages. `_flash` and the empty key cannot be
+    /// added: the queue of `Session::flash` is `_flash` in Go.
     ///
     /// ```
     /// # use silverback::gorilla::{Gorilla, KeyPair, SecureCookie};
@@ -170,7 +172,7 @@ impl Gorilla {
 
     /// Returns the queue whose messages are under a key.
     pub(crate) fn queue_of<'a>(&self, key: &'a str) -> Option<&'a str> {
-        let is_named = || self.queues.iter().any(|queue| queue == key);
+        let is_named = || key != FLASH.1 && self.queues.iter().any(|queue| queue == key);
         match key {
             key if key == FLASH.0 => Some(FLASH.1),
             key => is_named().then_some(key),
@@ -181,7 +183,7 @@ impl Gorilla {
     pub(crate) fn key_of<'a>(&self, queue: &'a str) -> Option<&'a str> {
         match queue {
             queue if queue == FLASH.1 => Some(FLASH.0),
-            queue => self.queue_of(queue),
+            queue => self.queue_of(queue).filter(|named| *named == queue),
         }
     }
 

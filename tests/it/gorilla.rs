@@ -10,7 +10,7 @@ use silverback::{
     SessionConfig, SessionLayer, Timestamp,
     gorilla::{
         GoKey, GoPayload, GoType, Gorilla, KeyPair, SecureCookie,
-        gob::{Gob, Types, Value},
+        gob::{Definition, Gob, Marshaler, Time, TypeId, Types, Value},
     },
 };
 
@@ -367,6 +367,124 @@ async fn queues_have_to_be_named() {
     // Anything but a list is a value.
     let jar = &mut go_cookie(&session(&[("_flash", Value::Int(1).named("int"))]), START);
     assert_eq!(site.get(jar, "_flash").await, Some(1));
+}
+
+/// Go's `_flash` is the default queue, whatever the settings say.
+#[tokio::test]
+async fn the_default_queue_has_no_other_name() {
+    for name in ["_flash", ""] {
+        let format = Gorilla::new(cookies()).flash_queue(name);
+        let site = site(config().write_gorilla(format));
+        let jar = &mut Jar::default();
+        let add = async |session: Session| {
+            session.flash("shown").unwrap();
+            session
+                .flash_in("_flash", "lost")
+                .map_err(|error| error.kind())
+        };
+        let (refused, _) = site.visit(jar, add).await;
+        assert_eq!(refused, Err(ErrorKind::SerializeFailed));
+        let gob = go_reads(jar, START);
+        assert_eq!((gob.entries().len(), gob.get("").is_none()), (1, true));
+        let show = async |session: Session| session.flashes::<String>().unwrap();
+        assert_eq!(site.visit(jar, show).await.0, ["shown"]);
+    }
+}
+
+/// Go's `Flashes` would panic.
+#[tokio::test]
+async fn a_list_of_another_type_is_no_queue() {
+    let mut gob = Gob::session();
+    let ty = gob.types.slice_of(TypeId::STRING);
+    let items = vec![Value::string("a")];
+    let texts = Value::List { ty, items }.named("[]string");
+    gob.insert("_flash", texts.clone());
+    let (site, jar) = (shared(), &mut go_cookie(&gob, START));
+    assert_eq!(failure(&site.put(jar, "n", 1).await), None);
+    assert_eq!(go_reads(jar, START).get("_flash"), Some(&texts));
+    let look = async |session: Session| {
+        let refused = session.flash("b").map_err(|error| error.kind());
+        (session.get::<Vec<String>>("_flash").unwrap(), refused)
+    };
+    let (found, refused) = site.visit(jar, look).await.0;
+    assert_eq!(found, Some(vec!["a".to_owned()]));
+    assert_eq!(refused, Err(ErrorKind::SerializeFailed));
+}
+
+#[tokio::test]
+async fn a_key_of_go_holds_a_value_or_messages() {
+    for payload in [GoPayload::Sessions, GoPayload::Json] {
+        let format = Gorilla::new(cookies()).payload(payload);
+        let site = site(config().write_gorilla(format.flash_queue("errors")));
+        let kind = |result: Result<(), silverback::Error>| result.map_err(|error| error.kind());
+        let jar = &mut Jar::default();
+        let value = async move |session: Session| {
+            session.insert("errors", 3).unwrap();
+            kind(session.flash_in("errors", "wrong"))
+        };
+        let (refused, response) = site.visit(jar, value).await;
+        assert_eq!(refused, Err(ErrorKind::SerializeFailed));
+        assert_eq!(failure(&response), None);
+        assert_eq!(site.get(jar, "errors").await, Some(3));
+        let message = async move |session: Session| {
+            session.remove("errors").unwrap();
+            session.flash_in("errors", "wrong").unwrap();
+            kind(session.insert("errors", 3))
+        };
+        let (refused, response) = site.visit(jar, message).await;
+        assert_eq!(refused, Err(ErrorKind::SerializeFailed));
+        assert_eq!(failure(&response), None);
+        let show = async |session: Session| session.flashes_in::<String>("errors").unwrap();
+        assert_eq!(site.visit(jar, show).await.0, ["wrong"]);
+    }
+}
+
+/// Go leaves the name out of all gobs of a process that first met `time.Time` as the element of a
+/// list or a map.
+#[tokio::test]
+async fn a_time_needs_no_name() {
+    let mut gob = Gob::session();
+    let opaque = |name: &str| Definition::Opaque {
+        name: name.to_owned(),
+        by: Marshaler::Gob,
+    };
+    let time = gob.types.define(opaque(""));
+    let list = gob.types.slice_of(time);
+    let saved = |secs| Value::Opaque {
+        ty: time,
+        bytes: Time::from(Timestamp::from_secs(secs)).to_bytes(),
+    };
+    gob.insert("at", saved(1_700_000_000).named("time.Time"));
+    let (ty, items) = (list, vec![saved(1_700_000_001)]);
+    gob.insert("all", Value::List { ty, items }.named("[]time.Time"));
+    let (site, jar) = (shared(), &mut go_cookie(&gob, START));
+    let change = async |session: Session| {
+        let at = session.get::<String>("at").unwrap().unwrap();
+        let all = session.get::<Vec<String>>("all").unwrap().unwrap();
+        session.insert("at", "2023-11-14T22:13:22Z").unwrap();
+        (at, all)
+    };
+    let (at, all) = site.visit(jar, change).await.0;
+    assert_eq!(at, "2023-11-14T22:13:20Z");
+    assert_eq!(all, ["2023-11-14T22:13:21Z"]);
+    let after = go_reads(jar, START);
+    let Some(Value::Opaque { bytes, .. }) = after.get("at").map(Value::concrete) else {
+        panic!("{after:?}");
+    };
+    let at = Time::from(Timestamp::from_secs(1_700_000_002));
+    assert_eq!(Time::from_bytes(bytes), Some(at));
+    // Of another type of 15 bytes, not all values are times.
+    let mut gob = Gob::session();
+    let ty = gob.types.define(opaque(""));
+    for (key, bytes) in [
+        ("a", Time::from(START).to_bytes()),
+        ("b", b"other".to_vec()),
+    ] {
+        gob.insert(key, Value::Opaque { ty, bytes }.named("main.Other"));
+    }
+    let get = async |session: Session| session.get::<String>("b").unwrap();
+    let found = site.visit(&mut go_cookie(&gob, START), get).await.0;
+    assert_eq!(found.as_deref(), Some("b3RoZXI="));
 }
 
 #[tokio::test]

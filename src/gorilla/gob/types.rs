@@ -188,6 +188,22 @@ impl Types {
         self.define(Definition::Map { name, key, elem })
     }
 
+    /// Returns the types without a name whose values Go writes by their `GobEncode`.
+    pub(crate) fn unnamed(&self) -> impl Iterator<Item = TypeId> {
+        let is_unnamed = |definition: &Definition| matches!(definition, Definition::Opaque { name, by: Marshaler::Gob } if name.is_empty());
+        let all = self.0.iter();
+        all.filter(move |(_, definition)| is_unnamed(definition))
+            .map(|(id, _)| *id)
+    }
+
+    /// Names a type that writes its own bytes.
+    pub(crate) fn name(&mut self, id: TypeId, to: &str) {
+        let definition = self.0.get_mut(&id).map(Arc::make_mut);
+        if let Some(Definition::Opaque { name, .. }) = definition {
+            to.clone_into(name);
+        }
+    }
+
     /// Adds a gob's definition of a type. Returns `false` if the id is not free.
     pub(super) fn enter(&mut self, id: TypeId, definition: Definition) -> bool {
         let is_free = id >= TypeId::FIRST && !self.0.contains_key(&id);
