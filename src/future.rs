@@ -159,7 +159,17 @@ fn what_to_keep<B>(response: &Response<B>, head: &Head, shared: &Shared) -> Keep
 
 /// The cookies committed by inner layers, for an outer layer that replaces the response.
 #[derive(Clone, Debug, Default)]
-struct Inner(Vec<HeaderValue>);
+pub(crate) struct Inner(Vec<HeaderValue>);
+
+#[cfg(feature = "gorilla")]
+impl Inner {
+    /// Replaces the cookies of this name.
+    pub(crate) fn replace(&mut self, name: &str, by: impl IntoIterator<Item = HeaderValue>) {
+        self.0
+            .retain(|cookie| cookie_name(cookie) != name.as_bytes());
+        self.0.extend(by);
+    }
+}
 
 fn finish<B>(
     mut response: Response<B>,
@@ -179,7 +189,7 @@ fn finish<B>(
     if response.status() == StatusCode::NOT_MODIFIED {
         cookies.drop_refreshes();
     }
-    if registry.outer().is_some() {
+    if registry.outer().is_some() || registry.shared().has_outer_records() {
         tell_outer(&mut response, inner.as_ref(), &cookies);
     }
     let headers = response.headers_mut();
@@ -218,7 +228,7 @@ fn tell_outer<B>(response: &mut Response<B>, inner: Option<&Inner>, own: &Cookie
 /// Sets the cookies of inner layers that the response does not already have: a responder may have
 /// let the original response pass. Returns whether any were set.
 #[cold]
-fn carry_over(headers: &mut HeaderMap, mut inner: Inner) -> bool {
+pub(crate) fn carry_over(headers: &mut HeaderMap, mut inner: Inner) -> bool {
     let is_there = |cookie: &HeaderValue| {
         let mut there = headers.get_all(header::SET_COOKIE).iter();
         there.any(|other| other == cookie)
@@ -249,7 +259,7 @@ fn fail<B>(
 
 fn set_cookies(headers: &mut HeaderMap, cookies: Cookies, shared: &Shared) {
     let bytes = cookies.values().map(HeaderValue::len).sum();
-    if bytes >= NEAR_LIMIT {
+    if bytes >= NEAR_LIMIT && !shared.has_outer_records() {
         shared.report.long_response(&shared.clock, bytes);
     }
     if headers.contains_key(header::SET_COOKIE) {

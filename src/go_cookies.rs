@@ -64,6 +64,15 @@ pub(crate) fn write_set_cookies(headers: &mut HeaderMap, cookies: Vec<HeaderValu
     headers.extend(cookies.into_iter().map(|cookie| (SET_COOKIE, cookie)));
 }
 
+/// The headers that set a cookie of this name.
+pub(crate) fn of_name<'a>(
+    headers: &'a HeaderMap,
+    name: &str,
+) -> impl Iterator<Item = &'a HeaderValue> {
+    let all = headers.get_all(SET_COOKIE).iter();
+    all.filter(move |header| parse_set_cookie(header, name).is_some())
+}
+
 /// The value that a header sets for a cookie of this name, and the attributes after it.
 pub(crate) fn parse_set_cookie<'a>(
     header: &'a HeaderValue,

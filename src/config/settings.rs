@@ -327,10 +327,20 @@ impl Settings {
         }
     }
 
+    /// Returns whether an outer layer keeps the session.
+    pub(crate) fn is_carried(&self) -> bool {
+        self.of_go().is_some_and(Go::is_kept)
+    }
+
+    /// Returns whether sessions come from an outer layer, to stay there or to move.
+    pub(crate) fn comes_from_outside(&self) -> bool {
+        self.go.as_ref().is_some_and(Go::is_kept)
+    }
+
     /// Returns whether sessions that an outer layer carries here move into records.
     #[cfg(all(feature = "gorilla", feature = "filesystem", unix))]
     pub(crate) fn takes_in(&self) -> bool {
-        self.go.as_ref().is_some_and(Go::is_kept) && !self.may_be_in_cookie()
+        self.comes_from_outside() && !self.may_be_in_cookie()
     }
 
     /// Makes the value of a cookie that holds its session.
@@ -415,7 +425,7 @@ impl Settings {
     ) -> Result<(), ErrorKind> {
         let (size, limit) = match self.records() {
             Some(_) => (payload, self.max_bytes),
-            None if self.of_go().is_some_and(Go::is_kept) => (payload, self.max_bytes),
+            None if self.is_carried() => (payload, self.max_bytes),
             None => (self.cookie_len(payload, own), wire::MAX_COOKIE_LEN),
         };
         if size > limit {

@@ -73,6 +73,35 @@ pub(crate) fn merge_go(
     Some(theirs.to_go(format))
 }
 
+/// Compares what a request has made of a session with what it was. Both are payloads.
+pub(crate) fn change_in_go(old: &[u8], mine: &[u8], format: &Gorilla) -> GoChange {
+    let read = |payload| {
+        let content = Content::of_go(payload, format, Timestamp::default());
+        content.map(|content| content.frames)
+    };
+    match (read(old), read(mine)) {
+        (Some(old), Some(mine)) if is_same(&old, &mine) => GoChange::Nothing,
+        (_, Some(mine)) if mine.is_empty() => GoChange::Emptied,
+        _ => GoChange::Other,
+    }
+}
+
+/// What a request has done to a session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum GoChange {
+    /// It has read the session.
+    Nothing,
+    /// It has removed all that was there.
+    Emptied,
+    Other,
+}
+
+/// Returns whether both have the same values and the same messages in the same order.
+fn is_same(one: &Frames, other: &Frames) -> bool {
+    let is_there = |key: &str| one.get(key) == other.get(key);
+    one.keys().all(is_there) && other.keys().all(is_there) && one.messages().eq(other.messages())
+}
+
 fn merged(old: &Frames, mine: &Frames, theirs: &Frames) -> Frames {
     let mut frames = Frames::default();
     let mut added: Vec<_> = mine.messages().collect();

@@ -16,7 +16,7 @@ use std::{
 };
 
 #[cfg(feature = "gorilla")]
-pub(crate) use self::go::merge_go;
+pub(crate) use self::go::{GoChange, change_in_go, merge_go};
 pub(crate) use self::{
     frames::{FlashId, Frames},
     mark::{End, Fate, Mark, Name, Unreadable},

@@ -7,6 +7,7 @@ use http::HeaderMap;
 use super::{
     kept::{Claim, GorillaRecords, Opened, Presented},
     records::GoRecords,
+    save::Saved,
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -71,29 +72,52 @@ impl<R: GoRecords> GorillaRecords<R> {
         opened: Option<&Opened>,
         headers: &mut HeaderMap,
     ) -> Result<(), Error> {
-        let mut cookies = go_cookies::read_set_cookies(headers);
         let (mut ends, mut lives) = (false, false);
-        for header in &mut cookies {
-            let Some((value, attributes)) = go_cookies::parse_set_cookie(header, &self.name) else {
+        let mut cookies = Vec::new();
+        for header in go_cookies::read_set_cookies(headers) {
+            let Some((value, attributes)) = go_cookies::parse_set_cookie(&header, &self.name)
+            else {
+                cookies.push(header);
                 continue;
             };
             // A new cookie may come with the removal of one with other attributes.
             ends |= value.is_empty();
             lives |= !value.is_empty();
             let Ok(carried) = self.format.carried(&self.name, value, self.now()) else {
+                cookies.push(header);
                 continue;
             };
             let lasts = self.lasts(max_age(attributes));
-            let id = self.save(opened, &carried, lasts).await?;
-            let changed = go_cookies::set_cookie_header(&self.name, &self.cookie(&id)?, attributes);
-            *header = changed.ok_or_else(|| Error::new(ErrorKind::InvalidAttributes))?;
+            let changed = match self.save(opened, &carried, lasts).await? {
+                Saved::Under(id) => {
+                    go_cookies::set_cookie_header(&self.name, &self.cookie(&id)?, attributes)
+                }
+                Saved::Removed => go_cookies::set_cookie_header(&self.name, "", &over(attributes)),
+                Saved::Over => continue,
+            };
+            cookies.push(changed.ok_or_else(|| Error::new(ErrorKind::InvalidAttributes))?);
         }
         if let Some(opened) = opened.filter(|_| ends && !lives) {
-            self.records.remove(opened.id.as_str()).await?;
+            self.records.remove(opened.id.as_str(), None).await?;
         }
         go_cookies::write_set_cookies(headers, cookies);
         Ok(())
     }
+}
+
+/// Returns the attributes with which browsers remove the cookie that has these.
+fn over(attributes: &[u8]) -> Vec<u8> {
+    let is_time = |attribute: &&[u8]| {
+        let times: [&[u8]; 2] = [b" Max-Age=", b" Expires="];
+        times.iter().any(|time| attribute.starts_with(time))
+    };
+    let others = attributes.split(|byte| *byte == b';').skip(1);
+    let mut all = b"; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT".to_vec();
+    for attribute in others.filter(|attribute| !is_time(attribute)) {
+        all.push(b';');
+        all.extend_from_slice(attribute);
+    }
+    all
 }
 
 /// Returns the `Max-Age` among a cookie's attributes.
@@ -108,6 +132,22 @@ fn max_age(attributes: &[u8]) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cookie_is_removed_with_its_other_attributes() {
+        let past = "; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
+        for (attributes, kept) in [
+            (
+                "; Max-Age=1200; Expires=x, y; HttpOnly; Path=/a",
+                "; HttpOnly; Path=/a",
+            ),
+            ("; Path=/", "; Path=/"),
+            ("", ""),
+        ] {
+            let over = String::from_utf8(over(attributes.as_bytes())).unwrap();
+            assert_eq!(over, format!("{past}{kept}"));
+        }
+    }
 
     #[test]
     fn max_age_is_found_among_attributes() {

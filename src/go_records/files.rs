@@ -138,9 +138,13 @@ impl GoRecords for GorillaFiles {
             .await
     }
 
-    async fn remove(&self, id: &str) -> Result<bool, StoreError> {
-        let id = id.to_owned();
-        self.run(move |folder| folder.remove(&id)).await
+    async fn remove(&self, id: &str, expected: Option<&[u8]>) -> Result<bool, StoreError> {
+        let (id, expected) = (id.to_owned(), expected.map(<[u8]>::to_vec));
+        let remove = move |folder: &Folder| match expected {
+            Some(text) => folder.remove_read(&id, &text),
+            None => folder.remove(&id),
+        };
+        self.run(remove).await
     }
 }
 
@@ -195,12 +199,12 @@ impl Folder {
         Ok(removed.is_some())
     }
 
-    /// Removes the file of a session if it still has this text.
-    pub(super) fn remove_read(&self, id: &str, text: &[u8]) -> io::Result<()> {
+    /// Removes the file of a session if it still has this text. Returns whether it had.
+    pub(super) fn remove_read(&self, id: &str, text: &[u8]) -> io::Result<bool> {
         let locked = found(Locked::of(&self.path_of(id)))?.flatten();
         match locked {
-            Some(locked) if locked.text()? == text => self.remove(id).map(drop),
-            _ => Ok(()),
+            Some(locked) if locked.text()? == text => self.remove(id),
+            _ => Ok(false),
         }
     }
 }
@@ -432,10 +436,10 @@ mod tests {
     #[test]
     fn a_text_is_removed_only_by_those_who_know_it() {
         let place = Place::with(b"one");
-        place.folder.remove_read(ID, b"zero").unwrap();
+        assert!(!place.folder.remove_read(ID, b"zero").unwrap());
         assert_eq!(place.files(), 1);
-        place.folder.remove_read(ID, b"one").unwrap();
-        place.folder.remove_read(ID, b"one").unwrap();
+        assert!(place.folder.remove_read(ID, b"one").unwrap());
+        assert!(!place.folder.remove_read(ID, b"one").unwrap());
         assert_eq!(place.files(), 0);
     }
 }

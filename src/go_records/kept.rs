@@ -53,7 +53,8 @@ use crate::{
 /// | | gorilla | This layer |
 /// |---|---|---|
 /// | saves a session that another request has changed meanwhile | overwrites it: the other changes are lost | compares and swaps, and applies its own changes to the new state; of a value that both have changed, its own wins. After eight rounds: 409 |
-/// | saves a session whose record is gone, as after a logout | creates the record again, under the old ID | answers 409 and sets no cookie; nothing comes back |
+/// | saves a session whose record is gone, as after a logout | creates the record again, under the old ID | answers 409 and sets no cookie; nothing comes back. A request that has only read the session succeeds |
+/// | saves a session without values | keeps the record | removes it if the request has emptied it, and no other request has filled it again |
 /// | gets an ID without a record | keeps it for the next save | gives a new session a new ID |
 /// | [renews](crate::Session::renew) a session | cannot | gives it a new ID and removes the old record; of two renewals one gets 409, and what another request changes in between stays behind |
 /// | ends a session | removes the record | the same |

@@ -58,8 +58,10 @@ use crate::{gorilla::GoLayout, store::StoreError};
 ///         Ok(true)
 ///     }
 ///
-///     async fn remove(&self, id: &str) -> Result<bool, StoreError> {
-///         Ok(self.0.lock().unwrap().remove(id).is_some())
+///     async fn remove(&self, id: &str, expected: Option<&[u8]>) -> Result<bool, StoreError> {
+///         let mut all = self.0.lock().unwrap();
+///         let is_it = |data: &Vec<u8>| expected.is_none_or(|expected| data == expected);
+///         Ok(all.get(id).is_some_and(is_it) && all.remove(id).is_some())
 ///     }
 /// }
 /// ```
@@ -88,8 +90,13 @@ pub trait GoRecords: Clone + Send + Sync + 'static {
         lasts: Duration,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Removes the record under an ID. Returns whether there was one.
-    fn remove(&self, id: &str) -> impl Future<Output = Result<bool, StoreError>> + Send;
+    /// Removes the record under an ID or, if `expected` is given, only a record that is equal to it.
+    /// Comparing and removing is one step. Returns whether a record was removed.
+    fn remove(
+        &self,
+        id: &str,
+        expected: Option<&[u8]>,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 }
 
 /// A server's record of a Go session.

@@ -14,7 +14,10 @@ use tower_service::Service;
 
 use super::{kept::GorillaRecords, records::GoRecords};
 use crate::{
+    caching,
     error::Error,
+    future::{Inner, carry_over},
+    go_cookies,
     head::Head,
     responder::{DefaultResponder, FailedCommit, Responder},
     trace,
@@ -80,13 +83,25 @@ where
                 }
             };
             let mut response = inner.call(request).await?;
-            match records.leave(opened.as_ref(), response.headers_mut()).await {
-                Ok(()) => Ok(response),
-                Err(error) => {
-                    trace::commit_failed(&error, &records.report, &records.clock);
-                    Ok(refuse(error, response, head))
+            let left = records.leave(opened.as_ref(), response.headers_mut()).await;
+            let mut committed: Option<Inner> = response.extensions_mut().remove();
+            if let Some(committed) = &mut committed {
+                let own = go_cookies::of_name(response.headers(), &records.name);
+                committed.replace(&records.name, own.filter(|_| left.is_ok()).cloned());
+            }
+            if let Err(error) = left {
+                trace::commit_failed(&error, &records.report, &records.clock);
+                response = refuse(error, response, head);
+                if let Some(committed) = &committed
+                    && carry_over(response.headers_mut(), committed.clone())
+                {
+                    caching::keep_cookies_out(response.headers_mut(), false);
                 }
             }
+            if let Some(committed) = committed {
+                response.extensions_mut().insert(committed);
+            }
+            Ok(response)
         })
     }
 }

@@ -96,6 +96,12 @@ impl Shared {
         }
     }
 
+    /// Returns whether an outer layer puts sessions into cookies and takes them out.
+    pub(crate) fn has_outer_records(&self) -> bool {
+        let mut sessions = self.sessions.iter();
+        sessions.any(|settings| settings.comes_from_outside())
+    }
+
     pub(crate) fn keeps(&self, status: StatusCode, headers: &HeaderMap) -> bool {
         let keep_if = self.keep_if.as_ref();
         keep_if.is_none_or(|keep_if| keep_if(status, headers))
@@ -132,7 +138,10 @@ impl Registry {
                 .for_each(|field| registry.exchange.cookies.keep(field));
             if let Some(bytes) = registry.exchange.cookies.len_near_limit() {
                 let shared = &registry.shared;
-                shared.report.long_request(&shared.clock, bytes);
+                // The browser did not send what an outer layer has put in.
+                if !shared.has_outer_records() {
+                    shared.report.long_request(&shared.clock, bytes);
+                }
             }
         }
         registry

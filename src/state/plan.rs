@@ -187,7 +187,10 @@ impl State {
                 is_last.then_some(Write::Cookie { names: true })
             }
             Home::Nowhere | Home::Marked(_) => Some(Write::Create),
-            Home::Cookie { .. } if is_emptied => is_last.then_some(Write::Forget),
+            // An outer layer removes its record, unless another request has filled it again.
+            Home::Cookie { .. } if is_emptied && (self.renews || !settings.is_carried()) => {
+                is_last.then_some(Write::Forget)
+            }
             Home::Cookie { .. } if fits || !is_change => {
                 let is_due = is_change || due.end || due.listing || due.new_key;
                 (is_last && is_due).then_some(Write::Cookie { names: renews })

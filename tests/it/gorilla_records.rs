@@ -13,8 +13,8 @@ use std::{
 
 use http::{Method, Request, Response, header};
 use silverback::{
-    Clock, ErrorKind, GoRecord, GoRecords, GorillaRecords, Keys, Rejection, Session, SessionConfig,
-    SessionLayer,
+    Clock, ErrorKind, GoRecord, GoRecords, GorillaRecords, Keys, MemoryStore, Rejection, Session,
+    SessionConfig, SessionLayer, Sessions,
     gorilla::{
         GoData, GoLayout, GoPayload, Gorilla, KeyPair, SecureCookie,
         gob::{Gob, Types, Value},
@@ -23,7 +23,13 @@ use silverback::{
 };
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::support::{DAY, Jar, MINUTE, START, keys, no_cookie, scripted::Scripted, set_cookie};
+use crate::support::{
+    DAY, Jar, MINUTE, START, keys,
+    log::recorded,
+    no_cookie,
+    scripted::{Before, Create, Fail, Scripted},
+    set_cookie,
+};
 
 /// The data that Go would find under each ID, and how long it lasts.
 type Rows = BTreeMap<String, (Vec<u8>, Duration)>;
@@ -102,9 +108,11 @@ impl GoRecords for Table {
         Ok(true)
     }
 
-    async fn remove(&self, id: &str) -> Result<bool, StoreError> {
+    async fn remove(&self, id: &str, expected: Option<&[u8]>) -> Result<bool, StoreError> {
         self.check()?;
-        Ok(self.rows.lock().unwrap().remove(id).is_some())
+        let mut rows = self.rows.lock().unwrap();
+        let is_it = |row: &(Vec<u8>, Duration)| expected.is_none_or(|expected| row.0 == expected);
+        Ok(rows.get(id).is_some_and(is_it) && rows.remove(id).is_some())
     }
 }
 
@@ -316,6 +324,20 @@ async fn a_session_may_be_larger_than_a_cookie() {
     }
 }
 
+/// Proxies see the ID alone.
+#[tokio::test]
+async fn a_large_session_is_not_a_large_cookie() {
+    let site = Site::of(GoLayout::bare_ids(GoData::Payload));
+    let jar = &mut Jar::default();
+    let log = recorded(async || {
+        let insert = async |session: Session| session.insert("text", "x".repeat(9_000)).unwrap();
+        site.visit(jar, insert).await;
+        site.get(jar, "n").await;
+    });
+    let log = log.await;
+    assert!(!log.contains("limit of proxies"), "{log}");
+}
+
 #[tokio::test]
 async fn a_browser_session_lasts_on_the_server_as_long_as_the_layout_says() {
     let layout = GoLayout::signed_ids(GoData::Payload);
@@ -387,8 +409,8 @@ async fn a_request_that_always_loses_gets_a_conflict() {
             Ok(false)
         }
 
-        async fn remove(&self, id: &str) -> Result<bool, StoreError> {
-            self.0.remove(id).await
+        async fn remove(&self, id: &str, expected: Option<&[u8]>) -> Result<bool, StoreError> {
+            self.0.remove(id, expected).await
         }
     }
 
@@ -418,7 +440,7 @@ async fn a_logout_wins_against_a_slow_request() {
         let (table, id) = (site.table.clone(), site.table.only().0);
         let slow = async move |session: Session| {
             session.insert("n", 2).unwrap();
-            table.remove(&id).await.unwrap();
+            table.remove(&id, None).await.unwrap();
         };
         let (_, response) = site.visit(jar, slow).await;
         assert_eq!(status(&response), 409);
@@ -469,7 +491,7 @@ async fn a_renewal_changes_the_id() {
         let late = async move |session: Session| {
             session.renew();
             session.insert("user", 7).unwrap();
-            table.remove(&id).await.unwrap();
+            table.remove(&id, None).await.unwrap();
             table.put("winner", Vec::new());
         };
         let (_, response) = site.visit(jar, late).await;
@@ -693,6 +715,141 @@ async fn reading_saves_a_session_again_in_the_second_half_of_its_time() {
     }
 }
 
+/// The last message is taken while another request puts a value in.
+#[tokio::test]
+async fn an_emptied_session_that_was_filled_again_stays() {
+    for site in sites() {
+        let jar = &mut Jar::default();
+        let flash = async |session: Session| session.flash("hello").unwrap();
+        site.visit(jar, flash).await;
+        let before = site.table.only();
+        let theirs = &mut jar.clone();
+        site.put(theirs, "cart", 7).await;
+        let (id, after, _) = site.table.only();
+        site.table.put(&id, before.1);
+        let (table, at) = (site.table.clone(), id.clone());
+        let take = async move |session: Session| {
+            table.put(&at, after);
+            session.flashes::<String>().unwrap()
+        };
+        let (shown, response) = site.visit(jar, take).await;
+        assert_eq!((shown, status(&response)), (vec!["hello".to_owned()], 200));
+        assert_eq!(site.table.ids(), [id]);
+        assert_eq!(site.get(jar, "cart").await, Some(7));
+        let show = async |session: Session| session.flashes::<String>().unwrap();
+        assert!(site.visit(jar, show).await.0.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn an_emptied_session_goes() {
+    for site in sites() {
+        for is_over in [false, true] {
+            let jar = &mut Jar::default();
+            site.put(jar, "n", 1).await;
+            let (table, id) = (site.table.clone(), site.table.only().0);
+            let remove = async move |session: Session| {
+                session.remove("n").unwrap();
+                if is_over {
+                    table.remove(&id, None).await.unwrap();
+                }
+            };
+            let (_, response) = site.visit(jar, remove).await;
+            assert_eq!(status(&response), 200);
+            // Who ended it has removed the cookie, and may have another one by now.
+            assert_eq!(no_cookie(&response), is_over);
+            if !is_over {
+                let header = set_cookie(&response);
+                assert!(header.starts_with("sid=; Max-Age=0; Expires=Thu, 01 Jan 1970"));
+                assert!(header.ends_with("; Path=/") && header.matches("Max-Age").count() == 1);
+            }
+            assert!(site.table.ids().is_empty());
+        }
+    }
+}
+
+/// The session is due to be saved again, and ends while a request reads it.
+#[tokio::test]
+async fn a_request_that_only_reads_is_not_in_conflict() {
+    for site in sites() {
+        let jar = &mut Jar::default();
+        site.put(jar, "n", 1).await;
+        site.clock.advance(DAY * 2 / 3);
+        let mut rows = site.table.rows.lock().unwrap();
+        rows.first_entry().unwrap().get_mut().1 = DAY / 3;
+        drop(rows);
+        let (table, id) = (site.table.clone(), site.table.only().0);
+        let read = async move |session: Session| {
+            let found = session.get::<i64>("n").unwrap();
+            table.remove(&id, None).await.unwrap();
+            found
+        };
+        let (found, response) = site.visit(jar, read).await;
+        assert_eq!((found, status(&response)), (Some(1), 200));
+        assert!(no_cookie(&response) && site.table.ids().is_empty());
+    }
+}
+
+/// A cart is renewed in a request whose other session has ended.
+#[tokio::test]
+async fn cookies_of_other_sessions_survive_a_failure() {
+    let site = Site::of(GoLayout::signed_ids(GoData::Payload));
+    let cart = SessionConfig::new("cart", MemoryStore::new(), keys());
+    let sessions = site.sessions.clone().with(cart.cookie_name("cart"));
+    let site = Site { sessions, ..site };
+    let both = async |session: &Session| {
+        let sessions = Sessions::from(session.clone());
+        let cart = sessions.get("cart").await.unwrap();
+        (sessions.get("sid").await.unwrap(), cart)
+    };
+    let jar = &mut Jar::default();
+    let begin = async move |session: Session| {
+        let (account, cart) = both(&session).await;
+        account.insert("n", 1).unwrap();
+        cart.insert("m", 1).unwrap();
+    };
+    site.visit(jar, begin).await;
+    let (table, id, before) = (site.table.clone(), site.table.only().0, jar.0.clone());
+    let renew = async move |session: Session| {
+        let (account, cart) = both(&session).await;
+        account.insert("n", 2).unwrap();
+        cart.renew();
+        table.remove(&id, None).await.unwrap();
+    };
+    let (_, response) = site.visit(jar, renew).await;
+    assert_eq!(status(&response), 409);
+    assert!(set_cookie(&response).starts_with("cart="));
+    assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
+    assert_ne!(jar.0, before);
+    let read = async move |session: Session| both(&session).await.1.get::<i64>("m").unwrap();
+    assert_eq!(site.visit(jar, read).await.0, Some(1));
+}
+
+/// A layer around both fails, and passes on what the browser would have got.
+#[tokio::test]
+async fn an_outer_failure_leaves_the_browser_the_id() {
+    for site in sites() {
+        let outer = Scripted::default();
+        outer.at(Before, Create, Fail);
+        let config = SessionConfig::new("outer", outer, keys());
+        let outer_layer = SessionLayer::new(config).clock(site.clock.clone());
+        let service = service_fn(async |request: Request<()>| {
+            let session = request.extensions().get::<Session>().unwrap();
+            session.insert("n", 1).unwrap();
+            let sessions = Sessions::from(session.clone());
+            let other = sessions.get("outer").await.unwrap();
+            other.insert("m", 1).unwrap();
+            Ok::<_, Infallible>(Response::new("ok".to_owned()))
+        });
+        let service = outer_layer.layer(site.records.layer(site.sessions.layer(service)));
+        let response = service.oneshot(Request::new(())).await.unwrap();
+        assert_eq!(status(&response), 503);
+        let jar = &mut Jar::default();
+        jar.keep(response.headers());
+        assert_eq!(site.get(jar, "n").await, Some(1));
+    }
+}
+
 #[tokio::test]
 async fn a_former_cookie_goes_and_the_session_stays() {
     let layout = GoLayout::signed_ids(GoData::Payload);
@@ -781,7 +938,7 @@ async fn a_session_that_moved_into_a_store_needs_no_record_and_ends_once() {
         assert_ne!(ours.0, of_go.0);
         assert_eq!(store.sessions().await, 1);
         // Another tab has Go's cookie, and the record is over.
-        site.table.remove(&id).await.unwrap();
+        site.table.remove(&id, None).await.unwrap();
         let look = async |session: Session| {
             session.load().await.unwrap();
             (session.get::<i64>("n").unwrap(), session.rejection())

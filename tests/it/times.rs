@@ -107,8 +107,8 @@ async fn a_change_and_a_touch_move_the_end_at_once() {
         assert_eq!(before, (Some(0), Some(50), Some(IDLE + 50)), "{kind:?}");
         let in_cookie = matches!(kind, Kind::Cookie | Kind::Revocable | Kind::RemoteRevocable);
         let touched = match in_cookie {
-            // Only a change sets another cookie this early.
-            true => (Some(0), Some(50), Some(IDLE + 50)),
+            // The response moves the end.
+            true => (Some(0), Some(50), Some(IDLE + 60)),
             false => (Some(0), Some(60), Some(IDLE + 60)),
         };
         assert_eq!(after, touched, "{kind:?}");

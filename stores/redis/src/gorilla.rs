@@ -192,6 +192,15 @@ fn record(data: Value, left: Value) -> Result<Option<GoRecord>, StoreError> {
     }
 }
 
+/// Returns whether the value was the expected one.
+fn done(answer: Result<(), StoreError>) -> Result<bool, StoreError> {
+    match answer {
+        Ok(()) => Ok(true),
+        Err(StoreError::Conflict) => Ok(false),
+        Err(failure) => Err(failure),
+    }
+}
+
 impl GoRecords for GorillaRedis {
     fn layout(&self) -> GoLayout {
         self.layout
@@ -232,19 +241,22 @@ impl GoRecords for GorillaRedis {
         let arguments = |command: &mut Cmd| {
             command.arg(old).arg(new).arg(seconds(lasts));
         };
-        match self
+        let swapped = self
             .store
             .call(&script::SWAP, &name, arguments, false)
-            .await
-        {
-            Ok(()) => Ok(true),
-            Err(StoreError::Conflict) => Ok(false),
-            Err(failure) => Err(failure),
-        }
+            .await;
+        done(swapped)
     }
 
-    async fn remove(&self, id: &str) -> Result<bool, StoreError> {
+    async fn remove(&self, id: &str, expected: Option<&[u8]>) -> Result<bool, StoreError> {
         let name = self.name(id);
+        if let Some(expected) = expected {
+            let arguments = |command: &mut Cmd| {
+                command.arg(expected);
+            };
+            let removed = self.store.call(&script::CUT, &name, arguments, true).await;
+            return done(removed);
+        }
         let mut command = redis::cmd("DEL");
         command.arg(&name);
         match self.store.write(&name, command, true).await? {

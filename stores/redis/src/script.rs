@@ -119,6 +119,18 @@ pub(crate) static SWAP: Call = call!(|| {
     )
 });
 
+/// ARGV: the expected value.
+#[cfg(feature = "gorilla")]
+pub(crate) static CUT: Call = call!(|| {
+    format!(
+        "local found = redis.pcall('GET', KEYS[1])\n\
+         if type(found) == 'table' then return found end\n\
+         if found ~= ARGV[1] then return {CONFLICT} end\n\
+         redis.call('DEL', KEYS[1])\n\
+         return {DONE}"
+    )
+});
+
 /// Reads the version. If there is none, ends the script, with this answer if the key is free.
 fn look(nothing: i64) -> String {
     format!(

@@ -232,13 +232,23 @@ impl GoRecords for GorillaPostgres {
         Ok(self.count(&sql, &values, Some(lasts)).await? > 0)
     }
 
-    async fn remove(&self, id: &str) -> Result<bool, StoreError> {
+    /// Removes all rows with the ID, because Go reads any of them.
+    async fn remove(&self, id: &str, expected: Option<&[u8]>) -> Result<bool, StoreError> {
         let table = &self.table;
+        // Only a condition on the row itself is checked again after a wait for another writer.
+        let condition = match expected {
+            Some(_) => format!("AND data = $2 AND {LIVES}"),
+            None => String::new(),
+        };
         let sql = format!(
-            "WITH gone AS (DELETE FROM {table} WHERE key = $1 RETURNING id) \
+            "WITH gone AS (DELETE FROM {table} WHERE key = $1 {condition} RETURNING id), \
+             others AS (DELETE FROM {table} WHERE key = $1 AND EXISTS (SELECT FROM gone) \
+             AND id NOT IN (SELECT id FROM gone)) \
              SELECT count(*) FROM gone"
         );
-        Ok(self.count(&sql, &[id.as_bytes()], None).await? > 0)
+        let values = [Some(id.as_bytes()), expected];
+        let values: Vec<_> = values.into_iter().flatten().collect();
+        Ok(self.count(&sql, &values, None).await? > 0)
     }
 }
 

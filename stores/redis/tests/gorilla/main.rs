@@ -232,8 +232,12 @@ fn calls_say_what_they_did() {
         );
         assert_eq!(keys(&redis), ["shop_ID"]);
         assert!((1..=60).contains(&left(&redis, "shop_ID")));
-        assert!(records.remove("ID").await.unwrap());
-        assert!(!records.remove("ID").await.unwrap());
+        assert!(!records.remove("ID", Some(b"other")).await.unwrap());
+        assert!(records.remove("ID", Some(b"x")).await.unwrap());
+        assert!(!records.remove("ID", Some(b"x")).await.unwrap());
+        records.create("ID", b"y", minute).await.unwrap();
+        assert!(records.remove("ID", None).await.unwrap());
+        assert!(!records.remove("ID", None).await.unwrap());
     });
     assert!(keys(&redis).is_empty());
 }

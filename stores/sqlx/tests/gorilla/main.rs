@@ -197,10 +197,51 @@ fn calls_say_what_they_did() {
         assert_eq!(loaded, Some(silverback::GoRecord::new(*b"old")));
         assert!(!records.replace("ID", b"other", b"x", minute).await.unwrap());
         assert!(records.replace("ID", b"old", b"new", minute).await.unwrap());
-        assert!(records.remove("ID").await.unwrap());
-        assert!(!records.remove("ID").await.unwrap());
+        assert!(!records.remove("ID", Some(b"old")).await.unwrap());
+        // Go may have inserted two rows.
+        records.create("ID", b"other", minute).await.unwrap();
+        assert!(records.remove("ID", Some(b"new")).await.unwrap());
+        assert_eq!(records.load("ID").await.unwrap(), None);
+        records.create("ID", b"new", minute).await.unwrap();
+        records.create("ID", b"other", minute).await.unwrap();
+        assert!(records.remove("ID", None).await.unwrap());
+        assert!(!records.remove("ID", None).await.unwrap());
     });
     assert_eq!(bench.count(), 0);
+}
+
+/// Another writer has the row while this one waits to remove it.
+#[test]
+fn a_row_that_changes_meanwhile_is_not_removed() {
+    let Some(bench) = Bench::start("meanwhile") else {
+        return;
+    };
+    let records = bench.records();
+    let minute = Duration::from_secs(60);
+    RUNTIME.block_on(async {
+        records.create("ID", b"old", minute).await.unwrap();
+        let mut other = bench.pool.begin().await.unwrap();
+        let change = raw_sql("UPDATE http_sessions SET data = 'new'");
+        change.execute(&mut *other).await.unwrap();
+        let remove = RUNTIME.spawn({
+            let records = records.clone();
+            async move { records.remove("ID", Some(b"old")).await }
+        });
+        let waiting = "SELECT count(*) FROM pg_stat_activity \
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while query_scalar::<_, i64>(waiting)
+            .fetch_one(&bench.pool)
+            .await
+            .unwrap()
+            == 0
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        other.commit().await.unwrap();
+        assert!(!remove.await.unwrap().unwrap());
+        let kept = records.load("ID").await.unwrap();
+        assert_eq!(kept, Some(silverback::GoRecord::new(*b"new")));
+    });
 }
 
 #[test]
