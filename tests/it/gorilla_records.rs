@@ -775,9 +775,8 @@ async fn a_request_that_only_reads_is_not_in_conflict() {
         let jar = &mut Jar::default();
         site.put(jar, "n", 1).await;
         site.clock.advance(DAY * 2 / 3);
-        let mut rows = site.table.rows.lock().unwrap();
-        rows.first_entry().unwrap().get_mut().1 = DAY / 3;
-        drop(rows);
+        let pass = |rows: &mut Rows| rows.first_entry().unwrap().get_mut().1 = DAY / 3;
+        pass(&mut site.table.rows.lock().unwrap());
         let (table, id) = (site.table.clone(), site.table.only().0);
         let read = async move |session: Session| {
             let found = session.get::<i64>("n").unwrap();
