@@ -1,6 +1,6 @@
 //! A browser's cookies.
 
-use std::{fmt, time::Duration};
+use std::{cmp::Reverse, fmt, time::Duration};
 
 use cookie::Cookie;
 use http::{HeaderMap, HeaderValue, Uri, header};
@@ -18,10 +18,11 @@ use crate::{
 /// |---|---|
 /// | `Path` | a cookie is sent to its path and those below; without one, to the folder of the address that set it |
 /// | `Domain` | a cookie is sent to the host and those below; without one, to the host that set it |
-/// | `Secure` | a cookie is accepted from and sent to `https` and loopback hosts alone |
+/// | `Secure` | a cookie is accepted from and sent to `https`, `wss` and loopback hosts alone; no other host sets a cookie of the same name beside it |
 /// | `__Host-` and the other prefixes, `SameSite=None`, `Partitioned` | a cookie without the attributes that these require is refused |
 /// | `Max-Age`, `Expires` | a cookie expires by the jar's [`Clock`]; `Max-Age` takes precedence, and counts up to 400 days |
 /// | two cookies of one name | stay side by side if host, path or `Partitioned` differ; otherwise the later one replaces the other |
+/// | the size | a cookie whose name and value have more than 4,096 bytes is refused |
 ///
 /// Every request counts as coming from the site itself, so `SameSite` withholds no cookie. There is
 /// no list of public suffixes.
@@ -39,8 +40,11 @@ use crate::{
 /// ```
 #[derive(Clone, Default)]
 pub struct Jar {
+    /// In the order in which they were last set.
     cookies: Vec<Kept>,
     clock: Clock,
+    /// How many cookies were made.
+    made: u64,
 }
 
 #[derive(Clone)]
@@ -55,7 +59,12 @@ struct Kept {
     is_partitioned: bool,
     /// `None` if it ends with the browser.
     expires: Option<Timestamp>,
+    /// Which cookie of the jar it was when it was made. A later value does not change this.
+    made: u64,
 }
+
+/// Browsers refuse a cookie whose name and value are longer.
+const LONGEST: usize = 4_096;
 
 impl Jar {
     /// Makes an empty jar that uses the system's clock.
@@ -101,7 +110,7 @@ impl Jar {
     /// ```
     pub fn keep(&mut self, from: &Uri, headers: &HeaderMap) {
         for cookie in headers.get_all(header::SET_COOKIE) {
-            if let Ok(cookie) = cookie.to_str() {
+            if let Ok(cookie) = str::from_utf8(cookie.as_bytes()) {
                 self.set(from, cookie);
             }
         }
@@ -119,18 +128,28 @@ impl Jar {
     /// assert!(!jar.set(&home, "__Host-account=planted; Domain=example.com; Path=/; Secure"));
     /// ```
     pub fn set(&mut self, from: &Uri, cookie: &str) -> bool {
-        let Some(new) = Kept::of(from, cookie, self.clock.now()) else {
+        let now = self.clock.now();
+        self.cookies.retain(|old| !old.is_over(now));
+        let Some(mut new) = Kept::of(from, cookie, now) else {
             return false;
         };
-        self.cookies.retain(|old| !old.is_same_as(&new));
-        if !new.is_over(self.clock.now()) {
+        let is_plain = !new.is_secure && !is_trustworthy(from);
+        if is_plain && self.cookies.iter().any(|old| old.is_hidden_by(&new)) {
+            return false;
+        }
+        let old = self.cookies.iter().position(|old| old.is_same_as(&new));
+        let old = old.map(|at| self.cookies.remove(at));
+        self.made += 1;
+        new.made = old.map_or(self.made, |old| old.made);
+        if !new.is_over(now) {
             self.cookies.push(new);
         }
         true
     }
 
     /// Returns the `Cookie` header of a request to this address, or `None` if no cookie is sent
-    /// there. Cookies with longer paths come first (RFC 6265, section 5.4).
+    /// there. Cookies with longer paths come first, then those that were made first (RFC 6265,
+    /// section 5.4).
     ///
     /// ```
     /// # use silverback::testing::Jar;
@@ -145,7 +164,7 @@ impl Jar {
         let now = self.clock.now();
         let goes = |cookie: &&Kept| !cookie.is_over(now) && cookie.goes_to(to);
         let mut cookies: Vec<_> = self.cookies.iter().filter(goes).collect();
-        cookies.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
+        cookies.sort_by_key(|cookie| (Reverse(cookie.path.len()), cookie.made));
         let pairs = cookies.iter();
         let pairs: Vec<_> = pairs
             .map(|cookie| format!("{}={}", cookie.name, cookie.value))
@@ -264,7 +283,9 @@ impl Kept {
             Some(domain) => attributes.domain(domain),
             None => attributes,
         };
-        if attributes.check(cookie.name()).is_err() || (is_secure && !is_trustworthy(from)) {
+        let is_long = cookie.name().len() + cookie.value().len() > LONGEST;
+        let is_refused = is_long || (is_secure && !is_trustworthy(from));
+        if is_refused || attributes.check(cookie.name()).is_err() {
             return None;
         }
         Some(Self {
@@ -276,6 +297,7 @@ impl Kept {
             is_secure,
             is_partitioned,
             expires: expires(&cookie, now),
+            made: 0,
         })
     }
 
@@ -287,6 +309,19 @@ impl Kept {
             && key(self) == key(other)
     }
 
+    /// Returns whether some requests would send both, and this one is `Secure` (RFC 6265bis, section
+    /// 5.7).
+    fn is_hidden_by(&self, new: &Self) -> bool {
+        let is_near = is_below(&self.host, &new.host) || is_below(&new.host, &self.host);
+        self.is_secure && self.name == new.name && is_near && self.has_path(&new.path)
+    }
+
+    fn has_path(&self, path: &str) -> bool {
+        path.strip_prefix(&self.path).is_some_and(|rest| {
+            rest.is_empty() || self.path.ends_with('/') || rest.starts_with('/')
+        })
+    }
+
     fn is_over(&self, now: Timestamp) -> bool {
         self.expires.is_some_and(|expires| expires <= now)
     }
@@ -294,11 +329,7 @@ impl Kept {
     fn goes_to(&self, to: &Uri) -> bool {
         let host = host(to).to_ascii_lowercase();
         let is_host = self.host == host || (!self.is_host_only && is_below(&host, &self.host));
-        let below = to.path().strip_prefix(&self.path);
-        let is_path = below.is_some_and(|rest| {
-            rest.is_empty() || self.path.ends_with('/') || rest.starts_with('/')
-        });
-        is_host && is_path && (!self.is_secure || is_trustworthy(to))
+        is_host && self.has_path(to.path()) && (!self.is_secure || is_trustworthy(to))
     }
 }
 
@@ -339,7 +370,8 @@ fn is_trustworthy(uri: &Uri) -> bool {
         let address = host.trim_matches(['[', ']']).parse();
         address.is_ok_and(|address: std::net::IpAddr| address.is_loopback())
     };
-    uri.scheme_str().is_none_or(|scheme| scheme == "https")
+    uri.scheme_str()
+        .is_none_or(|scheme| matches!(scheme, "https" | "wss"))
         || is_below(host, "localhost")
         || is_loopback(host)
 }

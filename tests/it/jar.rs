@@ -88,6 +88,7 @@ fn a_cookie_goes_where_it_belongs() {
             true,
         ),
         (HOME, "a=1; Secure", HOME, true),
+        (HOME, "a=1; Secure", "wss://example.com/", true),
         (HOME, "a=1; Secure", "http://example.com/", false),
         ("http://example.com/", "a=1; Secure", HOME, false),
         ("http://example.com/", "a=1", "http://example.com/", true),
@@ -143,6 +144,8 @@ fn a_later_cookie_replaces_the_one_of_its_place() {
         (&["a=1", "a=2; Domain=example.com"], "a=1; a=2"),
         (&["a=1; Secure", "a=2; Secure; Partitioned"], "a=1; a=2"),
         (&["a=1", "b=2", "a=; Max-Age=0"], "b=2"),
+        (&["a=1", "b=2", "a=3"], "a=3; b=2"),
+        (&["a=1", "b=2", "a=; Max-Age=0", "a=3"], "b=2; a=3"),
         (&["a=1; Path=/x", "a=; Max-Age=0"], "a=1"),
         (&["a=1", "a=; Expires=Thu, 01 Jan 1970 00:00:00 GMT"], ""),
         (&["a=\"1\"; HttpOnly"], "a=\"1\""),
@@ -150,6 +153,51 @@ fn a_later_cookie_replaces_the_one_of_its_place() {
         let sent = sent(HOME, cookies, "https://example.com/x");
         assert_eq!(sent, expected, "{cookies:?}");
     }
+}
+
+#[test]
+fn a_site_without_https_cannot_hide_a_secure_cookie() {
+    let secure = "a=1; Secure; Domain=example.com; Path=/x";
+    for (from, cookie, taken) in [
+        ("http://example.com/", "a=2; Path=/x", false),
+        ("http://example.com/", "a=2; Path=/x/y", false),
+        ("http://sub.example.com/", "a=2; Path=/x", false),
+        (
+            "http://example.com/",
+            "a=; Path=/x; Domain=example.com; Max-Age=0",
+            false,
+        ),
+        ("http://example.com/", "a=2; Path=/", true),
+        ("http://example.com/", "a=2; Path=/xy", true),
+        ("http://example.com/", "b=2; Path=/x", true),
+        ("http://example.org/", "a=2; Path=/x", true),
+        (HOME, "a=2; Path=/x", true),
+    ] {
+        let mut jar = Jar::new();
+        assert!(jar.set(&uri(HOME), secure));
+        assert_eq!(jar.set(&uri(from), cookie), taken, "{cookie:?} from {from}");
+        let sent = jar.header(&uri("https://example.com/x")).unwrap();
+        assert!(
+            sent.to_str().unwrap().contains("a=1"),
+            "{cookie:?} from {from}"
+        );
+    }
+}
+
+#[test]
+fn a_cookie_may_be_long_and_in_any_language() {
+    for (value, taken) in [("x".repeat(4_095), true), ("x".repeat(4_096), false)] {
+        let mut jar = Jar::new();
+        assert_eq!(jar.set(&uri(HOME), &format!("a={value}; Path=/")), taken);
+    }
+    let mut headers = HeaderMap::new();
+    headers.append(header::SET_COOKIE, "a=Zo\u{eb}".try_into().unwrap());
+    let mut jar = Jar::new();
+    jar.keep(&uri(HOME), &headers);
+    assert_eq!(
+        jar.header(&uri(HOME)).unwrap().as_bytes(),
+        "a=Zo\u{eb}".as_bytes()
+    );
 }
 
 #[test]
