@@ -161,14 +161,7 @@ impl<S> Browser<S> {
 
     /// Returns the full address of a request.
     pub(super) fn address(&self, uri: &Uri) -> Uri {
-        let mut parts = uri.clone().into_parts();
-        if parts.authority.is_none() {
-            let origin = self.origin.clone().into_parts();
-            (parts.scheme, parts.authority) = (origin.scheme, origin.authority);
-            let path = parts.path_and_query.take();
-            parts.path_and_query = path.or(Some(http::uri::PathAndQuery::from_static("/")));
-        }
-        Uri::from_parts(parts).unwrap_or_else(|_| self.origin.clone())
+        whole(uri, &self.origin)
     }
 
     fn add_headers(&self, address: &Uri, headers: &mut HeaderMap) {
@@ -308,6 +301,12 @@ impl<S: Clone> Browser<S> {
         R::Error: Debug,
     {
         let to = page.location().expect("the page redirects");
+        let host = |uri: &Uri| (uri.scheme().cloned(), uri.authority().cloned());
+        let to = if host(&page.address) == host(&self.origin) {
+            to
+        } else {
+            whole(&to, &page.address)
+        };
         self.get(&to.to_string()).await
     }
 
@@ -338,9 +337,10 @@ impl<S: Clone> Browser<S> {
         R: http_body::Body,
         R::Error: Debug,
     {
+        let address = self.address(request.uri());
         let response = self.send(request).await;
         let response = response.unwrap_or_else(|error| panic!("the service failed: {error:?}"));
-        Page::read(response).await
+        Page::read(address, response).await
     }
 
     /// Sends any request, and returns the service's response. Its cookies are in the jar by then;
@@ -376,6 +376,18 @@ impl<S: Clone> Browser<S> {
         self.jar(|jar| jar.keep(&address, response.headers()));
         Ok(response)
     }
+}
+
+/// Returns the full address of what was requested of an origin.
+fn whole(uri: &Uri, origin: &Uri) -> Uri {
+    let mut parts = uri.clone().into_parts();
+    if parts.authority.is_none() {
+        let origin = origin.clone().into_parts();
+        (parts.scheme, parts.authority) = (origin.scheme, origin.authority);
+        let path = parts.path_and_query.take();
+        parts.path_and_query = path.or(Some(http::uri::PathAndQuery::from_static("/")));
+    }
+    Uri::from_parts(parts).unwrap_or_else(|_| origin.clone())
 }
 
 fn request(method: Method, path: &str, body: Body) -> Request<Body> {

@@ -14,6 +14,8 @@ use crate::error::Error;
 pub struct Page {
     response: Response<Bytes>,
     trailers: HeaderMap,
+    /// Where it came from.
+    pub(super) address: Uri,
 }
 
 impl Page {
@@ -23,7 +25,7 @@ impl Page {
     ///
     /// If the body fails.
     #[expect(clippy::panic, reason = "a test fails")]
-    pub(super) async fn read<B>(response: Response<B>) -> Self
+    pub(super) async fn read<B>(address: Uri, response: Response<B>) -> Self
     where
         B: http_body::Body,
         B::Error: Debug,
@@ -41,6 +43,7 @@ impl Page {
         Self {
             response: Response::from_parts(parts, bytes.into()),
             trailers,
+            address,
         }
     }
 
@@ -115,7 +118,7 @@ impl Page {
     }
 
     /// Returns the target of a redirect, or `None` without a `Location` that is a full address or a
-    /// path from the root.
+    /// path from the root. After two slashes, a host follows: `//example.com/` is a full address.
     ///
     /// ```
     /// # use silverback::testing::Page;
@@ -126,7 +129,17 @@ impl Page {
     #[must_use]
     pub fn location(&self) -> Option<Uri> {
         let location = self.headers().get(header::LOCATION)?;
-        let uri = Uri::try_from(location.as_bytes()).ok()?;
+        let location = str::from_utf8(location.as_bytes()).ok()?;
+        // As for browsers, a backslash is a slash (URL Standard, section 4.4).
+        let after_slash = |text| str::strip_prefix(text, ['/', '\\']);
+        let uri = match after_slash(location).and_then(after_slash) {
+            Some(host) => {
+                let scheme = self.address.scheme_str().unwrap_or("https");
+                Uri::try_from(format!("{scheme}://{host}"))
+            }
+            None => Uri::try_from(location),
+        };
+        let uri = uri.ok()?;
         let is_whole = uri.scheme().is_some() == uri.authority().is_some();
         (is_whole && uri.path().starts_with('/')).then_some(uri)
     }

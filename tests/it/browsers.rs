@@ -111,6 +111,27 @@ async fn only_an_absolute_path_or_url_is_a_location() {
     }
 }
 
+/// Where a redirect to what a visitor has sent would lead.
+#[tokio::test]
+async fn a_location_with_two_slashes_names_a_host() {
+    for (location, expected) in [
+        ("//evil.example/x?y", "https://evil.example/x?y"),
+        ("//evil.example", "https://evil.example/"),
+        ("/\\evil.example", "https://evil.example/"),
+        ("\\\\evil.example", "https://evil.example/"),
+        ("/x//y", "/x//y"),
+        ("/?//y", "/?//y"),
+    ] {
+        let service = service_fn(async |_: Request<Body>| {
+            let response = Response::builder().header(header::LOCATION, location);
+            Ok::<_, Infallible>(response.body(String::new()).unwrap())
+        });
+        let page = Browser::new(service).get("/").await;
+        let found = page.location().map(|uri| uri.to_string());
+        assert_eq!(found.as_deref(), Some(expected), "{location:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_seeded_session_exists_and_can_be_inspected_later() {
     for kind in KINDS {
@@ -277,5 +298,37 @@ async fn a_commit_is_what_a_response_does() {
         let ada = Browser::new(layer.layer(service_fn(serve))).clock(stores.clock.clone());
         ada.jar(|jar| jar.keep(&Uri::from_static("https://localhost"), &headers));
         assert_eq!(ada.get("/").await.text(), "41", "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_leads_to_the_host_that_sent_it() {
+    let says_where = service_fn(async |request: Request<Body>| {
+        let mut response = Response::new(String::new());
+        match request.uri().path() {
+            "/to" => {
+                let target = request.uri().query().unwrap().parse().unwrap();
+                response.headers_mut().insert(header::LOCATION, target);
+            }
+            _ => {
+                let host = request.headers()[header::HOST].to_str().unwrap();
+                *response.body_mut() = format!("{host} {}", request.uri());
+            }
+        }
+        Ok::<_, Infallible>(response)
+    });
+    let ada = Browser::new(says_where);
+    for (page, expected) in [
+        ("/to?/x", "localhost /x"),
+        ("/to?//b.example/x", "b.example https://b.example/x"),
+        ("https://a.example/to?/x", "a.example https://a.example/x"),
+        (
+            "https://a.example/to?https://b.example/x",
+            "b.example https://b.example/x",
+        ),
+        ("/to?https://b.example/x", "b.example https://b.example/x"),
+    ] {
+        let page = ada.get(page).await;
+        assert_eq!(ada.follow(&page).await.text(), expected);
     }
 }
