@@ -59,7 +59,7 @@ impl<'de> Visitor<'de> for Table {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SessionSettings, A::Error> {
         let mut settings = SessionSettings::default();
         let mut seen = Vec::new();
-        while let Some(field) = map.next_key_seed(Field(self.fields))? {
+        while let Some(field) = map.next_key_seed(Field(self))? {
             if seen.contains(&field) {
                 return Err(de::Error::duplicate_field(field));
             }
@@ -74,8 +74,8 @@ impl<'de> Visitor<'de> for Table {
     }
 }
 
-/// Reads the name of one of these fields.
-struct Field(&'static [&'static str]);
+/// Reads the name of one of a table's fields.
+struct Field(Table);
 
 impl<'de> DeserializeSeed<'de> for Field {
     type Value = &'static str;
@@ -93,8 +93,16 @@ impl Visitor<'_> for Field {
     }
 
     fn visit_str<E: de::Error>(self, name: &str) -> Result<&'static str, E> {
-        let field = self.0.iter().find(|field| **field == name);
-        field.copied().ok_or_else(|| E::unknown_field(name, self.0))
+        let Table { within, fields } = self.0;
+        let field = fields.iter().find(|field| **field == name);
+        field.copied().ok_or_else(|| {
+            let unknown = E::unknown_field(name, fields);
+            match within {
+                // The field may exist, but not in this table.
+                Some(field) => E::custom(format_args!("`{field}`: {unknown}")),
+                None => unknown,
+            }
+        })
     }
 }
 
@@ -149,7 +157,9 @@ impl<'de> Visitor<'de> for Setting<'_> {
     }
 
     fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
-        self.set(&Input::Other("a number with a fraction"))
+        self.set(&Input::Other(
+            "a number that is too large or has a fraction",
+        ))
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {

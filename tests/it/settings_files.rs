@@ -337,10 +337,10 @@ fn an_error_says_what_is_wrong_with_a_former_cookie() {
             "`former_attributes.secure`: expected true or false, got 1".to_owned()),
         (r#"{ "former_attributes": [{ "path": "/", "path": "/" }] }"#, "duplicate field `path`".to_owned()),
         (r#"{ "former_cookie": [{ "max_age": "1d" }] }"#,
-            "unknown field `max_age`, expected one of `cookie_name`, `path`, `domain`, `secure`, \
+            "`former_cookie`: unknown field `max_age`, expected one of `cookie_name`, `path`, `domain`, `secure`, \
              `http_only`, `same_site`, `partitioned` at".to_owned()),
         (r#"{ "former_attributes": [{ "cookie_name": "a" }] }"#,
-            "unknown field `cookie_name`, expected one of `path`, `domain`".to_owned()),
+            "`former_attributes`: unknown field `cookie_name`, expected one of `path`, `domain`".to_owned()),
     ];
     for (json, message) in rows {
         let error = json_error(json);
@@ -363,7 +363,7 @@ fn an_error_names_the_field_and_what_it_takes() {
         ("idle_timeout",         "\"30x\"",      LENGTH,    "\"30x\""),
         ("max_age",              "\"1 month\"",  LENGTH,    "\"1 month\""),
         ("absolute_timeout",     "-5",           LENGTH,    "a number below zero"),
-        ("persist_up_to",        "1.5",          LENGTH,    "a number with a fraction"),
+        ("persist_up_to",        "1.5",          LENGTH,    "a number that is too large or has a fraction"),
         ("clock_skew",           "true",         LENGTH,    "true"),
         ("clock_skew",           "[1]",          LENGTH,    "a list"),
         ("clock_skew",           "{\"secs\":1}", LENGTH,    "a table"),
@@ -372,7 +372,7 @@ fn an_error_names_the_field_and_what_it_takes() {
         ("not_before",           "false",        TIME,      "false"),
         ("max_bytes",            "\"1 MiB\"",    COUNT,     "\"1 MiB\""),
         ("sessions_per_subject", "-1",           COUNT,     "a number below zero"),
-        ("up_to",                "2.5",          COUNT,     "a number with a fraction"),
+        ("up_to",                "2.5",          COUNT,     "a number that is too large or has a fraction"),
         ("secure",               "1",            SWITCH,    "1"),
         ("http_only",            "\"yes\"",      SWITCH,    "\"yes\""),
         ("partitioned",          "\"True\"",     SWITCH,    "\"True\""),
