@@ -176,17 +176,15 @@ pub(crate) async fn end_user(common: &Common, end: &EndUser, out: &mut Out) -> R
     let site = Site::with_keys(common, Some(&store))?;
     let subjects = Subjects::new(&site.config)?;
     let user = &*end.subject;
-    let keep = match &end.keep {
-        Some(text) => Some(find(&store, text).await?),
-        None => None,
-    };
     let listed = subjects.list(user).await?;
+    if listed.is_empty() {
+        return Err(no_sessions(user, &site.name));
+    }
+    let keep = end.keep.as_deref().map(|text| spared(&listed, text));
+    let keep = keep.transpose()?;
     let is_meant = |session: &&SubjectSession| Some(session.record_key()) != keep;
     let count = listed.iter().filter(is_meant).count();
     let sessions = out::counted(count as u64, "session");
-    if count == 0 && listed.is_empty() {
-        return Err(no_sessions(user, &site.name));
-    }
     let is_dry_run = end.sure.dry_run;
     let ended = if is_dry_run {
         count
@@ -209,4 +207,17 @@ pub(crate) async fn end_user(common: &Common, end: &EndUser, out: &mut Out) -> R
     let done = if is_dry_run { "would end" } else { "ended" };
     let sessions = out::counted(ended as u64, "session");
     out.line(format!("{done} {sessions} of {}", out::one_line(user)))
+}
+
+/// The session of --keep. Any other key would spare none, and end the one that was meant.
+fn spared(listed: &[SubjectSession], text: &str) -> Result<RecordKey, Failure> {
+    let keys: Vec<_> = listed.iter().map(SubjectSession::record_key).collect();
+    let key = find_among(&keys, text)?;
+    if keys.contains(&key) {
+        return Ok(key);
+    }
+    Err(Failure::NotFound(format!(
+        "{}: the user has no such session",
+        short(&key)
+    )))
 }

@@ -178,6 +178,8 @@ async fn ends_of_sessions_in_cookies_are_in_the_store() {
     let told = with(&["explain", &phone.cookie, "--json"]).json(4);
     assert_eq!(told["rejection"], "ended");
     with(&["explain", &ada.cookie]).says(0, "in the cookie");
+    let keep = &ada.key.to_string()[..12];
+    with(&["end-user", "ada", "--keep", keep, "--yes"]).says(0, "ended 0 sessions");
     with(&["end-user", "ada", "--yes"]).says(0, "ended 1 session");
     let told = with(&["explain", &ada.cookie, "--json"]).json(4);
     assert_eq!(

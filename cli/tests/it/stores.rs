@@ -95,7 +95,7 @@ async fn run(at: At) {
     explains(&world, &ada);
     ends_one(&world, &visitor);
     ends_one_of_user(&world, &ada, &bob);
-    ends_of_user(&world, &ada, &phone);
+    ends_of_user(&world, &ada, &phone, &bob);
     ends_all_of_user(&world, &bob);
     doctor::examines(&world);
     sweeping::sweeps(&mut world).await;
@@ -249,9 +249,15 @@ fn ends_one_of_user(world: &World, ada: &Visit, bob: &Visit) {
     tool.run(&["list", "--user", "ada"]).says(0, &ada[..12]);
 }
 
-fn ends_of_user(world: &World, ada: &Visit, phone: &Visit) {
+fn ends_of_user(world: &World, ada: &Visit, phone: &Visit, bob: &Visit) {
     let (tool, key) = (&world.tool, phone.key.to_string());
     tool.run(&["end-user", "ada"]).says(2, "--yes");
+    // The session to spare has to be one of the user's, or all of them would end.
+    let bob = bob.key.to_string();
+    for key in [&bob[..12], &bob, &"ab".repeat(32)] {
+        let keep = ["end-user", "ada", "--keep", key, "--yes"];
+        tool.run(&keep).says(3, "the user has no such session");
+    }
     let keep = ["end-user", "ada", "--keep", &key, "--json"];
     let would = tool.run(&[&keep[..], &["--dry-run"]].concat()).json(0);
     assert_eq!(
