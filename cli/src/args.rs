@@ -1,11 +1,11 @@
 //! The command line's arguments.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::failure::EXIT_CODES;
+use crate::{failure::EXIT_CODES, settings::length};
 
 /// Lists, ends and explains silverback's sessions, and manages their keys and stores.
 ///
@@ -188,8 +188,8 @@ pub(crate) struct List {
     #[arg(long, conflicts_with = "within")]
     pub(crate) expired: bool,
     /// Only records that expire within this time, such as 90m or "2 days".
-    #[arg(long, value_name = "TIME")]
-    pub(crate) within: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = length)]
+    pub(crate) within: Option<Duration>,
     /// Stop after this many records.
     #[arg(long, value_name = "COUNT")]
     pub(crate) limit: Option<usize>,
@@ -247,7 +247,7 @@ pub(crate) struct End {
 pub(crate) struct EndUser {
     /// The user, as your application names them to set_subject.
     pub(crate) subject: String,
-    /// Spare the session with this key.
+    /// Spare the user's session with this key.
     #[arg(long, value_name = "KEY")]
     pub(crate) keep: Option<String>,
     #[command(flatten)]
@@ -269,9 +269,9 @@ pub(crate) struct Sweep {
     /// How many records to examine in one batch.
     #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
     pub(crate) batch: usize,
-    /// Pause between two batches, such as 1s, so that the store has time for others.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) pause: Option<String>,
+    /// Pause between two batches, such as 200ms or 1s, so that the store has time for others.
+    #[arg(long, value_name = "TIME", value_parser = length, default_value = "0s")]
+    pub(crate) pause: Duration,
     /// Count what would be removed.
     #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,
@@ -287,9 +287,9 @@ pub(crate) struct Migrate {
     /// How many records to examine in one batch.
     #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
     pub(crate) batch: usize,
-    /// Pause between two batches, such as 1s, so that the stores have time for others.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) pause: Option<String>,
+    /// Pause between two batches, such as 200ms or 1s, so that the stores have time for others.
+    #[arg(long, value_name = "TIME", value_parser = length, default_value = "0s")]
+    pub(crate) pause: Duration,
     #[command(flatten)]
     pub(crate) sure: Sure,
 }
@@ -303,8 +303,8 @@ pub(crate) struct Import {
     #[arg(long, value_name = "FILE")]
     pub(crate) go_key_file: PathBuf,
     /// How old a file may be, like Go's MaxAge, such as "7 days". By default, 30 days.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) go_max_age: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = length)]
+    pub(crate) go_max_age: Option<Duration>,
     /// A key that the Go program passes to AddFlash, if it is not the default one. May be given
     /// several times.
     #[arg(long, value_name = "KEY")]
@@ -315,9 +315,9 @@ pub(crate) struct Import {
     /// How many files to examine in one batch.
     #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
     pub(crate) batch: usize,
-    /// Pause between two batches, such as 1s, so that the store has time for others.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) pause: Option<String>,
+    /// Pause between two batches, such as 200ms or 1s, so that the store has time for others.
+    #[arg(long, value_name = "TIME", value_parser = length, default_value = "0s")]
+    pub(crate) pause: Duration,
     /// Do not ask.
     #[arg(long, short)]
     pub(crate) yes: bool,

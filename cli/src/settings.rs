@@ -58,14 +58,16 @@ pub(crate) fn read(path: &Path, table: Option<&str>) -> Result<SessionSettings, 
     })
 }
 
-/// Parses a length of time as in settings: `90m`, `2 days`.
-pub(crate) fn length(option: &str, text: &str) -> Result<Duration, Failure> {
+/// Parses a length of time as in settings, `90m` or `2 days`, or in milliseconds, `200ms`.
+pub(crate) fn length(text: &str) -> Result<Duration, &'static str> {
+    let millis = text.trim().strip_suffix("ms").map(str::trim_end);
+    let is_number = |millis: &&str| millis.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some(Ok(millis)) = millis.filter(is_number).map(str::parse) {
+        return Ok(Duration::from_millis(millis));
+    }
     let read = SessionSettings::deserialize(json!({ "idle_timeout": text }));
     let length = read.ok().and_then(|settings| settings.idle_timeout);
-    length.ok_or_else(|| {
-        let like = "a length of time such as 30s, 90m or \"2 days\"";
-        Failure::Refused(format!("{option}: expected {like}, got {text:?}"))
-    })
+    length.ok_or("expected a length of time such as 200ms, 30s, 90m or \"2 days\"")
 }
 
 #[cfg(test)]
@@ -138,14 +140,27 @@ mod tests {
     }
 
     #[test]
-    fn a_length_of_time_is_written_as_in_settings() {
-        assert_eq!(
-            length("--within", "2 days").unwrap(),
-            Duration::from_secs(172_800)
-        );
-        assert!(matches!(
-            length("--within", "soon"),
-            Err(Failure::Refused(_))
-        ));
+    fn a_length_of_time_is_written_as_in_settings_or_in_milliseconds() {
+        for (text, millis) in [
+            ("2 days", 172_800_000),
+            ("1h 30m", 5_400_000),
+            ("90", 90_000),
+            ("200ms", 200),
+            (" 200 ms ", 200),
+        ] {
+            assert_eq!(length(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in [
+            "",
+            "soon",
+            "ms",
+            "-1ms",
+            "+1ms",
+            "1.5ms",
+            "1s 200ms",
+            "18446744073709551616ms",
+        ] {
+            assert!(length(text).is_err(), "{text}");
+        }
     }
 }

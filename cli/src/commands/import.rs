@@ -16,7 +16,6 @@ use crate::{
     failure::{Failure, chain},
     keyring,
     out::{self, Out},
-    settings,
     site::{self, Site},
 };
 
@@ -30,15 +29,10 @@ struct Report {
 }
 
 pub(crate) async fn import(common: &Common, import: &Import, out: &mut Out) -> Result<(), Failure> {
-    let length = |name, text: &Option<String>| {
-        let length = text.as_ref().map(|text| settings::length(name, text));
-        length.transpose()
-    };
-    let pause = length("--pause", &import.pause)?.unwrap_or_default();
     let mut cookies = SecureCookie::new(pairs(&import.go_key_file)?)
         .map_err(|error| refused(&import.go_key_file, &error))?
         .max_length(None);
-    if let Some(age) = length("--go-max-age", &import.go_max_age)? {
+    if let Some(age) = import.go_max_age {
         cookies = cookies.max_age(age);
     }
     let store = site::store(common).await?;
@@ -66,9 +60,11 @@ pub(crate) async fn import(common: &Common, import: &Import, out: &mut Out) -> R
         true => files.remove_files(),
         false => files,
     };
-    let imported = batches::run(pause, async || match files.step(import.batch).await {
-        Ok(step) => Ok(Some(step)),
-        Err(error) => Err(Failure::failed("the folder cannot be read", &error)),
+    let imported = batches::run(import.pause, async || {
+        match files.step(import.batch).await {
+            Ok(step) => Ok(Some(step)),
+            Err(error) => Err(Failure::failed("the folder cannot be read", &error)),
+        }
     });
     end(imported.await?, out)
 }

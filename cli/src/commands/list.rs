@@ -13,7 +13,6 @@ use crate::{
     args::{Common, Kind, List},
     failure::Failure,
     out::{self, Out, Table},
-    settings,
     site::{self, Site},
 };
 
@@ -65,18 +64,15 @@ struct Filter {
 }
 
 impl Filter {
-    fn new(list: &List) -> Result<Self, Failure> {
+    fn new(list: &List) -> Self {
         let now = out::now();
-        let within = match &list.within {
-            Some(text) => Some(now.saturating_add(settings::length("--within", text)?)),
-            None => None,
-        };
-        Ok(Self {
+        let within = list.within.map(|within| now.saturating_add(within));
+        Self {
             kind: list.kind,
             is_expired: list.expired,
             within,
             now,
-        })
+        }
     }
 
     fn has(&self, entry: &Listed) -> bool {
@@ -103,7 +99,7 @@ fn is_of(wanted: Kind, kind: Option<RecordKind>) -> bool {
 
 async fn records(common: &Common, list: &List, out: &mut Out) -> Result<(), Failure> {
     let store = site::store(common).await?;
-    let filter = Filter::new(list)?;
+    let filter = Filter::new(list);
     let (mut pages, mut left) = (Pages::of(&store), list.limit.unwrap_or(usize::MAX));
     let mut table = Table::with_head(&["KEY", "KIND", "SIZE", "EXPIRES", ""], &[2]);
     let mut is_first = true;
@@ -152,7 +148,7 @@ async fn records(common: &Common, list: &List, out: &mut Out) -> Result<(), Fail
 
 async fn summary(common: &Common, list: &List, out: &mut Out) -> Result<(), Failure> {
     let store = site::store(common).await?;
-    let filter = Filter::new(list)?;
+    let filter = Filter::new(list);
     let (mut pages, mut sums) = (Pages::of(&store), BTreeMap::<&str, Sum>::new());
     while let Some(page) = pages.next().await? {
         for entry in page.iter().filter(|entry| filter.has(entry)) {

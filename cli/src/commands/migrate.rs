@@ -1,7 +1,5 @@
 //! Moving all records to another store.
 
-use std::time::Duration;
-
 use serde::Serialize;
 use silverback::store::{Migrated, MigratingStore, RecordKind};
 use silverback_tower_sessions::{Former, TowerSessionStore};
@@ -16,7 +14,6 @@ use crate::{
     dsn::{Dsn, Place},
     failure::{Failure, chain},
     out::{self, Out},
-    settings,
     stores::{Kind, Opened, install_tls},
 };
 
@@ -33,12 +30,8 @@ struct Report {
 }
 
 pub(crate) async fn migrate(migrate: &Migrate, out: &mut Out) -> Result<(), Failure> {
-    let pause = match &migrate.pause {
-        Some(text) => settings::length("--pause", text)?,
-        None => Duration::ZERO,
-    };
     if let Some(from) = migrate.from.strip_prefix(TOWER_SESSIONS) {
-        return move_in(from, migrate, pause, out).await;
+        return move_in(from, migrate, out).await;
     }
     let (from, to) = (Dsn::parse(&migrate.from)?, Dsn::parse(&migrate.to)?);
     if from == to {
@@ -55,17 +48,15 @@ pub(crate) async fn migrate(migrate: &Migrate, out: &mut Out) -> Result<(), Fail
     ask::whether(&question, migrate.sure)?;
     let store = MigratingStore::new(from, to);
     let (mut migration, batch) = (store.migration(), migrate.batch.max(1));
-    let moved = batches::run(pause, async || Ok(Some(migration.step(batch).await))).await?;
+    let moved = batches::run(migrate.pause, async || {
+        Ok(Some(migration.step(batch).await))
+    })
+    .await?;
     end(moved, out)
 }
 
 /// Moves the sessions of tower-sessions under the IDs in its cookies.
-async fn move_in(
-    from: &str,
-    migrate: &Migrate,
-    pause: Duration,
-    out: &mut Out,
-) -> Result<(), Failure> {
+async fn move_in(from: &str, migrate: &Migrate, out: &mut Out) -> Result<(), Failure> {
     if migrate.sure.dry_run {
         let why = "--dry-run does not count the sessions of tower-sessions";
         return Err(Failure::Refused(why.to_owned()));
@@ -80,7 +71,7 @@ async fn move_in(
     ask::whether(&question, migrate.sure)?;
     let store = TowerSessionStore::new(to.shared()).moving_from(former);
     let (mut migration, batch) = (store.migration(), migrate.batch);
-    let moved = batches::run(pause, async || match &mut migration {
+    let moved = batches::run(migrate.pause, async || match &mut migration {
         Some(migration) => Ok(Some(migration.step(batch).await)),
         None => Ok(None),
     });

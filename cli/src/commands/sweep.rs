@@ -1,7 +1,5 @@
 //! Removing expired records.
 
-use std::time::Duration;
-
 use serde::Serialize;
 use silverback::store::Swept;
 
@@ -13,7 +11,7 @@ use crate::{
     args::{Common, Sweep},
     failure::{Failure, chain},
     out::{self, Out},
-    settings, site,
+    site,
     stores::Opened,
 };
 
@@ -28,15 +26,11 @@ struct Report {
 
 pub(crate) async fn sweep(common: &Common, sweep: &Sweep, out: &mut Out) -> Result<(), Failure> {
     let store = site::store(common).await?;
-    let pause = match &sweep.pause {
-        Some(text) => settings::length("--pause", text)?,
-        None => Duration::ZERO,
-    };
     if sweep.dry_run {
         return count(&store, out).await;
     }
     let batch = sweep.batch.max(1);
-    let swept = match batches::run(pause, async || Ok(store.sweep_some(batch).await)).await? {
+    let swept = match batches::run(sweep.pause, async || Ok(store.sweep_some(batch).await)).await? {
         None => {
             out::say("The server removes expired records itself: there is nothing to sweep");
             return report(&Swept::default().finished(), false, out);
