@@ -1,7 +1,11 @@
 //! Moving all records to another store.
 
+use std::time::Duration;
+
 use serde::Serialize;
-use silverback::store::{Migrated, MigratingStore, RecordKind};
+use silverback::store::{
+    Bytes, Expiry, Migrated, MigratingStore, Read, RecordKey, RecordKind, Store as _,
+};
 use silverback_tower_sessions::{Former, TowerSessionStore};
 
 use super::{
@@ -35,7 +39,7 @@ pub(crate) async fn migrate(migrate: &Migrate, out: &mut Out) -> Result<(), Fail
     }
     let (from, to) = (Dsn::parse(&migrate.from)?, Dsn::parse(&migrate.to)?);
     if from == to {
-        return Err(Failure::Refused("FROM and TO are one store".to_owned()));
+        return Err(one_store());
     }
     let [from, to] = [open(from).await?, open(to).await?];
     if migrate.sure.dry_run {
@@ -46,6 +50,9 @@ pub(crate) async fn migrate(migrate: &Migrate, out: &mut Out) -> Result<(), Fail
         "Move all records of {old} to {new}? Every server that uses them must have a MigratingStore."
     );
     ask::whether(&question, migrate.sure)?;
+    if are_one(&from, &to).await? {
+        return Err(one_store());
+    }
     let store = MigratingStore::new(from, to);
     let (mut migration, batch) = (store.migration(), migrate.batch.max(1));
     let moved = batches::run(migrate.pause, async || {
@@ -53,6 +60,25 @@ pub(crate) async fn migrate(migrate: &Migrate, out: &mut Out) -> Result<(), Fail
     })
     .await?;
     end(moved, out)
+}
+
+fn one_store() -> Failure {
+    Failure::Refused("FROM and TO are one store".to_owned())
+}
+
+/// Returns whether a record that is put into one store is found in the other. Addresses can differ
+/// and name the same store: `localhost` and `127.0.0.1`, or a path with and without a slash.
+async fn are_one(from: &Opened, to: &Opened) -> Result<bool, Failure> {
+    let mut key = [0; 32];
+    getrandom::fill(&mut key)
+        .map_err(|error| Failure::failed("the system gives no random bytes", &error))?;
+    let (key, now) = (RecordKey::from_bytes(key), out::now());
+    let expiry = Expiry::new(now.saturating_add(Duration::from_secs(60)), now);
+    let probe = Bytes::from_static(b"silverback migrate");
+    let version = to.create(&key, probe, expiry).await?;
+    let found = from.load(&key, Read::Current).await;
+    to.delete(&key, Some(version)).await?;
+    Ok(found?.is_some())
 }
 
 /// Moves the sessions of tower-sessions under the IDs in its cookies.

@@ -311,11 +311,16 @@ async fn a_move_says_what_it_would_do_and_asks() {
             .await;
     }
     let (old, new) = (store_of(&from), store_of(&to));
-    let gone = format!("{old}-gone");
+    let (gone, other_name) = (format!("{old}-gone"), format!("{old}/"));
     for (args, code, text) in [
         (&["migrate", old][..], 2, "<TO>"),
         (
             &["migrate", old, old, "--yes"],
+            2,
+            "FROM and TO are one store",
+        ),
+        (
+            &["migrate", old, &other_name, "--yes"],
             2,
             "FROM and TO are one store",
         ),
