@@ -225,7 +225,8 @@ pub(crate) struct Inspect {
     /// Print this value as JSON. May be given several times.
     #[arg(long, value_name = "NAME")]
     pub(crate) value: Vec<String>,
-    /// The session's cookie, for encrypted records and sessions in cookies; - reads it from stdin.
+    /// The session's cookie, for encrypted records and sessions in cookies; - reads it from stdin,
+    /// or asks for it on a terminal.
     #[arg(long)]
     pub(crate) cookie: Option<String>,
 }
@@ -367,13 +368,15 @@ pub(crate) struct Revoke {
 
 #[derive(Debug, Group)]
 pub(crate) struct Decode {
-    /// The cookie: its value, name=value, or a whole Cookie header; - reads it from stdin.
+    /// The cookie: its value, name=value, or a whole Cookie header; - reads it from stdin, or asks
+    /// for it on a terminal.
     pub(crate) cookie: String,
 }
 
 #[derive(Debug, Group)]
 pub(crate) struct Explain {
-    /// The cookie: its value, name=value, or a whole Cookie header; - reads it from stdin.
+    /// The cookie: its value, name=value, or a whole Cookie header; - reads it from stdin, or asks
+    /// for it on a terminal.
     pub(crate) cookie: String,
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    io::{self, Read as _},
+    io::{self, IsTerminal as _, Read as _},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -11,24 +11,23 @@ use silverback::{Session, SessionConfig, SessionLayer};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use zeroize::Zeroizing;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, terminal};
 
 /// The longest input that is searched for a cookie.
 const LONGEST: u64 = 64 << 10;
 
 /// Extracts a cookie's value from the argument: the value itself, `name=value`, a whole header, or
-/// stdin.
-pub(crate) fn given(argument: &str, names: &[String]) -> Result<Zeroizing<String>, Failure> {
-    let mut text = Zeroizing::new(argument.to_owned());
-    if argument == "-" {
-        text.clear();
-        io::stdin()
-            .lock()
-            .take(LONGEST)
-            .read_to_string(&mut text)
-            .map_err(|error| Failure::failed("stdin", &error))?;
-    }
-    let value = value_in(text.trim(), names);
+/// stdin. Of several cookies, it is the one with one of the names, or else the first that `is_it`.
+pub(crate) fn given(
+    argument: &str,
+    names: &[String],
+    is_it: impl Fn(&str) -> bool,
+) -> Result<Zeroizing<String>, Failure> {
+    let text = match argument {
+        "-" => from_stdin()?,
+        _ => Zeroizing::new(argument.to_owned()),
+    };
+    let value = value_in(text.trim(), names, is_it);
     if value.is_empty() {
         let names = names.join(" or ");
         return Err(Failure::Refused(format!(
@@ -38,8 +37,19 @@ pub(crate) fn given(argument: &str, names: &[String]) -> Result<Zeroizing<String
     Ok(Zeroizing::new(value.to_owned()))
 }
 
+fn from_stdin() -> Result<Zeroizing<String>, Failure> {
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        return terminal::secret("Paste the cookie, and press Enter. It is not shown.");
+    }
+    let mut text = Zeroizing::new(String::new());
+    let read = stdin.lock().take(LONGEST).read_to_string(&mut text);
+    read.map_err(|error| Failure::failed("stdin", &error))?;
+    Ok(text)
+}
+
 /// The value of the session's cookie, or of another if it is the only one.
-fn value_in<'a>(text: &'a str, names: &[String]) -> &'a str {
+fn value_in<'a>(text: &'a str, names: &[String], is_it: impl Fn(&str) -> bool) -> &'a str {
     let headers = ["cookie:", "set-cookie:"];
     let header = |prefix: &&str| {
         let head = text.get(..prefix.len())?;
@@ -53,10 +63,9 @@ fn value_in<'a>(text: &'a str, names: &[String]) -> &'a str {
     });
     let is_ours = |(name, _): &(&str, &str)| names.iter().any(|known| known == name);
     let ours = pairs.clone().find(is_ours);
-    let ours = ours.or_else(|| {
-        pairs
-            .next()
-            .filter(|_| names.is_empty() || !text.contains(';'))
+    let ours = ours.or_else(|| match text.contains(';') {
+        true => pairs.find(|(_, value)| is_it(value)),
+        false => pairs.next(),
     });
     ours.map_or("", |(_, value)| value)
 }
@@ -129,8 +138,10 @@ mod tests {
             ("", ""),
             ("\u{e4}\u{e4}\u{e4}\u{e4}", "\u{e4}\u{e4}\u{e4}\u{e4}"),
         ] {
-            assert_eq!(value_in(text, &names), value, "{text}");
+            assert_eq!(value_in(text, &names, |_| false), value, "{text}");
         }
-        assert_eq!(value_in("Cookie: x=abc; y=1", &[]), "abc");
+        let is_it = |value: &str| value == "abc";
+        assert_eq!(value_in("Cookie: x=1; y=abc", &names, is_it), "abc");
+        assert_eq!(value_in("Cookie: y=abc; s=1", &names, is_it), "1");
     }
 }

@@ -14,6 +14,7 @@ mod out;
 mod settings;
 mod site;
 mod stores;
+mod terminal;
 
 use std::{
     io::{self, Write as _},

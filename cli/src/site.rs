@@ -41,12 +41,7 @@ impl Site {
         let has_keys = keys.is_some();
         // Nothing is opened with these keys.
         let keys = keys.map_or_else(Keys::generate, Ok)?;
-        let mut cookie_names = match &settings.cookie_name {
-            Some(cookie) => vec![cookie.clone()],
-            None => vec![format!("__Host-{name}"), name.clone()],
-        };
-        let former = settings.former_cookie.iter();
-        cookie_names.extend(former.map(|(name, _)| name.clone()));
+        let cookie_names = cookie_names(&name, &settings);
         let config = configure(common, store.map(Opened::shared), &name, keys)?;
         Ok(Self {
             config: config.settings(settings),
@@ -64,6 +59,17 @@ pub(crate) fn read_settings(common: &Common) -> Result<SessionSettings, Failure>
     }
 }
 
+/// The names that the session's cookie has or had.
+pub(crate) fn cookie_names(name: &str, settings: &SessionSettings) -> Vec<String> {
+    let mut names = match &settings.cookie_name {
+        Some(cookie) => vec![cookie.clone()],
+        None => vec![format!("__Host-{name}"), name.to_owned()],
+    };
+    let former = settings.former_cookie.iter();
+    names.extend(former.map(|(name, _)| name.clone()));
+    names
+}
+
 /// The session's name in the application.
 pub(crate) fn name(common: &Common) -> String {
     let of_table = || {
@@ -75,6 +81,7 @@ pub(crate) fn name(common: &Common) -> String {
             .map(str::to_owned)
     };
     let name = common.name.clone().or_else(of_table);
+    let name = name.filter(|name| !name.is_empty());
     name.unwrap_or_else(|| "session".to_owned())
 }
 

@@ -72,8 +72,11 @@ impl Head {
 }
 
 pub(crate) fn decode(common: &Common, decode: &Decode, out: &mut Out) -> Result<(), Failure> {
-    let names: Vec<_> = common.name.iter().cloned().collect();
-    let cookie = cookies::given(&decode.cookie, &names)?;
+    // What is wrong with the settings does not matter here.
+    let settings = site::read_settings(common).unwrap_or_default();
+    let names = site::cookie_names(&site::name(common), &settings);
+    let is_token = |value: &str| TokenHead::read(value).is_some();
+    let cookie = cookies::given(&decode.cookie, &names, is_token)?;
     let Some(head) = TokenHead::read(&cookie) else {
         return no_token(&cookie, out);
     };
@@ -156,7 +159,7 @@ pub(crate) async fn explain(
 ) -> Result<(), Failure> {
     let store = site::open(common).await?;
     let site = Site::with_keys(common, store.as_ref())?;
-    let cookie = cookies::given(&explain.cookie, &site.cookie_names)?;
+    let cookie = cookies::given(&explain.cookie, &site.cookie_names, |_| false)?;
     let told = site.config.explain(&cookie, out::now())?;
     let asks = store.is_some();
     let verdict = if told.head.is_none() {

@@ -134,7 +134,7 @@ async fn by_cookie(
     key: Option<RecordKey>,
     names: &[String],
 ) -> Result<Found, Failure> {
-    let cookie = cookies::given(cookie, &site.cookie_names)?;
+    let cookie = cookies::given(cookie, &site.cookie_names, |_| false)?;
     let names = names.to_vec();
     let handler = move |session: Session| match session.rejection() {
         Some(rejection) => Err(rejection),

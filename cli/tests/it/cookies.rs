@@ -150,6 +150,16 @@ async fn a_cookie_is_decoded_without_keys() {
     let tool = crate::support::Tool::default();
     tool.run(&["decode", &ada.cookie])
         .says(0, "signed, version 1");
+    let header = format!("Cookie: theme=dark; __Host-account={}; n=1", ada.cookie);
+    tool.run_with(&["decode", "-"], &header)
+        .says(0, "signed, version 1");
+    for args in [
+        &["--name", "account"][..],
+        &["--section", "sessions.account"],
+    ] {
+        tool.run_with(&[&["decode", "-"], args].concat(), &header)
+            .says(0, "signed, version 1");
+    }
     tool.run(&["decode", "gibberish"]).says(4, "no token");
     let told = tool.run(&["decode", "gibberish", "--json"]).json(4);
     assert_eq!(told, json!({ "kind": "none", "length": 9 }));

@@ -118,3 +118,21 @@ async fn a_reader_that_has_enough_is_no_failure() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     assert_eq!(output.status.code(), Some(0));
 }
+
+#[tokio::test]
+async fn a_cookie_is_pasted_whole_and_not_shown() {
+    let mut world = World::new(At::Files).await.unwrap();
+    let ada = world.log_in("ada", "laptop").await;
+    // A terminal that edits lines would cut this one off.
+    let theme = "x".repeat(10_000);
+    let pasted = format!("Cookie: theme={theme}; __Host-account={}\r", ada.cookie);
+    for command in ["explain", "decode"] {
+        let (code, shown) = run(&world, &[command, "-"], "press Enter", &pasted);
+        assert!(code == 0 && !shown.contains("xxx"), "{code} {shown}");
+    }
+    let (code, shown) = run(&world, &["explain", "-"], "press Enter", "\u{3}");
+    assert!(
+        code == 130 && shown.contains("nothing was done"),
+        "{code} {shown}"
+    );
+}
