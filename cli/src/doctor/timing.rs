@@ -41,7 +41,7 @@ pub(super) async fn reads(store: &Opened, count: usize, report: &mut Report) {
     report.either(
         most < SLOW,
         "latency",
-        format!("{count} reads: median {median:.1?}, 99 % below {most:.1?}"),
+        format!("{} reads: median {median:.1?}, 99 % below {most:.1?}", times.len()),
         "move the store closer to your servers, or find out what keeps it busy: requests wait for it",
     );
 }
