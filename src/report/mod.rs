@@ -14,9 +14,11 @@ pub(crate) use self::{
     fact::{Cause, Opening, Saved},
     health::Health,
 };
+#[cfg(feature = "tracing")]
+use crate::error::ErrorKind;
 use crate::{
     clock::Clock,
-    error::{Error, ErrorKind, Rejection},
+    error::{Error, Rejection},
     id::RecordKey,
 };
 
