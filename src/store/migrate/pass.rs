@@ -75,8 +75,6 @@ impl<'a, From: Browse, To: Browse> Migration<'a, From, To> {
 
     /// Examines up to `limit` records, and moves those that have not moved. The next step continues
     /// where this one ended. A limit of 0 counts as 1.
-    /// 1. The next step continues where this one ended.
-    /// 1. The next step continues where this one ended.
     ///
     /// It never fails: [`Migrated`] counts the errors. If a store did not answer, the step has
     /// examined nothing. Wait a moment then; the next step tries again. If a step is dropped, the
