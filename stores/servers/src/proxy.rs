@@ -31,6 +31,8 @@ struct State {
     is_silent: bool,
     is_refusing: bool,
     is_holding: bool,
+    /// Connections up to this number are silent for good.
+    abandoned: u64,
     /// The number of answers that still pass before one is lost.
     lose_after: Option<u64>,
     requests: u64,
@@ -117,6 +119,13 @@ impl Proxy {
         self.shared.change(|state| state.is_silent = false);
     }
 
+    /// Forwards nothing more on the present connections, which stay open, and goes on with new ones:
+    /// the server's host has vanished, and its address leads to another one.
+    pub fn abandon(&self) {
+        self.shared
+            .change(|state| state.abandoned = state.connections);
+    }
+
     /// Forwards requests, but holds answers back until [`release_answers`](Self::release_answers).
     pub fn hold_answers(&self) {
         self.shared.change(|state| state.is_holding = true);
@@ -177,6 +186,10 @@ impl Drop for Proxy {
 }
 
 impl State {
+    const fn is_silent_on(&self, number: u64) -> bool {
+        self.is_silent || number <= self.abandoned
+    }
+
     fn cut(&mut self, which: impl Fn(u64) -> bool) {
         self.open.retain(|(number, client, server)| {
             let is_cut = which(*number);
@@ -266,8 +279,8 @@ impl Shared {
             let mut piece = vec![0; 64 << 10];
             while let Ok(len @ 1..) = from.read(&mut piece) {
                 let passes = match side {
-                    Turn::Client => shared.request(&turn),
-                    Turn::Server => shared.answer(&turn),
+                    Turn::Client => shared.request(number, &turn),
+                    Turn::Server => shared.answer(number, &turn),
                 };
                 let piece = piece.get(..len).unwrap_or_default();
                 if !passes || to.write_all(piece).is_err() {
@@ -279,8 +292,8 @@ impl Shared {
     }
 
     /// Counts a piece from a client, and lets it pass.
-    fn request(&self, turn: &Mutex<Turn>) -> bool {
-        let mut state = self.when_free(|state| state.is_silent);
+    fn request(&self, number: u64, turn: &Mutex<Turn>) -> bool {
+        let mut state = self.when_free(|state| state.is_silent_on(number));
         let mut turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         if *turn == Turn::Client {
             *turn = Turn::Server;
@@ -290,8 +303,8 @@ impl Shared {
     }
 
     /// Returns whether a piece from the server passes.
-    fn answer(&self, turn: &Mutex<Turn>) -> bool {
-        let mut state = self.when_free(|state| state.is_silent || state.is_holding);
+    fn answer(&self, number: u64, turn: &Mutex<Turn>) -> bool {
+        let mut state = self.when_free(|state| state.is_silent_on(number) || state.is_holding);
         let mut turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         let is_first = *turn == Turn::Server;
         *turn = Turn::Client;

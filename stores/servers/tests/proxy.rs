@@ -107,3 +107,16 @@ fn nothing_passes_in_silence() {
     assert_eq!(answer(&mut client).unwrap(), "+OK");
     assert_eq!(answer(&mut other).unwrap(), "+PONG");
 }
+
+#[test]
+fn abandoned_connections_stay_silent_and_new_ones_work() {
+    let Some(redis) = Redis::start() else { return };
+    let proxy = Proxy::to(redis.port());
+    let connect = || TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();
+    let mut client = connect();
+    assert_eq!(ask(&mut client, "PING").unwrap(), "+PONG");
+    proxy.abandon();
+    client.write_all(b"PING\r\n").unwrap();
+    assert_eq!(ask(&mut connect(), "PING").unwrap(), "+PONG");
+    assert!(is_quiet(&client));
+}
