@@ -19,8 +19,8 @@ impl<DB: Dialect> SqlStore<DB> {
     ) -> Result<HashMap<RecordKey, Result<Record, StoreError>>, Fault> {
         let mut conn = self.borrow().await?;
         let found = self.table.load(&mut conn, keys, read).await;
-        conn.give_back();
-        Ok(found.map_err(Self::fault)?.into_iter().collect())
+        let found = conn.after(found.map_err(Self::fault))?;
+        Ok(found.into_iter().collect())
     }
 
     pub(crate) async fn try_create(
@@ -30,8 +30,7 @@ impl<DB: Dialect> SqlStore<DB> {
     ) -> Result<Version, Fault> {
         let mut conn = self.borrow().await?;
         let created = self.create_on(&mut conn, key, write).await;
-        conn.give_back();
-        created
+        conn.after(created)
     }
 
     pub(crate) async fn try_update(
@@ -42,8 +41,7 @@ impl<DB: Dialect> SqlStore<DB> {
     ) -> Result<Version, Fault> {
         let mut conn = self.borrow().await?;
         let updated = self.update_on(&mut conn, key, expected, write).await;
-        conn.give_back();
-        updated
+        conn.after(updated)
     }
 
     pub(crate) async fn try_touch(
@@ -54,8 +52,7 @@ impl<DB: Dialect> SqlStore<DB> {
     ) -> Result<Version, Fault> {
         let mut conn = self.borrow().await?;
         let touched = self.touch_on(&mut conn, key, expected, expiry).await;
-        conn.give_back();
-        touched
+        conn.after(touched)
     }
 
     pub(crate) async fn try_delete(
@@ -64,8 +61,7 @@ impl<DB: Dialect> SqlStore<DB> {
     ) -> Result<HashSet<RecordKey>, Fault> {
         let mut conn = self.borrow().await?;
         let left = self.delete_on(&mut conn, records).await;
-        conn.give_back();
-        left
+        conn.after(left)
     }
 }
 

@@ -1,21 +1,24 @@
-//! Connections that a call takes from the pool, and what happens to them if the call is given up.
+//! Connections that a call takes from the pool, and how they get back.
 
 use std::{
     ops::{Deref, DerefMut},
     time::Duration,
 };
 
-use sqlx::{Connection as _, Database, pool::PoolConnection};
+use sqlx::{Database, pool::PoolConnection};
 
-/// A connection for one call.
+use crate::fault::Fault;
+
+/// A connection for one call, which goes back to the pool when this is dropped.
 ///
-/// A call that is given up leaves a running statement behind. sqlx waits for its answer before
-/// others may have the connection, for as long as the system keeps it open: a server that has
-/// vanished would block the whole pool for a quarter of an hour. So a connection that is not [given
-/// back](Self::give_back) is closed unless it answers soon.
+/// sqlx asks the server whether a returned connection is alive before others may have it. A call
+/// that is given up has a statement running, whose answer comes first. sqlx waits for as long as
+/// the system keeps the connection open: a server that has vanished would block the whole pool for
+/// a quarter of an hour, even if its address leads to another server by then. So a connection that
+/// does not answer soon is closed.
 pub(crate) struct Borrowed<DB: Database>(Option<PoolConnection<DB>>);
 
-/// How long a statement that nobody waits for may still run.
+/// How long the server may take to answer on a connection that is returned.
 const SOON: Duration = Duration::from_secs(2);
 
 impl<DB: Database> Borrowed<DB> {
@@ -23,9 +26,15 @@ impl<DB: Database> Borrowed<DB> {
         Self(Some(connection))
     }
 
-    /// Notes that no statement is running, and gives the connection back.
-    pub(crate) fn give_back(mut self) {
-        drop(self.0.take());
+    /// Returns the outcome of the call. A connection to a server that is no longer the primary is
+    /// closed: the next one may lead to the primary.
+    pub(crate) fn after<T>(mut self, outcome: Result<T, Fault>) -> Result<T, Fault> {
+        if matches!(outcome, Err(Fault::NotPrimary(_)))
+            && let Some(mut connection) = self.0.take()
+        {
+            connection.close_on_drop();
+        }
+        outcome
     }
 }
 
@@ -54,10 +63,8 @@ impl<DB: Database> Drop for Borrowed<DB> {
             return connection.close_on_drop();
         };
         runtime.spawn(async move {
-            let answered = tokio::time::timeout(SOON, connection.ping()).await;
-            if !matches!(answered, Ok(Ok(()))) {
-                connection.close_on_drop();
-            }
+            // A return that is given up closes the connection.
+            let _ = tokio::time::timeout(SOON, connection.return_to_pool()).await;
         });
     }
 }

@@ -12,6 +12,8 @@ pub(crate) enum Class {
     Passing,
     /// The server is starting, stopping or overloaded, or the connection to it is broken.
     Unavailable,
+    /// The server only answers reads: it is a replica, or another one has become the primary.
+    NotPrimary,
     /// The table is missing.
     NoTable,
     /// Any other error of the server: it did not run the statement, and would not if asked again.
@@ -23,6 +25,8 @@ pub(crate) enum Class {
 pub(crate) enum Fault {
     /// Nothing has happened, so try again.
     Passing(Error),
+    /// Nothing has happened. Another connection may lead to the primary.
+    NotPrimary(Error),
     Final(StoreError),
 }
 
@@ -40,6 +44,7 @@ impl Fault {
         };
         match class {
             Class::Passing => Self::Passing(error),
+            Class::NotPrimary => Self::NotPrimary(error),
             Class::Unavailable => Self::Final(StoreError::unavailable(error)),
             Class::NoTable => Self::Final(StoreError::refused(NoTable(error))),
             Class::Refused => Self::Final(StoreError::refused(error)),
@@ -53,11 +58,12 @@ impl From<StoreError> for Fault {
     }
 }
 
-/// A caller that gave up on a passing error knows that nothing has happened, and may come again.
+/// A caller that gets a passing error, or one of a server that is not the primary, may come again:
+/// nothing has happened.
 impl From<Fault> for StoreError {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::Passing(error) => Self::unavailable(error),
+            Fault::Passing(error) | Fault::NotPrimary(error) => Self::unavailable(error),
             Fault::Final(error) => error,
         }
     }

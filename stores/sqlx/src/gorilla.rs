@@ -172,8 +172,7 @@ impl GorillaPostgres {
         }
         let mut conn = self.store.borrow().await?;
         let count = statement.fetch_one(&mut *conn).await;
-        conn.give_back();
-        count.map_err(SqlStore::<Postgres>::fault)
+        conn.after(count.map_err(SqlStore::<Postgres>::fault))
     }
 
     async fn try_load(&self, id: &str) -> Result<Option<Vec<u8>>, Fault> {
@@ -185,8 +184,7 @@ impl GorillaPostgres {
         let load = query_scalar(AssertSqlSafe(sql)).bind(id.as_bytes());
         let mut conn = self.store.borrow().await?;
         let found = load.fetch_optional(&mut *conn).await;
-        conn.give_back();
-        found.map_err(SqlStore::<Postgres>::fault)
+        conn.after(found.map_err(SqlStore::<Postgres>::fault))
     }
 }
 

@@ -76,7 +76,7 @@ impl Table for MySqlTable {
         record_bytes: usize,
     ) -> Result<(), Fault> {
         let look = "SHOW VARIABLES WHERE Variable_name IN \
-                    ('max_allowed_packet', 'version', 'wsrep_on')";
+                    ('autocommit', 'max_allowed_packet', 'version', 'wsrep_on')";
         let variables = sqlx::query_as(look).fetch_all(conn).await;
         let variables: Vec<(String, String)> = variables.map_err(SqlStore::<MySql>::fault)?;
         let variables = variables.into_iter().collect();
@@ -97,6 +97,9 @@ impl Table for MySqlTable {
         let error = error.try_downcast_ref::<MySqlDatabaseError>();
         match error.map(MySqlDatabaseError::number) {
             Some(CHECKREAD | LOCK_WAIT_TIMEOUT | LOCK_DEADLOCK) => Class::Passing,
+            Some(
+                OPTION_PREVENTS_STATEMENT | CANT_EXECUTE_IN_READ_ONLY_TRANSACTION | READ_ONLY_MODE,
+            ) => Class::NotPrimary,
             Some(NO_SUCH_TABLE) => Class::NoTable,
             Some(
                 CON_COUNT
@@ -107,7 +110,8 @@ impl Table for MySqlTable {
                 | QUERY_INTERRUPTED
                 | CONNECTION_KILLED
                 | STATEMENT_TIMEOUT
-                | QUERY_TIMEOUT,
+                | QUERY_TIMEOUT
+                | CLIENT_INTERACTION_TIMEOUT,
             ) => Class::Unavailable,
             _ => Class::Refused,
         }
@@ -341,6 +345,13 @@ fn is_galera(variables: &HashMap<String, String>, record_bytes: usize) -> Result
              {packet}: raise it, or lower the store's `max_record_bytes`"
         ));
     }
+    if variables.get("autocommit").is_some_and(|on| on == "OFF") {
+        return Err(
+            "the server's `autocommit` is off, so nothing that is saved would be committed: turn it \
+             on for the pool's connections"
+                .to_owned(),
+        );
+    }
     let is_galera = variables.get("wsrep_on").is_some_and(|on| on == "ON");
     let is_mariadb = variables
         .get("version")
@@ -372,11 +383,18 @@ const NO_SUCH_TABLE: u16 = 1146;
 const TOO_MANY_USER_CONNECTIONS: u16 = 1203;
 const LOCK_WAIT_TIMEOUT: u16 = 1205;
 const LOCK_DEADLOCK: u16 = 1213;
+/// That of `read_only`.
+const OPTION_PREVENTS_STATEMENT: u16 = 1290;
 const QUERY_INTERRUPTED: u16 = 1317;
+const CANT_EXECUTE_IN_READ_ONLY_TRANSACTION: u16 = 1792;
+/// MySQL's number for a server that only answers reads.
+const READ_ONLY_MODE: u16 = 1836;
 const CONNECTION_KILLED: u16 = 1927;
 const STATEMENT_TIMEOUT: u16 = 1969;
 /// MySQL's number for the same.
 const QUERY_TIMEOUT: u16 = 3024;
+/// What MySQL leaves on a connection that it closes because of `wait_timeout`.
+const CLIENT_INTERACTION_TIMEOUT: u16 = 4031;
 
 #[cfg(test)]
 mod tests {
@@ -398,6 +416,13 @@ mod tests {
         assert_eq!(asked(&[("version", "8.4.3"), packet]), Ok(false));
         let other = asked(&[("version", "8.0.36-28.1"), ("wsrep_on", "ON")]);
         assert!(other.unwrap_err().contains("MariaDB alone"));
+    }
+
+    #[test]
+    fn statements_have_to_be_committed() {
+        assert_eq!(asked(&[("autocommit", "ON")]), Ok(false));
+        let off = asked(&[("autocommit", "OFF")]).unwrap_err();
+        assert!(off.contains("autocommit"), "{off}");
     }
 
     #[test]

@@ -72,6 +72,7 @@ impl Table for PostgresTable {
         let code = error.code().unwrap_or_default();
         match &*code {
             SERIALIZATION_FAILURE | DEADLOCK_DETECTED | LOCK_NOT_AVAILABLE => Class::Passing,
+            READ_ONLY_SQL_TRANSACTION => Class::NotPrimary,
             UNDEFINED_TABLE => Class::NoTable,
             STATEMENT_COMPLETION_UNKNOWN
             | OUT_OF_MEMORY
@@ -268,6 +269,7 @@ const STARTS: usize = 5;
 // The codes of <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 const CONNECTION_EXCEPTION: &str = "08";
 const UNIQUE_VIOLATION: &str = "23505";
+const READ_ONLY_SQL_TRANSACTION: &str = "25006";
 const SERIALIZATION_FAILURE: &str = "40001";
 const STATEMENT_COMPLETION_UNKNOWN: &str = "40003";
 const DEADLOCK_DETECTED: &str = "40P01";

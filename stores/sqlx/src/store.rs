@@ -181,8 +181,9 @@ impl<DB: Dialect> SqlStore<DB> {
     /// If the database cannot be reached, or does not let this user make tables.
     pub async fn create_table(&self) -> Result<(), StoreError> {
         retry(async || {
-            let mut conn = self.pool.acquire().await.map_err(Self::fault)?;
-            self.table.create(&mut conn).await.map_err(Self::fault)
+            let mut conn = Borrowed::new(self.pool.acquire().await.map_err(Self::fault)?);
+            let created = self.table.create(&mut conn).await;
+            conn.after(created.map_err(Self::fault))
         })
         .await
     }
@@ -219,13 +220,20 @@ impl<DB: Dialect> SqlStore<DB> {
     }
 
     /// Ends a call that takes longer than the store's timeout.
-    pub(crate) async fn in_time<T>(
+    pub(crate) fn in_time<T>(
         &self,
         call: impl Future<Output = Result<T, StoreError>>,
+    ) -> impl Future<Output = Result<T, StoreError>> {
+        Self::within(self.timeout, call)
+    }
+
+    /// Ends a call that takes longer than this.
+    pub(crate) async fn within<T>(
+        timeout: Duration,
+        call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let answered = tokio::time::timeout(self.timeout, call).await;
+        let answered = tokio::time::timeout(timeout, call).await;
         answered.unwrap_or_else(|_| {
-            let timeout = self.timeout;
             Err(StoreError::unavailable(format!(
                 "the database did not answer within {timeout:?}"
             )))

@@ -1,5 +1,7 @@
 //! Browsing and sweeping, for operators and background tasks.
 
+use std::time::Duration;
+
 use silverback::{
     Timestamp,
     store::{Browse, Cursor, Listed, Page, RecordKey, StoreError, Sweep, Swept},
@@ -16,15 +18,13 @@ impl<DB: Dialect> SqlStore<DB> {
     async fn try_sweep(&self, limit: i64) -> Result<Batch, Fault> {
         let mut conn = self.borrow().await?;
         let swept = self.table.sweep(&mut conn, limit).await;
-        conn.give_back();
-        swept.map_err(Self::fault)
+        conn.after(swept.map_err(Self::fault))
     }
 
     async fn try_browse(&self, after: &[u8], limit: i64) -> Result<Vec<Entry>, Fault> {
         let mut conn = self.borrow().await?;
         let page = self.table.browse(&mut conn, after, limit).await;
-        conn.give_back();
-        page.map_err(Self::fault)
+        conn.after(page.map_err(Self::fault))
     }
 }
 
@@ -32,7 +32,7 @@ impl<DB: Dialect> SqlStore<DB> {
 impl<DB: Dialect> Sweep for SqlStore<DB> {
     async fn sweep_some(&self, limit: usize) -> Swept {
         let limit = at_once(limit);
-        match retry(|| self.try_sweep(limit)).await {
+        match Self::within(LONGEST, retry(|| self.try_sweep(limit))).await {
             Ok(batch) => {
                 let swept = Swept::new(batch.found, batch.removed);
                 if batch.found < limit.cast_unsigned() {
@@ -62,6 +62,10 @@ const BATCH: usize = 1_000;
 /// The most that one statement removes or lists. More would hold locks or memory for long.
 const MOST: usize = 10_000;
 
+/// How long a step of a sweep, or a page, may take. The answer of a server that has vanished never
+/// comes, and the sweeper goes on.
+const LONGEST: Duration = Duration::from_secs(60);
+
 fn at_once(limit: usize) -> i64 {
     limit.clamp(1, MOST) as i64
 }
@@ -75,7 +79,8 @@ impl<DB: Dialect> Browse for SqlStore<DB> {
                 "the cursor does not belong to this store",
             ));
         }
-        let rows = retry(|| self.try_browse(after, limit)).await?;
+        let rows = retry(|| self.try_browse(after, limit));
+        let rows = Self::within(LONGEST, rows).await?;
         let is_last = rows.len() < limit as usize;
         let last = rows.last().map(|(id, ..)| Cursor::new(id.clone()));
         let entries = rows.iter().filter_map(listed).collect();

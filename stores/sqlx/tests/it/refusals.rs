@@ -5,34 +5,40 @@ use std::{fs, os::unix::fs::PermissionsExt};
 use silverback::store::{Bytes, Read, Store, StoreError};
 use silverback_sqlx::{Dialect, SqlStore, SqliteStore};
 use silverback_test_servers::MariaDb;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+use sqlx::{
+    mysql::MySqlPoolOptions,
+    postgres::PgPoolOptions,
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions},
+};
 use tempfile::TempDir;
 
 use crate::support::{
     records::{HOUR, data, key, make, told, until},
-    servers::{file_store, mysql_pool, mysql_store, on, postgres, postgres_pool},
+    servers::{file_store, mariadb, mysql_pool, mysql_store, on, postgres, postgres_pool},
 };
 
-/// The records exist, and every write is refused.
-async fn reads_only<DB: Dialect>(store: &SqlStore<DB>) {
+/// The records exist, and every write fails with this.
+async fn reads_only<DB: Dialect>(store: &SqlStore<DB>, is_expected: fn(&StoreError) -> bool) {
     let loaded = store.load(&key(1), Read::Current).await.unwrap().unwrap();
     assert_eq!(loaded.data(), b"data");
     let (data, end) = (Bytes::from_static(b"new"), until(HOUR));
     let created = store.create(&key(2), data.clone(), end).await;
     let updated = store.update(&key(1), loaded.version(), data, end).await;
     let touched = store.touch(&key(1), loaded.version(), end).await;
-    for written in [created, updated, touched] {
-        assert!(
-            matches!(written, Err(StoreError::Refused(_))),
-            "{written:?}"
-        );
-    }
     let deleted = store.delete(&key(1), None).await;
-    assert!(
-        matches!(deleted, Err(StoreError::Refused(_))),
-        "{deleted:?}"
-    );
+    let failures = [created, updated, touched].map(Result::unwrap_err);
+    for error in failures.into_iter().chain([deleted.unwrap_err()]) {
+        assert!(is_expected(&error), "{error:?}");
+    }
     assert!(store.load(&key(1), Read::Current).await.unwrap().is_some());
+}
+
+fn is_refused(error: &StoreError) -> bool {
+    matches!(error, StoreError::Refused(_))
+}
+
+fn is_unavailable(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable(_))
 }
 
 #[tokio::test]
@@ -42,7 +48,7 @@ async fn a_file_that_is_read_only_refuses() {
     make(&file_store(&path).await, 1, b"data", HOUR).await;
     let options = SqliteConnectOptions::new().filename(&path).read_only(true);
     let pool = SqlitePoolOptions::new().connect_lazy_with(options);
-    reads_only(&on(pool)).await;
+    reads_only(&on(pool), is_refused).await;
 }
 
 #[tokio::test]
@@ -95,11 +101,11 @@ async fn a_role_that_may_only_read_is_refused() {
     server.sql("CREATE ROLE reader LOGIN; GRANT SELECT ON readable TO reader");
     let url = server.url().replace("postgres@", "reader@");
     let reader = on(postgres_pool(&url));
-    reads_only(&reader.table("readable").unwrap()).await;
+    reads_only(&reader.table("readable").unwrap(), is_refused).await;
 }
 
 #[tokio::test]
-async fn a_transaction_that_is_read_only_is_refused() {
+async fn a_standby_of_postgres_is_not_the_primary() {
     let Some(server) = postgres() else { return };
     let owner = on(postgres_pool(&server.url()));
     let owner = owner.table("standby").unwrap();
@@ -107,11 +113,68 @@ async fn a_transaction_that_is_read_only_is_refused() {
     make(&owner, 1, b"data", HOUR).await;
     let url = server.url() + "?options=-c%20default_transaction_read_only%3Don";
     let standby = on(postgres_pool(&url));
-    reads_only(&standby.table("standby").unwrap()).await;
+    reads_only(&standby.table("standby").unwrap(), is_unavailable).await;
+}
+
+/// The server of the pool's only connection has lost its rank, and a new connection leads to the
+/// one that has it now.
+#[tokio::test]
+async fn the_next_primary_is_found() {
+    let new = || Bytes::from_static(b"new");
+    if let Some(server) = postgres() {
+        let pool = PgPoolOptions::new().max_connections(1);
+        let pool = pool.connect_lazy(&server.url()).unwrap();
+        let store = on(pool.clone()).table("primary").unwrap();
+        store.create_table().await.unwrap();
+        let demote = "SET default_transaction_read_only = on";
+        sqlx::query(demote).execute(&pool).await.unwrap();
+        let created = store.create(&key(1), new(), until(HOUR)).await;
+        assert!(is_unavailable(&created.unwrap_err()));
+        store.create(&key(1), new(), until(HOUR)).await.unwrap();
+    }
+    if let Some(server) = mariadb() {
+        let pool = MySqlPoolOptions::new().max_connections(1);
+        let pool = pool.connect_lazy(&server.url()).unwrap();
+        let store = on(pool.clone()).table("primary").unwrap();
+        store.create_table().await.unwrap();
+        let demote = "SET SESSION TRANSACTION READ ONLY";
+        sqlx::query(demote).execute(&pool).await.unwrap();
+        let created = store.create(&key(1), new(), until(HOUR)).await;
+        assert!(is_unavailable(&created.unwrap_err()));
+        store.create(&key(1), new(), until(HOUR)).await.unwrap();
+    }
+}
+
+/// MySQL leaves this error on an idle connection that it closes.
+#[tokio::test]
+async fn an_idle_connection_that_the_server_closes_is_asked_again() {
+    let Some(server) = mariadb() else { return };
+    let store = on(mysql_pool(&server.url())).table("idle").unwrap();
+    store.create_table().await.unwrap();
+    server.sql(
+        "CREATE TRIGGER silverback.closed BEFORE INSERT ON silverback.idle FOR EACH ROW \
+         SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 4031, MESSAGE_TEXT = 'inactivity'",
+    );
+    let created = store.create(&key(1), Bytes::new(), until(HOUR)).await;
+    let error = created.unwrap_err();
+    assert!(is_unavailable(&error), "{error:?}");
 }
 
 #[tokio::test]
-async fn a_server_for_reading_refuses() {
+async fn a_server_that_commits_nothing_is_refused() {
+    let Some(server) = MariaDb::start() else {
+        return;
+    };
+    server.sql("SET GLOBAL autocommit = 0");
+    let store = mysql_store(&server.url()).await;
+    let created = store.create(&key(1), Bytes::new(), until(HOUR)).await;
+    let error = created.unwrap_err();
+    assert!(is_refused(&error), "{error:?}");
+    assert!(told(&error).contains("autocommit"), "{}", told(&error));
+}
+
+#[tokio::test]
+async fn a_replica_of_mariadb_is_not_the_primary() {
     let Some(server) = MariaDb::start() else {
         return;
     };
@@ -119,7 +182,7 @@ async fn a_server_for_reading_refuses() {
     server.sql("CREATE USER app@'127.0.0.1'; GRANT ALL ON silverback.* TO app@'127.0.0.1'");
     server.sql("SET GLOBAL read_only = ON");
     let url = server.url().replace("root@", "app@");
-    reads_only(&on(mysql_pool(&url))).await;
+    reads_only(&on(mysql_pool(&url)), is_unavailable).await;
 }
 
 #[tokio::test]

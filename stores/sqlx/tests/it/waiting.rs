@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use silverback::store::{Bytes, Read, Store, StoreError};
-use sqlx::{Connection, Executor, PgConnection, postgres::PgPoolOptions};
+use silverback::store::{Browse, Bytes, Cursor, Read, Store, StoreError, Sweep};
+use silverback_sqlx::{Dialect, SqlStore};
+use sqlx::{Connection, Executor, PgConnection, mysql::MySqlPoolOptions, postgres::PgPoolOptions};
 
 use crate::support::{
     records::{HOUR, data, key, make, until},
-    servers::{on, postgres, postgres_pool},
+    servers::{Proxy, mariadb, on, postgres, postgres_pool, through},
 };
 
 /// Bounds a hang.
@@ -70,4 +71,67 @@ async fn a_lock_that_takes_too_long_is_waited_for_again() {
     let (updated, ()) = tokio::join!(store.update(&one, version, new, end), free);
     updated.unwrap();
     assert_eq!(data(&store, 1).await.unwrap(), b"new");
+}
+
+/// The server's host vanishes when it has just answered, and its address leads to another one. The
+/// only connection of the pool is on its way back then.
+async fn outlives_its_server<DB: Dialect>(store: SqlStore<DB>, proxy: &Proxy) {
+    let store = store.table("outlived").unwrap();
+    store.create_table().await.unwrap();
+    make(&store, 1, b"data", HOUR).await;
+    let store = store.timeout(Duration::from_millis(500));
+    for _ in 0..2 {
+        loop {
+            match store.load(&key(1), Read::Current).await {
+                Ok(found) => break assert_eq!(found.unwrap().data(), b"data"),
+                Err(StoreError::Unavailable(_)) => {}
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        // Nothing has run since the answer: the runtime has one thread.
+        proxy.abandon();
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_vanishes_does_not_keep_postgres_connections() {
+    let Some(server) = postgres() else { return };
+    let proxy = Proxy::to(server.port());
+    let options = PgPoolOptions::new().max_connections(1);
+    let options = options.test_before_acquire(false);
+    let url = through(&server.url(), server.port(), &proxy);
+    let store = on(options.connect_lazy(&url).unwrap());
+    let outlived = outlives_its_server(store, &proxy);
+    tokio::time::timeout(FOR_EVER, outlived).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_vanishes_does_not_keep_mariadb_connections() {
+    let Some(server) = mariadb() else { return };
+    let proxy = Proxy::to(server.port());
+    let options = MySqlPoolOptions::new().max_connections(1);
+    let options = options.test_before_acquire(false);
+    let url = through(&server.url(), server.port(), &proxy);
+    let store = on(options.connect_lazy(&url).unwrap());
+    let outlived = outlives_its_server(store, &proxy);
+    tokio::time::timeout(FOR_EVER, outlived).await.unwrap();
+}
+
+/// A sweeper would never sweep again.
+#[tokio::test]
+async fn a_sweep_and_a_page_come_to_an_end_without_an_answer() {
+    let Some(server) = postgres() else { return };
+    let proxy = Proxy::to(server.port());
+    let options = PgPoolOptions::new().test_before_acquire(false);
+    let url = through(&server.url(), server.port(), &proxy);
+    let store = on(options.connect_lazy(&url).unwrap());
+    let store = store.table("unanswered").unwrap();
+    store.create_table().await.unwrap();
+    assert!(store.sweep().await.is_finished());
+    proxy.silence();
+    tokio::time::pause();
+    let swept = tokio::time::timeout(FOR_EVER, store.sweep()).await.unwrap();
+    assert!(swept.failed() == 1 && !swept.is_finished(), "{swept:?}");
+    let page = store.browse(&Cursor::default(), 1).await;
+    assert!(matches!(page, Err(StoreError::Unavailable(_))), "{page:?}");
 }
