@@ -146,27 +146,35 @@ impl<DB: Dialect> SqlStore<DB> {
         Ok(first.map(|(_, version)| version))
     }
 
-    /// Removes the records. Returns the living ones that remain because they have other versions
-    /// than expected, with those.
+    /// Removes the records. Returns the keys of the living ones that remain because they have other
+    /// versions than expected.
     ///
-    /// A missing record is an answer only if the statement sees the writes of others.
+    /// A missing record is an answer only if the statement sees the writes of others. If it does,
+    /// it has removed whatever was under a key without an expected version, and must not be
+    /// repeated: it would remove what was created since.
     async fn delete_on(
         &self,
         conn: &mut DB::Connection,
         records: &[(RecordKey, Option<Version>)],
     ) -> Result<HashSet<RecordKey>, Fault> {
-        let keys: HashSet<_> = records.iter().map(|(key, _)| *key).collect();
-        let keys: Vec<_> = keys.into_iter().collect();
-        let needs_look = self.table.lags() || records.iter().any(|(_, at)| at.is_some());
+        let (mut due, mut kept) = (records.to_vec(), HashSet::new());
         for _ in 0..LOOKS {
-            let deleted = self.table.delete(conn, records).await;
-            if deleted.map_err(Self::fault)? == keys.len() as u64 || !needs_look {
-                return Ok(HashSet::new());
+            let keys: HashSet<_> = due.iter().map(|(key, _)| *key).collect();
+            let deleted = self.table.delete(conn, &due).await;
+            let is_done = deleted.map_err(Self::fault)? == keys.len() as u64;
+            due.retain(|(_, expected)| self.table.lags() || expected.is_some());
+            if is_done || due.is_empty() {
+                return Ok(kept);
             }
-            let left = self.table.versions(conn, &keys).await;
+            let looks: HashSet<_> = due.iter().map(|(key, _)| *key).collect();
+            let looks: Vec<_> = looks.into_iter().collect();
+            let left = self.table.versions(conn, &looks).await;
             let left: HashMap<_, _> = left.map_err(Self::fault)?.into_iter().collect();
-            if !records.iter().any(|record| is_to_go(record, &left)) {
-                return Ok(left.into_keys().collect());
+            due.retain(|record| is_to_go(record, &left));
+            let again: HashSet<_> = due.iter().map(|(key, _)| *key).collect();
+            kept.extend(left.into_keys().filter(|key| !again.contains(key)));
+            if due.is_empty() {
+                return Ok(kept);
             }
         }
         Err(changing())

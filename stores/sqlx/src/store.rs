@@ -348,8 +348,8 @@ impl<DB: Dialect> Store for SqlStore<DB> {
         let mut deleted = Vec::with_capacity(records.len());
         for records in records.chunks(AT_ONCE) {
             match self.in_time(retry(|| self.try_delete(records))).await {
-                Ok(left) => deleted.extend(records.iter().map(|(key, _)| {
-                    if left.contains(key) {
+                Ok(left) => deleted.extend(records.iter().map(|(key, expected)| {
+                    if expected.is_some() && left.contains(key) {
                         Err(StoreError::Conflict)
                     } else {
                         Ok(())

@@ -15,6 +15,7 @@
 )]
 
 mod contract;
+mod deletions;
 mod faults;
 mod refusals;
 mod support;
