@@ -9,6 +9,10 @@ use crate::{
     record::{HEAD, Head},
 };
 
+/// The most records on a page. The server looks through as many keys in one step, in which nobody
+/// else is served.
+const MOST: usize = 10_000;
+
 /// Where a page begins.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Place {
@@ -58,7 +62,7 @@ impl Place {
 /// misses what has moved.
 impl Browse for RedisStore {
     async fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
-        let limit = limit.max(1);
+        let limit = limit.clamp(1, MOST);
         let foreign = || StoreError::refused("the cursor does not belong to this store");
         let mut place = Place::read(from).ok_or_else(foreign)?;
         if place.left.is_empty()
@@ -107,9 +111,11 @@ impl RedisStore {
         if let Some(error) = error::in_value(&answer) {
             return Err(error::of(error));
         }
-        let (next, names): (u64, Vec<String>) =
+        let (next, names): (u64, Vec<Vec<u8>>) =
             redis::from_redis_value(answer).map_err(StoreError::refused)?;
-        let keys = names.iter().filter_map(|name| self.key(name)).collect();
+        // Another program's name may be any bytes.
+        let names = names.iter().filter_map(|name| str::from_utf8(name).ok());
+        let keys = names.filter_map(|name| self.key(name)).collect();
         Ok(((next != 0).then_some(next), keys))
     }
 

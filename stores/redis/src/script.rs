@@ -71,26 +71,34 @@ pub(crate) static CREATE: Call = call!(|| {
     )
 });
 
-/// ARGV: the expected version, the new one, milliseconds, the record.
+/// ARGV: the expected version, the new one, milliseconds, the record, whether it is a mark.
+///
+/// A full server refuses the first command of a script that may take memory, but none after a
+/// command that has written. So a mark begins with `PEXPIRE`: logouts are possible on a full
+/// server. They free memory, since a mark is short and ends soon.
 pub(crate) static UPDATE: Call = call!(|| {
     format!(
         "{}if version == ARGV[2] then return {DONE} end\n\
          if version ~= ARGV[1] then return {CONFLICT} end\n\
          if ARGV[3] == '0' then redis.call('DEL', KEYS[1])\n\
-         else redis.call('SET', KEYS[1], ARGV[4], 'PX', ARGV[3]) end\n\
+         else\n\
+           if ARGV[5] == '1' then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end\n\
+           redis.call('SET', KEYS[1], ARGV[4], 'PX', ARGV[3])\n\
+         end\n\
          return {DONE}",
         look(GONE)
     )
 });
 
-/// ARGV: the expected version, milliseconds, the end as a record stores it.
+/// ARGV: the expected version, milliseconds, the end as a record stores it. `PEXPIRE` comes first,
+/// so that a full server accepts this.
 pub(crate) static TOUCH: Call = call!(|| {
     format!(
         "{}if version ~= ARGV[1] then return {CONFLICT} end\n\
          if ARGV[2] == '0' then redis.call('DEL', KEYS[1])\n\
          else\n\
-           redis.call('SETRANGE', KEYS[1], 20, ARGV[3])\n\
            redis.call('PEXPIRE', KEYS[1], ARGV[2])\n\
+           redis.call('SETRANGE', KEYS[1], 20, ARGV[3])\n\
          end\n\
          return {DONE}",
         look(GONE)

@@ -190,6 +190,11 @@ fn is_end(data: &[u8]) -> bool {
     RecordKind::of(data) != Some(RecordKind::Session)
 }
 
+/// Returns whether this update ends or renews a session.
+fn is_mark(data: &[u8]) -> bool {
+    RecordKind::of(data) == Some(RecordKind::Mark)
+}
+
 impl Store for RedisStore {
     async fn load(&self, key: &RecordKey, _: Read) -> Result<Option<Record>, StoreError> {
         let name = self.name(key);
@@ -285,7 +290,8 @@ impl Store for RedisStore {
                 .arg(expected.as_bytes())
                 .arg(version.as_bytes())
                 .arg(record::milliseconds(expiry))
-                .arg(&value);
+                .arg(&value)
+                .arg(i32::from(is_mark(&data)));
         };
         self.call(&script::UPDATE, &name, arguments, is_end(&data))
             .await?;

@@ -31,7 +31,7 @@ async fn lists_everything(store: &RedisStore) {
             update(store, number, version, MARK).await.unwrap();
         }
     }
-    for limit in [0, 1, 7, 1_000] {
+    for limit in [0, 1, 7, 1_000, usize::MAX] {
         let found = all(store, limit).await;
         assert_eq!(found.len(), 200, "{limit}");
         for number in 0..200 {
@@ -60,6 +60,8 @@ async fn every_record_is_listed_and_nothing_else() {
         let _ = redis.ask(&command);
     }
     let _ = redis.ask(&["RPUSH", &format!("a*[b]?:{}", key(251)), "a list"]);
+    let not_utf8 = "return redis.call('SET', 'a*[b]?:\\255', 'x')";
+    let _ = redis.ask(&["EVAL", not_utf8, "0"]);
     lists_everything(&store).await;
 }
 

@@ -6,7 +6,7 @@ use silverback::store::{Bytes, Read, Store, StoreError};
 use silverback_redis::RedisStore;
 use silverback_test_servers::{Redis, Sentinel};
 
-use crate::support::{connect, create, data, hour, key, try_create, update};
+use crate::support::{MARK, connect, create, data, hour, key, try_create, update};
 
 #[tokio::test]
 async fn a_full_server_refuses() {
@@ -24,7 +24,10 @@ async fn a_full_server_refuses() {
         "{updated:?}"
     );
     assert!(data(&store, 1).await.is_some());
-    // Writes that free memory are accepted.
+    // A session stays in use, and a logout or a deletion frees memory.
+    store.touch(&key(1), version, hour()).await.unwrap();
+    let version = update(&store, 1, version, MARK).await.unwrap();
+    assert_eq!(data(&store, 1).await.unwrap(), MARK);
     store.delete(&key(1), Some(version)).await.unwrap();
 }
 
