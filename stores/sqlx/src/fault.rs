@@ -13,6 +13,10 @@ pub(crate) enum Class {
     /// The server is starting, stopping or overloaded, or the connection to it is broken.
     Unavailable,
     /// The server only answers reads: it is a replica, or another one has become the primary.
+    #[cfg_attr(
+        not(any(feature = "mysql", feature = "postgres")),
+        expect(dead_code, reason = "SQLite is no server")
+    )]
     NotPrimary,
     /// The table is missing.
     NoTable,
