@@ -290,22 +290,22 @@ fn ends_all_of_user(world: &World, bob: &Visit) {
 async fn several_servers_of_redis() {
     use silverback::store::DynStore;
     use silverback_redis::RedisStore;
-    use silverback_test_servers::{Cluster, Sentinel};
+    use silverback_test_servers::{Cluster, Sentinel, kit::connected};
 
     let hosts = |urls: Vec<String>| urls.join(",").replace("redis://", "");
     let mut world = World::new(At::Files).await.unwrap();
     let mut sites = Vec::new();
     let cluster = Cluster::start();
     if let Some(cluster) = &cluster {
-        let store = RedisStore::connect_cluster(cluster.urls()).await.unwrap();
+        let connect = || RedisStore::connect_cluster(cluster.urls());
+        let store = connected(connect).await;
         let dsn = format!("redis+cluster://{}", hosts(cluster.urls()));
         sites.push((dsn, DynStore::new(store)));
     }
     let sentinel = Sentinel::start();
     if let Some(sentinel) = &sentinel {
-        let store = RedisStore::connect_sentinel(sentinel.urls(), "mymaster")
-            .await
-            .unwrap();
+        let connect = || RedisStore::connect_sentinel(sentinel.urls(), "mymaster");
+        let store = connected(connect).await;
         let dsn = format!("redis+sentinel://{}/mymaster", hosts(sentinel.urls()));
         sites.push((dsn, DynStore::new(store)));
     }

@@ -13,6 +13,7 @@ use silverback::{
 };
 use silverback_mongodb::MongoStore;
 use silverback_sqlx::SqliteStore;
+use silverback_test_servers::kit::connected;
 
 use crate::support::{At, World};
 
@@ -55,7 +56,8 @@ pub(crate) async fn fill(world: &World, count: u8) {
         }
         At::MongoDb => {
             let url = world.mongodb().unwrap().url("shop");
-            let store = MongoStore::connect(&url).await.unwrap().collection("carts");
+            let store = connected(|| MongoStore::connect(&url)).await;
+            let store = store.collection("carts");
             create(&store.clock(clock), count, then).await;
         }
         At::Redis | At::Memcached | At::DynamoDb => {}

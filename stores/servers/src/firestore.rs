@@ -98,8 +98,22 @@ fn launch(java: &Path, archive: &Path, place: &Place<'_>) -> Launch {
     ];
     Launch {
         program: Program::new(java, arguments),
-        ready: Box::new(move || ask(port, "GET", "/", "").is_ok()),
+        ready: Box::new(move || reads(port)),
     }
+}
+
+/// Reads a document. The first read takes seconds on a busy machine, as the emulator only then
+/// loads the code for it, and a store would not wait so long.
+fn reads(port: u16) -> bool {
+    let documents = "projects/ready/databases/(default)/documents";
+    let question = format!(r#"{{"documents":["{documents}/none/none"]}}"#);
+    let answer = ask(
+        port,
+        "POST",
+        &format!("/v1/{documents}:batchGet"),
+        &question,
+    );
+    answer.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
 }
 
 fn ask(port: u16, method: &str, path: &str, json: &str) -> io::Result<String> {

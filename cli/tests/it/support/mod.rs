@@ -23,7 +23,7 @@ use silverback_mongodb::MongoStore;
 use silverback_redis::RedisStore;
 use silverback_sqlx::{SqlStore, SqliteStore};
 use silverback_test_servers::{
-    DynamoDb, Firestore, MariaDb, Memcached, Postgres, Redis, SecantusDb,
+    DynamoDb, Firestore, MariaDb, Memcached, Postgres, Redis, SecantusDb, kit::connected,
 };
 use tower::service_fn;
 
@@ -264,10 +264,8 @@ async fn open(at: At, dir: &tempfile::TempDir) -> Option<(String, DynStore, Serv
         }
         At::Redis => {
             let server = Redis::start()?;
-            let store = RedisStore::connect(&server.url())
-                .await
-                .unwrap()
-                .prefix("shop:");
+            let store = connected(async || RedisStore::connect(&server.url()).await).await;
+            let store = store.prefix("shop:");
             let dsn = format!("{}?prefix=shop:", server.url());
             (
                 dsn,
@@ -291,7 +289,7 @@ async fn open(at: At, dir: &tempfile::TempDir) -> Option<(String, DynStore, Serv
         }
         At::Memcached => {
             let server = Memcached::start()?;
-            let store = MemcachedStore::connect(&server.url()).await.unwrap();
+            let store = connected(async || MemcachedStore::connect(&server.url()).await).await;
             let store = store.prefix("shop:").unwrap().timeout(long);
             let dsn = format!("{}?prefix=shop:", server.url());
             (dsn, DynStore::new(store), Server::Memcached(server))
@@ -310,8 +308,10 @@ async fn open(at: At, dir: &tempfile::TempDir) -> Option<(String, DynStore, Serv
         }
         At::Firestore => {
             let server = Firestore::start()?;
-            let store = FirestoreStore::connect_emulator(&server.host(), "firestore://shop").await;
-            let store = store.unwrap().collection("sessions").unwrap();
+            let store = connected(async || {
+                FirestoreStore::connect_emulator(&server.host(), "firestore://shop").await
+            });
+            let store = store.await.collection("sessions").unwrap();
             let dsn = "firestore://shop?collection=sessions".to_owned();
             (
                 dsn,
@@ -322,7 +322,7 @@ async fn open(at: At, dir: &tempfile::TempDir) -> Option<(String, DynStore, Serv
         At::MongoDb => {
             let server = SecantusDb::start()?;
             let dsn = format!("{}&collection=carts", server.url("shop"));
-            let store = MongoStore::connect(&server.url("shop")).await.unwrap();
+            let store = connected(async || MongoStore::connect(&server.url("shop")).await).await;
             let store = store.collection("carts").timeout(long);
             (dsn, DynStore::new(store), Server::MongoDb(server))
         }

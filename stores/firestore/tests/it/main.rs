@@ -25,10 +25,10 @@ use std::{
 
 use silverback::{
     Timestamp,
-    store::{Expiry, RecordKey, StoreError},
+    store::{Expiry, RecordKey},
 };
 use silverback_firestore::FirestoreStore;
-use silverback_test_servers::Firestore;
+use silverback_test_servers::{Firestore, kit::connected};
 
 const COLLECTION: &str = "silverback_sessions";
 
@@ -85,12 +85,7 @@ impl Project {
 
 /// Longer than the default, for busy machines.
 async fn at(host: &str, url: &str) -> FirestoreStore {
-    let store = loop {
-        match FirestoreStore::connect_emulator(host, url).await {
-            Err(StoreError::Unavailable(_)) => {}
-            connected => break connected.unwrap(),
-        }
-    };
+    let store = connected(|| FirestoreStore::connect_emulator(host, url)).await;
     store.timeout(Duration::from_secs(60))
 }
 

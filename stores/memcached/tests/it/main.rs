@@ -16,12 +16,9 @@ mod outage;
 
 use std::time::Duration;
 
-use silverback::{
-    Timestamp,
-    store::{Expiry, StoreError},
-};
+use silverback::{Timestamp, store::Expiry};
 use silverback_memcached::MemcachedStore;
-use silverback_test_servers::Memcached;
+use silverback_test_servers::{Memcached, kit::connected};
 
 /// A day, so that nothing ends during a test.
 fn day() -> Expiry {
@@ -36,12 +33,7 @@ fn seconds(after: u64) -> Expiry {
 
 /// Longer than the default, for busy machines.
 async fn at(url: &str) -> MemcachedStore {
-    let store = loop {
-        match MemcachedStore::connect(url).await {
-            Err(StoreError::Unavailable(_)) => {}
-            connected => break connected.unwrap(),
-        }
-    };
+    let store = connected(|| MemcachedStore::connect(url)).await;
     store.timeout(Duration::from_secs(30))
 }
 

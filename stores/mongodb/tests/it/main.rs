@@ -24,10 +24,10 @@ use mongodb::{
 };
 use silverback::{
     Clock,
-    store::{Expiry, RecordKey, StoreError},
+    store::{Expiry, RecordKey},
 };
 use silverback_mongodb::MongoStore;
-use silverback_test_servers::SecantusDb;
+use silverback_test_servers::{SecantusDb, kit::connected};
 
 /// A day, so that nothing ends during a test.
 fn day() -> Expiry {
@@ -39,12 +39,7 @@ fn day() -> Expiry {
 const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn at(url: &str) -> MongoStore {
-    let store = loop {
-        match MongoStore::connect(url).await {
-            Err(StoreError::Unavailable(_)) => {}
-            connected => break connected.unwrap(),
-        }
-    };
+    let store = connected(|| MongoStore::connect(url)).await;
     store.timeout(PATIENCE)
 }
 

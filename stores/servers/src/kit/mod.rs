@@ -23,7 +23,7 @@ pub use self::{
     },
     outages::{
         a_flush_between_load_and_save_is_a_conflict, a_server_that_is_away_is_waited_for,
-        is_unavailable, silence_is_an_error,
+        connected, is_unavailable, silence_is_an_error,
     },
     records::{DATA, create, data, key, load},
     site::{Site, Visitor, count, count_at_last, ok, visitor, visitor_with, visitor_within},

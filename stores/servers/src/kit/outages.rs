@@ -24,6 +24,20 @@ pub fn is_unavailable<T: Debug>(result: &Result<T, StoreError>) {
     );
 }
 
+/// Connects a store, however long a busy machine takes for the first answers. A store itself waits a
+/// few seconds.
+pub async fn connected<S, F>(connect: impl Fn() -> F) -> S
+where
+    F: Future<Output = Result<S, StoreError>>,
+{
+    loop {
+        match connect().await {
+            Err(StoreError::Unavailable(_)) => {}
+            connected => break connected.unwrap(),
+        }
+    }
+}
+
 /// During a silence, a store that goes through the proxy and does not wait long reports an error,
 /// never a missing record. The application answers 503 on these pages, and serves all others.
 pub async fn silence_is_an_error(proxy: &Proxy, hasty: impl Store + Clone, paths: &[&str]) {
