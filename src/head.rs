@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 
+use crate::turn::Origin;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
     pub(crate) method: Method,
@@ -26,8 +28,12 @@ impl Head {
 }
 
 impl Head {
-    pub(crate) fn is_read_only(&self) -> bool {
-        self.method == Method::GET || self.method == Method::HEAD
+    pub(crate) fn origin(&self) -> Origin {
+        if self.method == Method::GET || self.method == Method::HEAD {
+            Origin::Read
+        } else {
+            Origin::Request
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
     session::Session,
     sessions::Sessions,
     trace,
+    turn::Origin,
 };
 
 /// Adds one or more sessions to the service that it wraps.
@@ -286,8 +287,7 @@ impl<R> SessionLayer<R> {
     /// ```
     #[must_use]
     pub fn detached(&self) -> Sessions {
-        let registry = Registry::new(Arc::new(self.shared.clone()), [], false);
-        registry.exchange.detach();
+        let registry = Registry::new(Arc::new(self.shared.clone()), [], Origin::Detached);
         Sessions::from(Session::from(registry.first()))
     }
 

@@ -11,7 +11,7 @@ use crate::{
     request::{Registry, Shared},
     session::Session,
     store::{self, Meter, Read},
-    turn::Anchor,
+    turn::{Anchor, Origin},
     vault::{Doomed, Found, Vault},
 };
 
@@ -212,7 +212,7 @@ impl SessionRecords {
 
     /// Makes a session whose request is over.
     fn session(&self, id: SessionId, found: Found) -> Session {
-        let registry = Registry::new(Arc::clone(&self.shared), [], false);
+        let registry = Registry::new(Arc::clone(&self.shared), [], Origin::Detached);
         registry.exchange.end();
         registry.exchange.reopen();
         let handle = registry.first();

@@ -53,7 +53,7 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let cookies = request.headers().get_all(header::COOKIE);
         let head = Head::of(&request, cookies.iter().next().is_some());
-        let registry = Registry::new(Arc::clone(&self.shared), cookies, head.is_read_only());
+        let registry = Registry::new(Arc::clone(&self.shared), cookies, head.origin());
         let outer = request
             .extensions_mut()
             .insert(Session::from(registry.first()));

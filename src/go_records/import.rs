@@ -15,6 +15,7 @@ use crate::{
     request::{Registry, Shared},
     session::Session,
     store::StoreError,
+    turn::Origin,
 };
 
 /// Moves the sessions in a folder of gorilla's `FilesystemStore` into a store of silverback, before
@@ -200,7 +201,7 @@ impl GorillaImport {
         let carried = self.records.carry(opened)?;
         let header = [&*self.records.name, "=", &carried].concat();
         let header = HeaderValue::try_from(header).map_err(StoreError::refused)?;
-        let registry = Registry::new(Arc::clone(&self.shared), [&header], false);
+        let registry = Registry::new(Arc::clone(&self.shared), [&header], Origin::Detached);
         let session = Session::from(registry.first());
         session.load().await?;
         Ok(match session.rejection() {

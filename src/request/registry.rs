@@ -17,7 +17,7 @@ use crate::{
     lock::Monitor,
     report::Report,
     trace,
-    turn::{Anchor, Cell, Exchange},
+    turn::{Anchor, Cell, Exchange, Origin},
     vault::Vault,
 };
 
@@ -121,12 +121,12 @@ impl Registry {
     pub(crate) fn new<'a>(
         shared: Arc<Shared>,
         cookies: impl IntoIterator<Item = &'a HeaderValue>,
-        is_read_only: bool,
+        origin: Origin,
     ) -> Arc<Self> {
         // `new_cyclic` allocates first, so that the large registry is built in place.
         let mut registry = Arc::new_cyclic(|_| Self {
             shared,
-            exchange: Exchange::new(is_read_only),
+            exchange: Exchange::new(origin),
             outer: OnceLock::new(),
             first: Cell::default(),
             owner: AtomicUsize::new(NOBODY),

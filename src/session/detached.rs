@@ -9,7 +9,7 @@ use crate::{
     error::ConfigError,
     request::{Registry, Shared},
     state::View,
-    turn::Anchor,
+    turn::{Anchor, Origin},
 };
 
 /// A session without a layer.
@@ -51,8 +51,7 @@ impl Session {
     /// Those of [`SessionLayer::try_new`](crate::SessionLayer::try_new).
     pub fn detached(config: &SessionConfig) -> Result<Self, ConfigError> {
         let shared = Shared::of(Arc::new(config.build()?), Clock::system());
-        let registry = Registry::new(Arc::new(shared), [], false);
-        registry.exchange.detach();
+        let registry = Registry::new(Arc::new(shared), [], Origin::Detached);
         let handle = registry.first();
         let view = View::new(handle.clock().now(), None);
         handle.cell().with(|state| state.view = Some(view));

@@ -8,6 +8,7 @@ use crate::{
     error::{Error, ErrorKind},
     request::{Registry, Shared},
     session::Session,
+    turn::Origin,
 };
 
 /// The browser's session, without a request.
@@ -36,8 +37,7 @@ impl<S> Browser<S> {
         let path = self.address(&address(&settings.attributes.path));
         let cookies = self.jar(|jar| jar.header(&path));
         let shared = Shared::of(Arc::new(settings), self.clock.clone());
-        let registry = Registry::new(Arc::new(shared), &cookies, false);
-        registry.exchange.detach();
+        let registry = Registry::new(Arc::new(shared), &cookies, Origin::Detached);
         let session = Session::from(registry.first());
         session.load().await?;
         Ok(session)

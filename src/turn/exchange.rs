@@ -1,6 +1,6 @@
 //! What the sessions of one request share: its cookies and its progress.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use crate::{
     config::Settings,
@@ -8,29 +8,40 @@ use crate::{
     store::{Meter, Read},
 };
 
+/// What the sessions belong to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Origin {
+    /// A request with the method GET or HEAD.
+    Read,
+    Request,
+    Detached,
+}
+
+/// The stages of a request: the handler has it; changes cannot reach the response any more; its
+/// commit is done or will never come.
+const HANDLED: u8 = 0;
+const CLOSED: u8 = 1;
+const OVER: u8 = 2;
+
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) cookies: RequestCookies,
-    /// Whether the request's method is GET or HEAD.
-    is_read_only: bool,
+    origin: Origin,
+    /// How far the request is, which only grows.
+    stage: AtomicU8,
     is_touched: AtomicBool,
-    is_closed: AtomicBool,
-    is_over: AtomicBool,
-    is_detached: AtomicBool,
     is_reopened: AtomicBool,
     /// How long the request's sessions have waited for stores.
     pub(crate) meter: Meter,
 }
 
 impl Exchange {
-    pub(crate) fn new(is_read_only: bool) -> Self {
+    pub(crate) fn new(origin: Origin) -> Self {
         Self {
             cookies: RequestCookies::new(),
-            is_read_only,
+            origin,
+            stage: AtomicU8::new(HANDLED),
             is_touched: AtomicBool::new(false),
-            is_closed: AtomicBool::new(false),
-            is_over: AtomicBool::new(false),
-            is_detached: AtomicBool::new(false),
             is_reopened: AtomicBool::new(false),
             meter: Meter::default(),
         }
@@ -38,7 +49,7 @@ impl Exchange {
 
     /// How to read a session that the request has not opened yet.
     pub(crate) fn read(&self, settings: &Settings) -> Read {
-        if settings.reads_recent && self.is_read_only && !self.is_closed() {
+        if settings.reads_recent && self.origin == Origin::Read && !self.is_closed() {
             Read::Recent
         } else {
             Read::Current
@@ -62,30 +73,20 @@ impl Exchange {
     /// The closer checks for touches after closing, and a toucher checks for the closing after
     /// touching. So one of the two sees the other.
     pub(crate) fn close(&self) {
-        if !self.is_closed() {
-            self.is_closed.store(true, Ordering::SeqCst);
-        }
+        self.stage.fetch_max(CLOSED, Ordering::SeqCst);
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.is_closed.load(Ordering::SeqCst)
+        self.stage.load(Ordering::SeqCst) >= CLOSED
     }
 
-    /// The request has ended. Its commit is done or will never come.
+    /// The request has ended.
     pub(crate) fn end(&self) {
-        if !self.is_over() {
-            self.close();
-            self.is_over.store(true, Ordering::SeqCst);
-        }
+        self.stage.fetch_max(OVER, Ordering::SeqCst);
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::SeqCst)
-    }
-
-    /// The sessions belong to no request.
-    pub(crate) fn detach(&self) {
-        self.is_detached.store(true, Ordering::SeqCst);
+        self.stage.load(Ordering::SeqCst) == OVER
     }
 
     /// A session was loaded again after the response. From now on only `save` saves its changes.
@@ -100,7 +101,7 @@ impl Exchange {
     /// Whether each operation may wait for stores as long as a whole request may. A handle that
     /// outlives its request may run any number of operations.
     pub(crate) fn counts_apart(&self) -> bool {
-        self.is_over() || self.is_detached.load(Ordering::SeqCst)
+        self.is_over() || self.origin == Origin::Detached
     }
 
     /// Whether the request has a cookie under any of the session's names.

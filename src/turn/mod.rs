@@ -18,7 +18,7 @@ pub(crate) use self::{
     cell::{Anchor, Cell, run, run_now},
     commit::{Commit, Keep, commit_cookie},
     destroy::Destroy,
-    exchange::Exchange,
+    exchange::{Exchange, Origin},
     look::{Fetched, check_cookie, claimed, wanted},
     open::{Open, OpenFetched, ROUNDS, Reopen, open_cookie},
     reply::Reply,
