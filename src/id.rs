@@ -238,10 +238,25 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_distinct_and_not_shown() {
+    fn an_id_is_not_shown() {
         let id = SessionId::generate().unwrap();
-        assert_ne!(id, SessionId::generate().unwrap());
         assert_eq!(format!("{id:?}"), "SessionId(..)");
+    }
+
+    /// Compares halves, so that IDs of which a part repeats are found as well.
+    #[test]
+    fn a_million_ids_are_distinct() {
+        let ids = (0..1_000_000).map(|_| SessionId::generate().unwrap());
+        let mut halves = [Vec::new(), Vec::new()];
+        for id in ids {
+            let (start, end) = id.as_bytes().split_at(16);
+            halves[0].push(u128::from_ne_bytes(start.try_into().unwrap()));
+            halves[1].push(u128::from_ne_bytes(end.try_into().unwrap()));
+        }
+        for mut half in halves {
+            half.sort_unstable();
+            assert!(half.is_sorted_by(|one, next| one < next));
+        }
     }
 
     #[test]

@@ -49,6 +49,26 @@ fn every_codec() -> Vec<Codec> {
         .collect()
 }
 
+/// Messages of one key: ten million if `SILVERBACK_SOAK` is set.
+#[test]
+fn no_two_messages_have_the_same_salt() {
+    let keys = Keys::generate().unwrap();
+    let codec = codec_of(&keys, Mode::Sealed, Purpose::Values);
+    let messages = match std::env::var_os("SILVERBACK_SOAK") {
+        Some(_) => 10_000_000,
+        None => 100_000,
+    };
+    let salt_of = |token: Vec<u8>| {
+        let (first, rest) = token[SALT].split_at(12);
+        let word = |bytes: &[u8]| u64::from_ne_bytes(bytes[..8].try_into().unwrap());
+        (word(first), word(rest))
+    };
+    let seal = || codec.seal_bytes(0, |_| ()).unwrap();
+    let mut salts: Vec<_> = (0..messages).map(|_| salt_of(seal())).collect();
+    salts.sort_unstable();
+    assert!(salts.is_sorted_by(|one, next| one < next));
+}
+
 #[test]
 fn a_sealed_payload_opens_again() {
     for codec in every_codec() {
