@@ -7,6 +7,7 @@
 //! thread that makes the marks is stepped through; work of other threads is not counted.
 
 use std::{
+    cell::OnceCell,
     collections::HashMap,
     env, fs,
     io::{self, BufRead, BufReader},
@@ -104,6 +105,9 @@ pub struct Tracee {
     pid: Pid,
     /// The addresses of the functions that allocate, then of the one that frees.
     allocators: Vec<u64>,
+    /// The kernel's map of the process's memory, read when it first stopped. After its last mark it
+    /// may have exited.
+    maps: OnceCell<String>,
     /// The processors this process could use before it was pinned to one.
     processors: CpuSet,
 }
@@ -133,6 +137,7 @@ impl Tracee {
             child,
             pid,
             allocators,
+            maps: OnceCell::new(),
             processors,
         })
     }
@@ -168,7 +173,13 @@ impl Tracee {
 
     fn wait_for_mark(&self) -> io::Result<()> {
         match waitpid(self.pid, None)? {
-            WaitStatus::Stopped(_, Signal::SIGSTOP) => Ok(()),
+            WaitStatus::Stopped(_, Signal::SIGSTOP) => {
+                if self.maps.get().is_none() {
+                    let maps = fs::read_to_string(format!("/proc/{}/maps", self.pid))?;
+                    self.maps.get_or_init(|| maps);
+                }
+                Ok(())
+            }
             status => Err(unexpected(status)),
         }
     }
@@ -198,9 +209,9 @@ impl Tracee {
         self.allocators.contains(&address)
     }
 
-    /// The kernel's map of the memory of the process.
-    pub fn maps(&self) -> io::Result<String> {
-        fs::read_to_string(format!("/proc/{}/maps", self.pid))
+    /// The kernel's map of the memory of the process, which is empty before the first mark.
+    pub fn maps(&self) -> &str {
+        self.maps.get().map_or("", String::as_str)
     }
 
     /// Waits for the process to exit.

@@ -110,9 +110,9 @@ fn step(scenario: &Scenario, kind: Kind) -> io::Result<(Vec<Steps>, String)> {
     let steps: Vec<_> = (0..subjects)
         .map(|_| tracee.next())
         .collect::<io::Result<_>>()?;
-    let maps = tracee.maps();
+    let maps = tracee.maps().to_owned();
     tracee.finish()?;
-    Ok((steps, maps?))
+    Ok((steps, maps))
 }
 
 /// The lines that each subject reads or writes.

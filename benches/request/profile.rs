@@ -139,17 +139,27 @@ fn table(kind: Kind, aims: &[Aim]) -> Result<String, Box<dyn Error>> {
         "the floor with `Vary` and `Cache-Control`",
         "the aim",
         "which leaves for the library / it takes",
+        "of which it takes if the session is not used (S2; S1 for S5)",
     ];
     let title = format!("**{}**", kind.title());
     let labels = [&*title].into_iter().chain(labels).chain(last);
     let mut rows: Vec<Vec<String>> = labels.map(|label| vec![label.to_owned()]).collect();
+    let (without, with) = (unused("S1", kind)?, unused("S2", kind)?);
     for (name, aim) in aims {
-        let cells = column(&subjects::find(name)?, kind, *aim)?;
+        let mut cells = column(&subjects::find(name)?, kind, *aim)?;
+        // A new session has no cookie yet.
+        cells.push(number(if *name == "S5" { without } else { with }));
         for (row, cell) in rows.iter_mut().zip(cells) {
             row.push(cell);
         }
     }
     Ok(markdown(&rows))
+}
+
+/// What the library takes above the floor in a scenario that does not use the session.
+fn unused(scenario: &str, kind: Kind) -> Result<f64, Box<dyn Error>> {
+    let [_, _, least, own] = sums(&subjects::find(scenario)?, kind)?;
+    Ok(own.iter().sum::<f64>() - least.iter().sum::<f64>())
 }
 
 fn column(
@@ -189,7 +199,7 @@ fn sums(scenario: &Scenario, kind: Kind) -> Result<[Sums; 4], Box<dyn Error>> {
     for _ in 0..4 {
         all.push(tracee.next()?);
     }
-    let symbols = Symbols::of_this_program(&tracee.maps()?)?;
+    let symbols = Symbols::of_this_program(tracee.maps())?;
     let parts = Parts::of(&symbols, &all)?;
     let is_allocator = |address| tracee.is_allocator(address);
     let sums = all.iter().map(|steps| parts.sums(steps, is_allocator));
