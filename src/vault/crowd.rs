@@ -114,15 +114,21 @@ impl Vault<'_> {
                     since: None,
                 })
             }
-            Some(Outcome::CarriedAlong) => Ok(Written {
-                home: Home::Marked(job.id.clone()),
-                merged: None,
-                since: None,
-            }),
+            Some(Outcome::CarriedAlong) => Ok(self.carried_along(job)),
             Some(Outcome::Failed(error)) => Err(error),
             Some(Outcome::Panicked(panic)) => panic::resume_unwind(panic),
             Some(Outcome::Removed { is_emptied: true }) => self.emptied_by_another(job),
             Some(Outcome::Removed { is_emptied: false }) | None => Err(Error::new(ErrorKind::Gone)),
+        }
+    }
+
+    /// The result of a save that a renewal has carried along. What this request has read is under
+    /// another name now, and must not be saved under a third if this request renews the session.
+    pub(super) fn carried_along(&self, job: &Job) -> Written {
+        Written {
+            home: Home::Marked(job.id.clone()),
+            merged: Some(Content::new(self.now())),
+            since: None,
         }
     }
 

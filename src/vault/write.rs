@@ -257,9 +257,7 @@ impl Vault<'_> {
                     ..Written::at(Home::Record(place))
                 })
             }
-            Found::Marked(mark) if job.is_in(&mark.before) => {
-                Ok(Written::at(Home::Marked(job.id.clone())))
-            }
+            Found::Marked(mark) if job.is_in(&mark.before) => Ok(self.carried_along(job)),
             Found::Marked(_) | Found::Nothing(_) => Err(Error::new(ErrorKind::Gone)),
         }
     }

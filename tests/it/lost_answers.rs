@@ -248,6 +248,38 @@ async fn a_save_that_was_carried_along_is_done() {
     }
 }
 
+/// The session that the renewal left has its values. A login after the save starts another one.
+#[tokio::test]
+async fn a_login_after_a_save_that_was_carried_along_keeps_its_own_values() {
+    let world = Kind::Remote.world();
+    let elsewhere = world.beside(keys());
+    for server in [&world, &elsewhere] {
+        let jar = &mut Jar::default();
+        world.put(jar, "n", 1).await;
+        let other = &mut jar.clone();
+        let log_in = async |session: Session| {
+            session.load().await.unwrap();
+            session.update("n", one_more).unwrap();
+            world.records().at(After, Update, Lose);
+            world.records().at(Before, Load, Wait);
+            let beside = async {
+                world.records().reached().await;
+                server.renew(other).await;
+                world.records().go();
+            };
+            tokio::join!(session.save(), beside).0.unwrap();
+            assert_eq!(session.get::<u32>("n").unwrap(), None);
+            session.renew();
+            session.insert("user", "ada").unwrap();
+        };
+        let (_, response) = world.visit(jar, log_in).await;
+        assert_eq!(failure(&response), None);
+        assert_eq!(world.get(jar, "user").await, Some("ada".to_owned()));
+        assert_eq!(world.get::<u32>(jar, "n").await, None);
+        assert_eq!(world.get(other, "n").await, Some(2));
+    }
+}
+
 /// When more saves follow than a record lists, a refused one may have been pushed out or never
 /// done. Saves that merely overlap are told apart from saves whose answer was lost.
 #[tokio::test(start_paused = true)]
