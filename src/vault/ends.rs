@@ -176,10 +176,15 @@ impl Vault<'_> {
 
     /// Returns whether the end of a session in a cookie is remembered.
     pub(super) async fn is_revoked(&self, key: &RecordKey) -> Result<bool, Error> {
+        Ok(self.remembered_end(key).await?.is_some())
+    }
+
+    /// How a session in a cookie ended, if its end is remembered.
+    pub(super) async fn remembered_end(&self, key: &RecordKey) -> Result<Option<Ending>, Error> {
         let Some(ends) = self.end_store() else {
-            return Ok(false);
+            return Ok(None);
         };
         let end = ends.load(&key.end_key(), Read::Current).await;
-        Ok(self.read_end(end, self.now())?.is_some())
+        self.read_end(end, self.now())
     }
 }

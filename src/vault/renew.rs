@@ -1,7 +1,7 @@
 //! Giving a session in a record a new name.
 
 use super::{
-    ends::MARK_LIFETIME,
+    ends::{Ending, MARK_LIFETIME},
     records::{Found, Vault, is_own},
     retry::{Policy, Queue, Rounds},
 };
@@ -139,12 +139,20 @@ impl Vault<'_> {
             Ok(_) | Err(_) if !is_refused => Err(error.into()),
             Err(failed) => Err(failed),
             Ok(Found::Marked(_)) => Ok(Obstacle::Marked),
+            Ok(Found::Nothing(_)) if self.is_renewed(old).await? => Ok(Obstacle::Marked),
             Ok(Found::Nothing(_)) => Err(gone()),
             Ok(Found::Session { mut content, place }) => {
                 self.replay(job, &mut content, &place.writes)?;
                 Ok(Obstacle::Newer(content.into(), place))
             }
         }
+    }
+
+    /// Returns whether another request has just renewed the session out of a cookie from before it
+    /// was in this record, and has removed the record.
+    async fn is_renewed(&self, old: &SessionId) -> Result<bool, Error> {
+        let ending = self.remembered_end(&old.record_key()).await?;
+        Ok(matches!(ending, Some(Ending::Marked(mark)) if matches!(mark.fate, Fate::Renewed(_))))
     }
 
     /// Creates the session's new place.

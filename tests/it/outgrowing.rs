@@ -4,7 +4,7 @@ use http::StatusCode;
 use silverback::{ErrorKind, Session};
 
 use crate::support::{
-    HOUR, Jar, Kind, Place, START, World, failure, no_cookie,
+    HOUR, Jar, Kind, Place, START, World, failure, log_in, no_cookie,
     schedule::{all, now_and_then, rounds},
     scripted::{After, Before, Calls, Create, Fail, Load, Lose, Update, Wait},
     steps::in_between,
@@ -150,6 +150,30 @@ async fn two_at_once_of_which_one_renews_conflict() {
     assert_eq!(world.place(&one).await, Place::Nowhere);
     assert_eq!(world.lens(&mut two, BY_TWO).await, [None, Some(700)]);
     assert_eq!(world.records().memory.len(), 1);
+}
+
+/// One login comes with the record's cookie, the other with the cookie that the session has outgrown.
+#[tokio::test]
+async fn two_logins_of_which_one_has_the_older_cookie_both_succeed() {
+    let world = Kind::RevocableOverflow.world();
+    let jar = &mut Jar::default();
+    world.set(jar, "small", 10).await;
+    let older = &mut jar.clone();
+    world.set(jar, "large", 1_000).await;
+    let first = async |session: Session| {
+        session.load().await.unwrap();
+        assert_eq!(world.log_in(older, "ada", "older").await.status(), 200);
+        log_in(session, "ada", "newer").await;
+    };
+    let (_, response) = world.visit(jar, first).await;
+    assert_eq!(failure(&response), None);
+    assert!(world.is_alive(jar).await && world.is_alive(older).await);
+    assert_eq!(world.lens(jar, ["small", "large"]).await, [None; 2]);
+    assert_eq!(
+        world.lens(older, ["small", "large"]).await,
+        [Some(10), None]
+    );
+    assert_eq!(world.notes("ada").await.len(), 2);
 }
 
 #[tokio::test]
