@@ -41,11 +41,11 @@ impl SessionConfig {
             Some(_) => (Mode::Sealed, Purpose::Values),
             None => (Mode::Signed, Purpose::Reference),
         };
-        let skew = cookies.and_then(|cookies| cookies.clock_skew);
-        let longest = PERSIST_UP_TO.max(absolute);
-        let longest = longest
-            .max(self.max_age.unwrap_or_default())
-            .min(wire::MAX_AGE);
+        let skew = cookies.map(|cookies| cookies.clock_skew.unwrap_or(Codec::SKEW));
+        // A token may come from a clock that is ahead, and be opened by one that is behind.
+        let ends_longer = 2 * skew.unwrap_or_default();
+        let longest = absolute.max(self.max_age.unwrap_or_default());
+        let longest = longest.max(PERSIST_UP_TO).min(wire::MAX_AGE);
         let persist_up_to = self.persist_up_to.unwrap_or(longest);
         Ok(Settings {
             name: self.name.as_str().into(),
@@ -56,6 +56,7 @@ impl SessionConfig {
             codec: self
                 .codec(mode, purpose, &cookie_name)
                 .with_skew(skew.unwrap_or(Codec::SKEW)),
+            ends_longer,
             tag: Settings::tag_of(&self.attributes.render()),
             rendered: self.attributes.render(),
             former: self.former.iter().map(CookieAttributes::render).collect(),
@@ -72,7 +73,7 @@ impl SessionConfig {
             persist_up_to,
             not_before: self.not_before,
             reads_recent: self.reads_recent,
-            rosters: self.build_rosters(absolute.max(persist_up_to)),
+            rosters: self.build_rosters(absolute.max(persist_up_to).saturating_add(ends_longer)),
             cookie_name,
             sessions_per_subject: self.sessions_per_subject.unwrap_or(1_000).max(1),
             store_timeout: self.store_timeout.unwrap_or(STORE_TIMEOUT),

@@ -47,6 +47,9 @@ pub(crate) struct Settings {
     pub(crate) absolute: Duration,
     /// The longest time that `persist_for` grants.
     pub(crate) persist_up_to: Duration,
+    /// How much longer than a session itself its end is remembered, because the clocks of the
+    /// server that made its cookie, of the store, and of the server that the cookie comes to differ.
+    pub(crate) ends_longer: Duration,
     /// Sessions made before this are over.
     pub(crate) not_before: Timestamp,
     pub(crate) encrypts_records: bool,
@@ -221,11 +224,13 @@ impl Settings {
         self.records().is_some() || self.rosters.is_some()
     }
 
-    /// Returns the latest end of any token of a live session that was made at `created`: the
-    /// absolute timeout, or the longest time that `persist_for` may have granted.
+    /// Returns until when any server may accept a token of a live session that was made at
+    /// `created`: until the absolute timeout, or for the longest time that `persist_for` may have
+    /// granted.
     pub(crate) fn latest_end(&self, created: Timestamp, now: Timestamp) -> Timestamp {
         let of_wish = now.saturating_add(self.persist_up_to);
-        created.saturating_add(self.absolute).max(of_wish)
+        let end = created.saturating_add(self.absolute).max(of_wish);
+        end.saturating_add(self.ends_longer)
     }
 
     /// Returns whether a session of this many bytes fits its cookie. `own` is its own attributes,

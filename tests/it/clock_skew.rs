@@ -5,13 +5,14 @@ use std::time::Duration;
 use http::StatusCode;
 use silverback::{
     Clock, ErrorKind, MemoryStore, Rejection, Session, SessionConfig, SessionLayer, SessionRecords,
-    Timestamp,
+    Subjects, Timestamp,
     store::{CookieStore, DynStore},
     testing::FlakyStore,
 };
 
 use crate::support::{
-    DAY, HOUR, Jar, Kind, SECOND, START, Site, Stores, failure, keys, log::recorded, no_cookie,
+    DAY, HOUR, Jar, Kind, SECOND, START, Site, Stores, failure, keys, log::recorded, log_in,
+    no_cookie,
 };
 
 /// Two machines at the same stores. The clock of the first is ahead.
@@ -87,6 +88,32 @@ async fn a_session_in_a_cookie_is_from_a_clock_within_the_skew() {
             let why = late.rejection(jar).await;
             assert_eq!(why, expected, "{kind:?}, {skew:?}, {ahead}");
         }
+    }
+}
+
+/// The cookie comes from a clock that is ahead of that of the machine and the store where it ends.
+#[tokio::test]
+async fn an_end_is_remembered_as_long_as_a_cookie_of_any_clock() {
+    for ends_all in [false, true] {
+        let stores = Stores::new();
+        let config = Kind::RemoteRevocable.config(&stores, keys());
+        let subjects = Subjects::new(&config).unwrap().clock(stores.clock.clone());
+        let ahead = Clock::manual(START.saturating_add(50 * SECOND));
+        let [early, late] =
+            [&ahead, &stores.clock].map(|clock| Site::at(clock, SessionLayer::new(config.clone())));
+        let jar = &mut Jar::default();
+        let log_in = async |session: Session| {
+            log_in(session.clone(), "ada", "laptop").await;
+            session.persist_for(30 * DAY);
+        };
+        early.visit(jar, log_in).await;
+        if ends_all {
+            assert_eq!(subjects.destroy_all("ada").await.unwrap(), 1);
+        } else {
+            late.destroy(&mut jar.clone()).await;
+        }
+        late.clock.advance(30 * DAY + 10 * SECOND);
+        assert!(!late.is_alive(jar).await, "all: {ends_all}");
     }
 }
 
