@@ -274,6 +274,14 @@ impl Settings {
         }
     }
 
+    /// Returns the session of an expired token, and when the session was created, if a store can
+    /// remember its end.
+    pub(crate) fn expired_session(&self, value: &[u8]) -> Option<(SessionId, Timestamp)> {
+        self.ends()?;
+        let (stamp, _) = self.codec.read(value)?;
+        Some((SessionId::of_token(&stamp.token_id?), stamp.created))
+    }
+
     /// Opens a cookie's value in Go's format, unless it opened as one of ours.
     #[cold]
     fn open_shared(

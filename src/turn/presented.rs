@@ -90,10 +90,12 @@ impl Presented {
     pub(super) fn all(settings: &Settings, cookies: &RequestCookies, now: Timestamp) -> Claims {
         let mut all = Claims::default();
         for (named, value) in of_all_names(settings, cookies) {
-            let Ok(candidate) = named.open_cookie(value, now) else {
-                continue;
+            let (session, payload) = match named.open_cookie(value, now) {
+                Ok(candidate) => (session_of(&candidate.payload), Some(candidate.payload)),
+                // An overlapping request may have got the session a newer cookie.
+                Err(Refusal::For(Rejection::Expired)) => (named.expired_session(value), None),
+                Err(_) => continue,
             };
-            let session = session_of(&candidate.payload);
             let is_known = |(id, _): &_| all.sessions.iter().any(|(known, _)| known == id);
             if session.as_ref().is_some_and(is_known) {
                 continue;
@@ -102,9 +104,9 @@ impl Presented {
                 all.are_more = true;
                 return all;
             }
-            match (session, candidate.payload) {
+            match (session, payload) {
                 (Some(session), _) => all.sessions.push(session),
-                (None, Payload::Foreign(foreign)) => all.foreign.push(*foreign),
+                (None, Some(Payload::Foreign(foreign))) => all.foreign.push(*foreign),
                 (None, _) => {}
             }
         }

@@ -4,7 +4,7 @@ use http::StatusCode;
 use silverback::{ErrorKind, Rejection, Session, store::RecordKind};
 
 use crate::support::{
-    Jar, Kind, MINUTE, Site, World, failure, no_cookie,
+    Jar, Kind, MINUTE, SECOND, Site, World, failure, no_cookie,
     scripted::{Before, Create, Fail, Load},
     set_cookie,
 };
@@ -57,6 +57,21 @@ async fn every_cookie_of_the_session_ends_with_it() {
         assert_ne!(older.value("s"), jar.value("s"));
         world.destroy(jar).await;
         assert_dead(&world, &older, Rejection::Ended).await;
+    }
+}
+
+/// The newer cookie is from an overlapping request, whose response has not arrived yet.
+#[tokio::test]
+async fn a_logout_with_an_expired_cookie_ends_its_newer_one() {
+    for kind in KINDS {
+        let world = kind.with(|config| config.idle_timeout(5 * MINUTE));
+        let jar = &mut logged_in(&world).await;
+        let newer = &mut jar.clone();
+        world.clock.advance(5 * MINUTE - SECOND);
+        world.put(newer, "more", 1).await;
+        world.clock.advance(2 * SECOND);
+        world.destroy(jar).await;
+        assert_dead(&world, newer, Rejection::Ended).await;
     }
 }
 
