@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use silverback::store::{Store, StoreError};
-use silverback_test_servers::{Proxy, Redis, Sentinel};
+use silverback_test_servers::{Port, Proxy, Redis, Sentinel};
 
 use crate::support::{
     LONG, MARK, SESSION, connect, create, data, key, through, try_create, update,
@@ -40,6 +40,25 @@ async fn what_no_replica_confirms_is_unavailable() {
         .delete(&key(3), Some(version))
         .await
         .unwrap();
+}
+
+/// The write was done, and may be lost or not.
+#[tokio::test]
+async fn what_a_master_has_written_before_it_became_a_replica_is_unavailable() {
+    let Some(redis) = Redis::start() else { return };
+    let plain = connect(&redis).await;
+    let store = plain.clone().wait_replicas(1, LONG / 2);
+    let waiting = tokio::spawn(async move { try_create(&store, 1).await });
+    while data(&plain, 1).await.is_none() {
+        tokio::task::yield_now().await;
+    }
+    let nobody = Port::take();
+    let _ = redis.ask(&["REPLICAOF", "127.0.0.1", &nobody.number().to_string()]);
+    let created = waiting.await.unwrap();
+    assert!(
+        matches!(created, Err(StoreError::Unavailable(_))),
+        "{created:?}"
+    );
 }
 
 #[tokio::test]
