@@ -18,6 +18,8 @@ pub(crate) enum Failure {
     Busy(String),
     /// The table already exists, or is being changed.
     InUse,
+    /// There is no such table, or DynamoDB does not know it yet.
+    NoTable(String),
     /// The operation may or may not have happened.
     Unavailable(String),
     Refused(String),
@@ -51,6 +53,7 @@ impl Failure {
         match code {
             "ConditionalCheckFailedException" => Self::Condition,
             "ResourceInUseException" => Self::InUse,
+            "ResourceNotFoundException" => Self::NoTable(told),
             _ if BUSY.contains(&code) => Self::Busy(told),
             _ if status.is_some_and(|status| status.is_client_error()) => Self::Refused(told),
             _ => Self::Unavailable(told),
@@ -71,7 +74,7 @@ impl From<Failure> for StoreError {
             Failure::Condition => Self::Conflict,
             Failure::Busy(reason) | Failure::Unavailable(reason) => Self::unavailable(reason),
             Failure::InUse => Self::refused("the table is being changed"),
-            Failure::Refused(reason) => Self::refused(reason),
+            Failure::NoTable(reason) | Failure::Refused(reason) => Self::refused(reason),
         }
     }
 }

@@ -116,7 +116,12 @@ impl DynamoDbStore {
             question.table_name(&*self.table).send()
         };
         loop {
-            let found = self.deadline().ask(send).await?.table;
+            let found = match self.deadline().ask(send).await {
+                Ok(found) => found.table,
+                // The description of a new table may take DynamoDB some seconds.
+                Err(Failure::NoTable(_)) => None,
+                Err(failure) => return Err(failure.into()),
+            };
             match found.and_then(|table| table.table_status) {
                 Some(TableStatus::Active | TableStatus::Updating) => return Ok(()),
                 _ => time::sleep(PAUSE).await,

@@ -91,6 +91,31 @@ async fn a_refusal_says_why() {
     }
 }
 
+/// DynamoDB describes a new table only after some seconds.
+#[tokio::test]
+async fn a_new_table_is_waited_for() {
+    let made = r#"{"TableDescription":{"TableStatus":"CREATING"}}"#;
+    let unknown = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ResourceNotFoundException"}"#;
+    let active = r#"{"Table":{"TableStatus":"ACTIVE"}}"#;
+    let removes =
+        r#"{"TimeToLiveDescription":{"TimeToLiveStatus":"ENABLED","AttributeName":"expires"}}"#;
+    let (store, questions) = answering(&[
+        Answer(200, true, made),
+        Answer(400, true, unknown),
+        Answer(200, true, active),
+        Answer(200, true, removes),
+    ])
+    .await;
+    store.create_table().await.unwrap();
+    let asked = [
+        "CreateTable",
+        "DescribeTable",
+        "DescribeTable",
+        "DescribeTimeToLive",
+    ];
+    assert_eq!(operations(&questions), asked);
+}
+
 /// An empty answer would mean "no record", or "done" for a write that was lost.
 #[tokio::test]
 async fn what_is_not_from_dynamodb_is_no_answer() {
