@@ -72,38 +72,59 @@ impl From<Fault> for StoreError {
 const DUPLICATE_KEY: i32 = 11_000;
 
 /// Returns whether this is the answer of a server that stops, starts, has lost its rank, its data
-/// or its connections, or is overloaded. The operation may have happened.
+/// or its connections, is overloaded, moves the data, or has interrupted the command. The operation
+/// may have happened.
 fn is_passing(code: i32) -> bool {
     PASSING.contains(&code)
 }
 
 /// From <https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml>.
 const PASSING: &[i32] = &[
-    6,      // HostUnreachable
-    7,      // HostNotFound
-    50,     // MaxTimeMSExpired
-    63,     // StaleShardVersion
-    64,     // WriteConcernTimeout
-    89,     // NetworkTimeout
-    91,     // ShutdownInProgress
-    112,    // WriteConflict
-    133,    // FailedToSatisfyReadPreference
-    134,    // ReadConcernMajorityNotAvailableYet
-    150,    // StaleEpoch
-    189,    // PrimarySteppedDown
-    202,    // NetworkInterfaceExceededTimeLimit
-    217,    // IncompleteTransactionHistory
-    262,    // ExceededTimeLimit
-    365,    // TemporarilyUnavailable
-    9_001,  // SocketException
-    10_058, // LegacyNotPrimary
-    10_107, // NotWritablePrimary
-    11_600, // InterruptedAtShutdown
-    11_601, // Interrupted
-    11_602, // InterruptedDueToReplStateChange
-    13_388, // StaleConfig
-    13_435, // NotPrimaryNoSecondaryOk
-    13_436, // NotPrimaryOrSecondary
+    6,          // HostUnreachable
+    7,          // HostNotFound
+    24,         // LockTimeout
+    43,         // CursorNotFound
+    50,         // MaxTimeMSExpired
+    63,         // StaleShardVersion
+    64,         // WriteConcernTimeout
+    89,         // NetworkTimeout
+    91,         // ShutdownInProgress
+    112,        // WriteConflict
+    133,        // FailedToSatisfyReadPreference
+    134,        // ReadConcernMajorityNotAvailableYet
+    150,        // StaleEpoch
+    175,        // QueryPlanKilled
+    187,        // LinearizableReadConcernError
+    189,        // PrimarySteppedDown
+    202,        // NetworkInterfaceExceededTimeLimit
+    217,        // IncompleteTransactionHistory
+    237,        // CursorKilled
+    249,        // StaleDbVersion
+    250,        // StaleChunkHistory
+    262,        // ExceededTimeLimit
+    272,        // MigrationConflict
+    355,        // InterruptedDueToStorageChange
+    365,        // TemporarilyUnavailable
+    402,        // ResourceExhausted
+    406,        // MigrationBlockingOperationCoordinatorCleaningUp
+    407,        // PooledConnectionAcquisitionExceededTimeLimit
+    412,        // UpdatesStillPending
+    433,        // AdmissionQueueOverflow
+    449,        // RateLimitExceeded
+    450,        // PooledConnectionAcquisitionRejected
+    453,        // InterruptedDueToReshardingCriticalSection
+    462,        // IngressRequestRateLimitExceeded
+    9_001,      // SocketException
+    10_058,     // LegacyNotPrimary
+    10_107,     // NotWritablePrimary
+    11_600,     // InterruptedAtShutdown
+    11_601,     // Interrupted
+    11_602,     // InterruptedDueToReplStateChange
+    13_388,     // StaleConfig
+    13_435,     // NotPrimaryNoSecondaryOk
+    13_436,     // NotPrimaryOrSecondary
+    91_331,     // RetriableRemoteCommandFailure
+    10_045_600, // InterruptedDueToFCVChange
 ];
 
 #[cfg(test)]
@@ -138,6 +159,20 @@ mod tests {
             assert!(matches!(of_write(*code), Fault::Unavailable(_)), "{code}");
         }
         assert_eq!(of_write(DUPLICATE_KEY), Fault::Exists);
+    }
+
+    #[test]
+    fn an_interrupted_command_may_be_repeated() {
+        const CURSOR_NOT_FOUND: i32 = 43;
+        const LINEARIZABLE_READ_CONCERN_ERROR: i32 = 187;
+        const INTERRUPTED_DUE_TO_RESHARDING_CRITICAL_SECTION: i32 = 453;
+        for code in [
+            CURSOR_NOT_FOUND,
+            LINEARIZABLE_READ_CONCERN_ERROR,
+            INTERRUPTED_DUE_TO_RESHARDING_CRITICAL_SECTION,
+        ] {
+            assert!(matches!(of_command(code), Fault::Unavailable(_)), "{code}");
+        }
     }
 
     #[test]
