@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -64,7 +65,7 @@ impl MongoStore {
         let ids: Vec<_> = keys.iter().map(|key| binary(key.as_bytes())).collect();
         let filter = doc! { ID: { "$in": ids }, EXPIRES: self.alive() };
         let (records, timeout) = (self.records(read), self.timeout);
-        complete(async move {
+        self.complete(async move {
             let find = records.find(filter).projection(fields).max_time(timeout);
             let mut cursor = find.limit(count.into()).batch_size(count).await?;
             let mut found = Found::new();
@@ -89,7 +90,8 @@ impl MongoStore {
         let over = doc! { "$lte": date(self.clock.now()) };
         let filter = doc! { ID: binary(key.as_bytes()), EXPIRES: over };
         let records = self.records(Read::Current);
-        complete(async move { records.replace_one(filter, document).upsert(true).await }).await?;
+        let replace = async move { records.replace_one(filter, document).upsert(true).await };
+        self.complete(replace).await?;
         Ok(())
     }
 
@@ -107,7 +109,8 @@ impl MongoStore {
                 EXPIRES: { "$gt": date(self.clock.now()) },
             };
             let (records, change) = (self.records(Read::Current), doc! { "$set": fields() });
-            let set = complete(async move { records.update_one(filter, change).await }).await?;
+            let update = async move { records.update_one(filter, change).await };
+            let set = self.complete(update).await?;
             if set.matched_count == 1 {
                 return Ok(());
             }
@@ -135,7 +138,8 @@ impl MongoStore {
             let each: Vec<_> = removals.iter().map(removal).collect();
             let records = self.records(Read::Current);
             let filter = doc! { "$or": each };
-            let deleted = complete(async move { records.delete_many(filter).await }).await?;
+            let delete = async move { records.delete_many(filter).await };
+            let deleted = self.complete(delete).await?;
             if deleted.deleted_count == keys.len() as u64 {
                 return Ok(HashSet::new());
             }
@@ -159,6 +163,38 @@ impl MongoStore {
         let version = |(key, document): (_, RawDocumentBuf)| (key, record::version(&document));
         Ok(found.into_iter().map(version).collect())
     }
+
+    /// Runs a command to its end, on its own task, whether somebody waits for it or not.
+    ///
+    /// A call is given up when its time is over, but the driver's futures must not be dropped
+    /// midway
+    /// (<https://docs.rs/mongodb/latest/mongodb/#warning-about-timeouts--cancellation>): the next
+    /// command would get the same server session while the server is still busy with it.
+    ///
+    /// So a command that has begun is sent, even long after anybody waits for it. If all began at
+    /// once, those that nobody waits for any more would be first in line after an outage, and keep
+    /// an overloaded server from its work. Hence each waits for its turn here, where a call that is
+    /// given up leaves nothing behind, and begins only if half of its time is left.
+    pub(crate) async fn complete<T: Send + 'static>(
+        &self,
+        command: impl Future<Output = mongodb::error::Result<T>> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let turn = Arc::clone(&self.turns).acquire_owned();
+        let turn = tokio::time::timeout(self.timeout / 2, turn).await;
+        let turn = turn.map_err(|_| {
+            let sentence = "MongoDB has not answered earlier commands, so this one was not sent";
+            Fault::Unavailable(sentence.to_owned())
+        })?;
+        let running = tokio::spawn(async move {
+            let done = command.await;
+            drop(turn);
+            done
+        });
+        match running.await {
+            Ok(done) => done.map_err(|error| Fault::of(&error)),
+            Err(error) => Err(Fault::Unavailable(error.to_string())),
+        }
+    }
 }
 
 fn removal((key, expected): &(RecordKey, Option<Version>)) -> Document {
@@ -172,20 +208,6 @@ fn removal((key, expected): &(RecordKey, Option<Version>)) -> Document {
 /// Every field of a record except its key.
 pub(crate) fn fields(version: Version, data: &[u8], end: mongodb::bson::DateTime) -> Document {
     doc! { VERSION: binary(version.as_bytes()), DATA: binary(data), EXPIRES: end }
-}
-
-/// Runs a command to its end, on its own task, whether somebody waits for it or not.
-///
-/// A call is given up when its time is over, but the driver's futures must not be dropped midway
-/// (<https://docs.rs/mongodb/latest/mongodb/#warning-about-timeouts--cancellation>): the next
-/// command would get the same server session while the server is still busy with it.
-pub(crate) async fn complete<T: Send + 'static>(
-    command: impl Future<Output = mongodb::error::Result<T>> + Send + 'static,
-) -> Result<T, Fault> {
-    match tokio::spawn(command).await {
-        Ok(done) => done.map_err(|error| Fault::of(&error)),
-        Err(error) => Err(Fault::Unavailable(error.to_string())),
-    }
 }
 
 /// Waits before reading a record again on which a write and a read disagree. A write sees what the

@@ -10,7 +10,7 @@ use mongodb::{
 };
 use silverback::store::{Read, StoreError};
 
-use crate::{MongoStore, commands::complete, record::EXPIRES};
+use crate::{MongoStore, record::EXPIRES};
 
 /// How long after its end the server removes a record. Its clock may be ahead of the application's
 /// by as much without ending a session too early.
@@ -39,7 +39,8 @@ impl MongoStore {
         let index = IndexModel::builder().keys(doc! { EXPIRES: 1 });
         let index = index.options(options).build();
         let records = self.records(Read::Current);
-        complete(async move { records.create_index(index).await }).await?;
+        let create = async move { records.create_index(index).await };
+        self.complete(create).await?;
         Ok(())
     }
 
@@ -64,7 +65,7 @@ impl MongoStore {
     /// server does not answer.
     pub async fn removes_expired(&self) -> Result<bool, StoreError> {
         let records = self.records(Read::Current);
-        let list = complete(async move {
+        let list = self.complete(async move {
             let (mut cursor, mut removes) = match records.list_indexes().await {
                 Err(error) if is_missing(&error) => return Ok(false),
                 listed => (listed?, false),

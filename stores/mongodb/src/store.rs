@@ -1,6 +1,6 @@
 //! The store: its settings, and its calls.
 
-use std::{collections::HashSet, fmt, time::Duration};
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use mongodb::{
     Client, Database,
@@ -11,9 +11,10 @@ use silverback::{
     Clock,
     store::{Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version},
 };
+use tokio::sync::Semaphore;
 
 use crate::{
-    commands::{Found, complete, fields},
+    commands::{Found, fields},
     fault::Fault,
     record::{self, EXPIRES, ROOM, date},
 };
@@ -44,10 +45,18 @@ pub struct MongoStore {
     record_bytes: usize,
     /// The client repeats a write whose answer it has lost, or may do so.
     may_repeat: bool,
+    /// For commands that may be under way at once.
+    pub(crate) turns: Arc<Semaphore>,
 }
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 const RECORD_BYTES: usize = 1 << 20;
+
+/// The commands under way at once, through a client whose connections the store cannot count. Most
+/// have no more than that.
+const AT_ONCE: usize = 100;
+/// The connections of a client to each server, unless its options say otherwise.
+const CONNECTIONS: u32 = 10;
 
 impl MongoStore {
     /// Makes a store that uses this database, and the collection `silverback_sessions` in it. It
@@ -76,6 +85,7 @@ impl MongoStore {
             is_linearizable: false,
             record_bytes: RECORD_BYTES,
             may_repeat: true,
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
 
@@ -109,13 +119,16 @@ impl MongoStore {
         options.connect_timeout.get_or_insert(TIMEOUT);
         options.server_selection_timeout.get_or_insert(TIMEOUT);
         let may_repeat = *options.retry_writes.get_or_insert(false);
+        let connections = options.max_pool_size.unwrap_or(CONNECTIONS) as usize;
+        let turns = connections.saturating_mul(options.hosts.len());
         let client = Client::with_options(options).map_err(|error| Fault::of(&error))?;
         let store = Self {
             may_repeat,
+            turns: Arc::new(Semaphore::new(turns.clamp(1, Semaphore::MAX_PERMITS))),
             ..Self::new(client.database(&database))
         };
         let database = store.database.clone();
-        let ping = complete(async move { database.run_command(doc! { "ping": 1 }).await });
+        let ping = store.complete(async move { database.run_command(doc! { "ping": 1 }).await });
         store.in_time(ping).await?;
         Ok(store)
     }

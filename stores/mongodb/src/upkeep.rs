@@ -5,7 +5,6 @@ use silverback::store::{Browse, Cursor, Listed, Page, Read, RecordKey, StoreErro
 
 use crate::{
     MongoStore,
-    commands::complete,
     fault::Fault,
     record::{self, DATA, EXPIRES, ID, binary, date},
 };
@@ -23,7 +22,7 @@ impl MongoStore {
     /// Lists up to `limit` documents of a range of keys, in order.
     async fn list(&self, range: Document, limit: usize) -> Result<Vec<Seen>, Fault> {
         let records = self.records(Read::Recent);
-        let find = complete(async move {
+        let find = self.complete(async move {
             let find = records.find(doc! { ID: range }).sort(doc! { ID: 1 });
             let find = find.projection(doc! { DATA: 1, EXPIRES: 1 });
             find.limit(limit as i64).await
@@ -31,7 +30,7 @@ impl MongoStore {
         let (mut cursor, mut seen) = (self.in_time(find).await?, Vec::new());
         loop {
             // A page may take many round trips. Each has the time of a call.
-            let next = complete(async move { Ok((cursor.advance().await?, cursor)) });
+            let next = self.complete(async move { Ok((cursor.advance().await?, cursor)) });
             let (is_one, back) = self.in_time(next).await?;
             if !is_one {
                 return Ok(seen);
@@ -47,7 +46,7 @@ impl MongoStore {
         let over = doc! { "$lte": date(self.clock.now()) };
         let records = self.records(Read::Recent).clone_with_type::<Document>();
         let (looked_at, filter) = (records.clone(), doc! { EXPIRES: over.clone() });
-        let find = complete(async move {
+        let find = self.complete(async move {
             let find = looked_at.find(filter).projection(doc! { ID: 1 });
             let (mut cursor, mut ids) = (find.limit(limit as i64).await?, Vec::new());
             while cursor.advance().await? {
@@ -62,7 +61,7 @@ impl MongoStore {
         }
         // A new record may have replaced an expired one.
         let filter = doc! { ID: { "$in": ids }, EXPIRES: over };
-        let remove = complete(async move { records.delete_many(filter).await });
+        let remove = self.complete(async move { records.delete_many(filter).await });
         Ok((found, self.in_time(remove).await?.deleted_count))
     }
 }

@@ -14,6 +14,8 @@ use silverback_test_servers::{
     },
 };
 
+use tokio::task::JoinSet;
+
 use crate::{connect, day, server, through};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -37,7 +39,8 @@ async fn what_was_answered_survives_kills_in_mid_run() {
 /// Checks that the store itself has given up. The client would do so too, but later.
 fn is_late(error: &StoreError) -> bool {
     let cause = error.source().map(ToString::to_string);
-    let says_so = cause.is_some_and(|cause| cause.contains("did not answer within 50ms"));
+    let cause = cause.unwrap_or_default();
+    let says_so = cause.contains("did not answer within 50ms") || cause.contains("was not sent");
     matches!(error, StoreError::Unavailable(_)) && says_so
 }
 
@@ -77,6 +80,36 @@ async fn silence_is_an_error_within_the_timeout_and_never_no_record() {
     assert!(is_late(&index.unwrap_err()));
     proxy.speak();
     assert!(data(&patient, 1).await.is_some());
+}
+
+/// A command that has begun is sent after the silence, and no other: each connection has one.
+#[tokio::test]
+async fn what_nobody_waits_for_any_more_is_not_begun() {
+    const CONNECTIONS: usize = 10;
+    const CALLS: u32 = 200;
+    let Some(server) = server() else {
+        return;
+    };
+    let proxy = Proxy::to(server.port());
+    let patient = through(proxy.port(), "late").await;
+    let hasty = patient.clone().timeout(Duration::from_millis(200));
+    proxy.silence();
+    let mut running = JoinSet::new();
+    for number in 0..CALLS {
+        let store = hasty.clone();
+        running.spawn(async move {
+            let data = Bytes::from_static(DATA);
+            store.create(&key(number), data, day()).await
+        });
+    }
+    running.join_all().await.iter().for_each(is_unavailable);
+    proxy.speak();
+    // This is done after all that has begun.
+    create(&patient, CALLS, day()).await;
+    let keys: Vec<_> = (0..CALLS).map(key).collect();
+    let found = patient.load_many(&keys, Read::Current).await;
+    let done = found.iter().filter(|it| matches!(it, Ok(Some(_)))).count();
+    assert!(done <= CONNECTIONS, "{done} of {CALLS} were done");
 }
 
 #[tokio::test]
