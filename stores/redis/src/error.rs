@@ -58,13 +58,14 @@ fn is_read_only(error: &RedisError) -> bool {
 }
 
 /// Returns whether the server has not run the command but may soon: it is starting, is no longer
-/// the master, or nobody listens there.
+/// the master, or nobody listens there. `ASK` is left here if the other server sends on, too.
 pub(crate) fn will_pass(error: &RedisError) -> bool {
     let is_not_done = matches!(
         error.kind(),
         ErrorKind::ClusterConnectionNotFound
             | ErrorKind::Server(
-                ServerErrorKind::BusyLoading
+                ServerErrorKind::Ask
+                    | ServerErrorKind::BusyLoading
                     | ServerErrorKind::MasterDown
                     | ServerErrorKind::ClusterDown
                     | ServerErrorKind::TryAgain
@@ -129,6 +130,11 @@ mod tests {
         let error = answer(former);
         assert!(!will_pass(&error) && needs_another_connection(&error));
         assert!(matches!(of(error), StoreError::Unavailable(_)));
+    }
+
+    #[test]
+    fn a_key_that_moves_back_is_asked_for_again() {
+        assert!(will_pass(&answer("ASK 5567 127.0.0.1:7002")));
     }
 
     #[test]
