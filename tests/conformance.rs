@@ -14,6 +14,8 @@ mod broken;
 mod faults;
 #[path = "conformance/networked.rs"]
 mod networked;
+#[path = "conformance/racy.rs"]
+mod racy;
 #[path = "conformance/server.rs"]
 mod server;
 #[path = "conformance/sound.rs"]

@@ -2,10 +2,11 @@
 
 use std::{
     fmt::{self, Write},
-    iter,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use tokio::task::JoinSet;
 
 use super::{
     schedule::Numbers,
@@ -32,9 +33,6 @@ pub(super) struct Bench<S> {
 }
 
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
-
-/// How long threads race.
-const RACING: Duration = Duration::from_millis(200);
 
 impl<S: Store> Bench<S> {
     /// Makes a bench for a rule that begins at this time. A subject with a clock has its own time.
@@ -67,14 +65,6 @@ impl<S: Store> Bench<S> {
     /// The number of rounds, scaled as the store's author wants.
     pub(super) fn rounds(&self, usual: u64) -> u64 {
         (usual as f64 * self.with.scale).ceil().max(2.0) as u64
-    }
-
-    /// Returns at least one race of threads, and more while there is time. On a store that never
-    /// waits, one thread may be done before the others have begun.
-    pub(super) fn races(&self) -> impl Iterator<Item = ()> + use<S> {
-        let end = Instant::now() + RACING.mul_f64(self.with.scale.min(1.0));
-        let more = iter::from_fn(move || (Instant::now() < end).then_some(()));
-        iter::once(()).chain(more)
     }
 
     /// Removes the rule's records, as far as the store does so, and sets the clock back.
@@ -297,6 +287,15 @@ impl fmt::Display for Shown<'_> {
         }
         f.write_char(')')
     }
+}
+
+/// Waits for tasks, and returns their results in any order.
+pub(super) async fn all<T: 'static>(mut tasks: JoinSet<Outcome<T>>) -> Outcome<Vec<T>> {
+    let mut results = Vec::new();
+    while let Some(joined) = tasks.join_next().await {
+        results.push(joined.map_err(|error| format!("a task did not end: {error}"))??);
+    }
+    Ok(results)
 }
 
 /// A version that the record does not have, one bit away.

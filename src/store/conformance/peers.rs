@@ -8,9 +8,9 @@ use tokio::{
 };
 
 use super::{
-    bench::{Bench, HOUR, Outcome, Refusal, granted, refused, require, sample, shown},
+    bench::{Bench, HOUR, Outcome, Refusal, all, granted, refused, require, sample, shown},
     schedule::{Numbers, Pauses, Step, interleave},
-    tasks::{all, increment},
+    tasks::increment,
 };
 use crate::{
     clock::Timestamp,

@@ -2,6 +2,7 @@
 
 use super::{
     bench::{Bench, HOUR, Outcome, Refusal, another, granted, refused, require, sample, shown},
+    meeting::{self, Writes},
     schedule::{Numbers, Step, interleave},
 };
 use crate::{
@@ -84,7 +85,7 @@ pub(super) async fn a_deleted_record_never_comes_back<S: Store>(bench: &Bench<S>
             .await;
         refused("update after a delete among writers", &late, Refusal::Gone)?;
     }
-    Ok(())
+    meeting::bring_nothing_back(bench).await
 }
 
 pub(super) async fn of_two_updates_one_wins<S: Store>(bench: &Bench<S>) -> Outcome {
@@ -223,7 +224,7 @@ pub(super) async fn an_update_and_a_touch_lose_nothing<S: Store>(bench: &Bench<S
             }
         }
     }
-    Ok(())
+    meeting::lose_nothing(bench, Writes::Touches).await
 }
 
 pub(super) async fn a_load_never_sees_half_an_update<S: Store>(bench: &Bench<S>) -> Outcome {

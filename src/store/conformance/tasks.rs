@@ -8,7 +8,8 @@ use std::sync::{
 use tokio::task::{JoinSet, yield_now};
 
 use super::{
-    bench::{Bench, Outcome, granted, require, sample, shown},
+    bench::{Bench, Outcome, all, granted, require, sample, shown},
+    meeting::{self, Writes},
     schedule::Numbers,
 };
 use crate::{
@@ -20,10 +21,8 @@ const TASKS: u64 = 16;
 const INCREMENTS: u64 = 50;
 
 pub(super) async fn no_increment_is_lost<S: Store>(bench: &Bench<S>) -> Outcome {
-    for () in bench.races() {
-        count(bench).await?;
-    }
-    Ok(())
+    count(bench).await?;
+    meeting::lose_nothing(bench, Writes::Updates).await
 }
 
 async fn count<S: Store>(bench: &Bench<S>) -> Outcome {
@@ -121,7 +120,7 @@ pub(super) async fn of_many_creates_one_wins<S: Store>(bench: &Bench<S>) -> Outc
             )
             .await?;
     }
-    Ok(())
+    meeting::create_for_themselves(bench).await
 }
 
 const PAGES: u64 = 300;
@@ -225,12 +224,4 @@ impl Drop for Stop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::SeqCst);
     }
-}
-
-pub(super) async fn all<T: 'static>(mut tasks: JoinSet<Outcome<T>>) -> Outcome<Vec<T>> {
-    let mut results = Vec::new();
-    while let Some(joined) = tasks.join_next().await {
-        results.push(joined.map_err(|error| format!("a task did not end: {error}"))??);
-    }
-    Ok(results)
 }

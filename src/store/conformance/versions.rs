@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 
 use super::{
     bench::{Bench, HOUR, NO_VERSION, Outcome, Refusal, another, granted, refused, require, shown},
+    meeting,
     schedule::{Numbers, Step, interleave},
 };
 use crate::store::{Bytes, RecordKey, Store, StoreError, Version};
@@ -85,7 +86,7 @@ pub(super) async fn a_delete_at_a_version_spares_a_racing_update<S: Store>(
             }
         }
     }
-    Ok(())
+    meeting::use_each_version_once(bench).await
 }
 
 type Answer = Result<Option<Version>, StoreError>;
