@@ -6,19 +6,20 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-/// The units, largest first. The first name of each is used for writing.
-const UNITS: [(u64, &[&str]); 5] = [
-    (604_800, &["w", "week", "weeks"]),
-    (86_400, &["d", "day", "days"]),
-    (3_600, &["h", "hour", "hours", "hr", "hrs"]),
-    (60, &["m", "minute", "minutes", "min", "mins"]),
-    (1, &["s", "second", "seconds", "sec", "secs"]),
+/// The units in milliseconds, largest first. The first name of each is used for writing.
+const UNITS: [(u128, &[&str]); 6] = [
+    (604_800_000, &["w", "week", "weeks"]),
+    (86_400_000, &["d", "day", "days"]),
+    (3_600_000, &["h", "hour", "hours", "hr", "hrs"]),
+    (60_000, &["m", "minute", "minutes", "min", "mins"]),
+    (1_000, &["s", "second", "seconds", "sec", "secs"]),
+    (1, &["ms", "millisecond", "milliseconds"]),
 ];
 
 /// Reads `30m`, `14 days` or `1h 30m`: each unit once, the largest first.
 pub(super) fn parse(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
-    let mut total = 0_u64;
+    let mut total = 0_u128;
     let mut units = UNITS.iter();
     loop {
         let digits = rest.find(|c: char| !c.is_ascii_digit())?;
@@ -27,24 +28,30 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
         let letters = after.find(|c: char| !c.is_ascii_alphabetic());
         let (unit, after) = after.split_at(letters.unwrap_or(after.len()));
         // Units that this skips are larger, so they may not follow.
-        let (secs, _) = units.find(|(_, names)| names.contains(&unit))?;
-        let part = number.parse::<u64>().ok()?.checked_mul(*secs)?;
-        total = total.checked_add(part)?;
+        let (millis, _) = units.find(|(_, names)| names.contains(&unit))?;
+        // Six products of 64 bits and 30 fit into 128.
+        total += u128::from(number.parse::<u64>().ok()?) * millis;
         rest = after.trim_start();
         if rest.is_empty() {
-            return Some(Duration::from_secs(total));
+            let secs = u64::try_from(total / 1_000).ok()?;
+            let millis = Duration::from_millis((total % 1_000) as u64);
+            return Duration::from_secs(secs).checked_add(millis);
         }
     }
 }
 
-/// Writes `14d`, `1h 30m` or `0s`. Fractions of a second are dropped.
-pub(super) fn write(duration: Duration) -> String {
-    let mut rest = duration.as_secs();
+/// Writes `14d`, `1h 30m`, `1s 500ms` or `0s`. Returns `None` for a fraction of a millisecond, which
+/// has no unit.
+pub(super) fn write(duration: Duration) -> Option<String> {
+    let mut rest = duration.as_millis();
+    if !duration.subsec_nanos().is_multiple_of(1_000_000) {
+        return None;
+    }
     let mut text = String::new();
     // Weeks are left out: people count limits of sessions in days.
-    for (secs, names) in UNITS.iter().skip(1) {
-        let (count, unit) = (rest / secs, names.first().copied().unwrap_or_default());
-        rest %= secs;
+    for (millis, names) in UNITS.iter().skip(1) {
+        let (count, unit) = (rest / millis, names.first().copied().unwrap_or_default());
+        rest %= millis;
         if count > 0 {
             let space = if text.is_empty() { "" } else { " " };
             // Writing into a string cannot fail.
@@ -54,7 +61,7 @@ pub(super) fn write(duration: Duration) -> String {
     if text.is_empty() {
         text.push_str("0s");
     }
-    text
+    Some(text)
 }
 
 #[cfg(test)]
@@ -83,13 +90,28 @@ mod tests {
         for (text, secs, written) in rows {
             let duration = Duration::from_secs(secs);
             assert_eq!(parse(text), Some(duration), "{text}");
-            assert_eq!(write(duration), written);
+            assert_eq!(write(duration).as_deref(), Some(written));
             assert_eq!(parse(written), Some(duration), "{written}");
         }
         for (_, names) in UNITS {
             assert!(names.iter().all(|name| parse(&format!("3{name}")).is_some()), "{names:?}");
         }
-        assert_eq!(write(Duration::from_millis(1_999)), "1s");
+    }
+
+    #[test]
+    fn fractions_of_a_second_are_kept_or_refused() {
+        for (text, millis, written) in [
+            ("250ms", 250, "250ms"),
+            ("1500 milliseconds", 1_500, "1s 500ms"),
+            ("1m 1 millisecond", 60_001, "1m 1ms"),
+        ] {
+            let duration = Duration::from_millis(millis);
+            assert_eq!(parse(text), Some(duration), "{text}");
+            assert_eq!(write(duration).as_deref(), Some(written));
+            assert_eq!(parse(written), Some(duration), "{written}");
+        }
+        assert_eq!(write(Duration::from_micros(1_500)), None);
+        assert_eq!(write(Duration::MAX), None);
     }
 
     #[test]
@@ -115,7 +137,9 @@ mod tests {
             "1h and 30m",
             "1h\u{a0}30ä",
             "٣m",
-            "1ms",
+            "1us",
+            "1ms 1s",
+            "18446744073709551615s 1000ms",
             "18446744073709551616s",
             "18446744073709551615m",
             "18446744073709551615d",

@@ -52,7 +52,7 @@ use crate::{clock::Timestamp, cookie::CookieAttributes};
 ///
 /// | Value | Written as |
 /// |---|---|
-/// | a length of time | `"30m"`, `"14 days"`, `"1h 30m"`: weeks, days, hours, minutes and seconds, by word or first letter, the largest first; or a number of seconds |
+/// | a length of time | `"30m"`, `"14 days"`, `"1h 30m"`: weeks, days, hours, minutes and seconds, by word or first letter, and milliseconds (`ms`), the largest first; or a number of seconds |
 /// | a point in time | `"2027-01-15T08:00:00Z"` (RFC 3339), which TOML takes without quotes too; or a number of seconds since 1970 |
 /// | `same_site` | `"Strict"`, `"Lax"` or `"None"`, in any case |
 /// | a switch, a number of bytes or sessions | `true` or `false`, a whole number |
@@ -61,6 +61,8 @@ use crate::{clock::Timestamp, cookie::CookieAttributes};
 /// A number or a switch may be text as well, since environment variables hold nothing else. A field
 /// whose value is `null` counts as left out. The cookie's attributes have their names from RFC
 /// 6265bis, spelled like the other fields: `http_only`, `same_site`.
+///
+/// Writing fails for a length of time with a fraction of a millisecond.
 ///
 /// # Errors
 ///
@@ -245,7 +247,7 @@ impl SessionSettings {
         let switch = |is: Option<bool>| is.map(Output::Bool);
         let count = |count: Option<usize>| count.map(Output::Count);
         let text = |text: &Option<String>| text.as_ref().map(Output::text);
-        let length = |length: Option<Duration>| length.map(Output::duration);
+        let length = |length: Option<Duration>| length.map(Output::Length);
         let table = |name: Option<&String>, attributes: &CookieAttributes| {
             Self::of_cookie(name.cloned(), attributes.clone()).written()
         };

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use cookie::SameSite;
-use serde::{Serialize, Serializer};
+use serde::{Serialize, Serializer, ser};
 
 use super::duration;
 use crate::{
@@ -108,6 +108,7 @@ impl fmt::Display for Input<'_> {
 pub(super) enum Output {
     Bool(bool),
     Count(usize),
+    Length(Duration),
     Text(String),
     Tables(Vec<Vec<(&'static str, Self)>>),
 }
@@ -117,10 +118,6 @@ impl Output {
     pub(super) fn tables(tables: impl Iterator<Item = Vec<(&'static str, Self)>>) -> Option<Self> {
         let tables: Vec<_> = tables.collect();
         (!tables.is_empty()).then_some(Self::Tables(tables))
-    }
-
-    pub(super) fn duration(duration: Duration) -> Self {
-        Self::Text(duration::write(duration))
     }
 
     pub(super) fn text(text: impl fmt::Display) -> Self {
@@ -133,6 +130,12 @@ impl Serialize for Output {
         match self {
             Self::Bool(is) => is.serialize(serializer),
             Self::Count(count) => count.serialize(serializer),
+            Self::Length(length) => match duration::write(*length) {
+                Some(text) => text.serialize(serializer),
+                None => Err(ser::Error::custom(format_args!(
+                    "{length:?} cannot be written: the smallest unit of a file is a millisecond"
+                ))),
+            },
             Self::Text(text) => text.serialize(serializer),
             Self::Tables(tables) => serializer.collect_seq(tables.iter().map(|it| Fields(it))),
         }

@@ -244,6 +244,7 @@ fn values_are_written_in_several_ways() {
         ("max_age = 604800",                        "max_age = \"7d\""),
         ("max_age = \"604800\"",                    "max_age = \"7d\""),
         ("max_age = \"6 days 24 hours\"",           "max_age = \"7d\""),
+        ("store_timeout = \"1500ms\"",             "store_timeout = \"1s 500ms\""),
         ("not_before = 2027-01-15T08:00:00Z",       "not_before = \"2027-01-15T08:00:00Z\""),
         ("not_before = 2027-01-15T10:00:00+02:00",  "not_before = \"2027-01-15T08:00:00Z\""),
         ("not_before = 1_800_000_000",              "not_before = \"2027-01-15T08:00:00Z\""),
@@ -264,6 +265,20 @@ fn values_are_written_in_several_ways() {
     assert_eq!(
         serde_json::from_str::<SessionSettings>(nothing).unwrap(),
         SessionSettings::default()
+    );
+}
+
+#[test]
+fn a_length_of_time_is_written_whole_or_not_at_all() {
+    let limit = |timeout| SessionSettings::from(&in_store().store_timeout(timeout));
+    let short = limit(Duration::from_millis(500));
+    let written = toml::to_string(&short).unwrap();
+    assert!(written.contains("store_timeout = \"500ms\""), "{written}");
+    assert_eq!(read(&written), short);
+    let error = serde_json::to_string(&limit(Duration::from_micros(1_500))).unwrap_err();
+    assert!(
+        error.to_string().starts_with("1.5ms cannot be written"),
+        "{error}"
     );
 }
 
