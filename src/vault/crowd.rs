@@ -248,7 +248,7 @@ impl Vault<'_> {
             };
             self.settle(&mut job.cut_off);
             if job.is_in(&place.writes) {
-                job.draft.is_emptied = content.is_emptied();
+                job.draft.is_emptied &= content.is_emptied();
                 let saved = Outcome::Saved(Box::new((content.clone(), place.clone())));
                 ticket.give_back(job, Some(saved));
             } else {
@@ -337,7 +337,7 @@ impl Batch {
                 job.draft.expires = place.expires;
                 job.draft.browser = place.browser;
                 job.draft.writes = place.writes.clone();
-                job.draft.is_emptied = content.is_emptied();
+                job.draft.is_emptied &= content.is_emptied();
                 Outcome::Saved(Box::new((content.clone(), place.clone())))
             });
         }
@@ -348,7 +348,7 @@ impl Batch {
     fn deliver_refused(&self, is_done: &Result<bool, Error>, (content, place): (&Content, &Place)) {
         let outcome = |job: &mut Job| match is_done {
             Ok(_) => {
-                job.draft.is_emptied = content.is_emptied();
+                job.draft.is_emptied &= content.is_emptied();
                 Outcome::Saved(Box::new((content.clone(), place.clone())))
             }
             // Each request adds to its own.

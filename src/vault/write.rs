@@ -251,7 +251,7 @@ impl Vault<'_> {
     async fn find_own(&self, job: &mut Job) -> Result<Written, Error> {
         match self.find(&job.id, self.now()).await? {
             Found::Session { content, place } => {
-                job.draft.is_emptied = content.is_emptied();
+                job.draft.is_emptied &= content.is_emptied();
                 Ok(Written {
                     merged: Some(content),
                     ..Written::at(Home::Record(place))

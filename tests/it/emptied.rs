@@ -2,9 +2,10 @@
 
 use http::Response;
 use silverback::{ErrorKind, Session};
+use tokio::{sync::Barrier, time::sleep};
 
 use crate::support::{
-    DAY, Jar, Kind, World, failure, no_cookie,
+    DAY, Jar, Kind, SECOND, World, failure, no_cookie, one_more,
     schedule::until_it_hangs,
     scripted::{After, Before, Delete, Fail, Hang, Update, Wait},
     set_cookie,
@@ -192,6 +193,46 @@ async fn two_requests_may_empty_it() {
         assert!(world.visit(&mut jar, is_new).await.0, "{kind:?}");
         assert_eq!(world.records().sessions().await, 0, "{kind:?}");
     }
+}
+
+/// One write saves both requests. Only the one that has emptied the session removes it.
+#[tokio::test(start_paused = true)]
+async fn one_that_another_request_empties_is_gone_for_later_writes() {
+    let world = Kind::Remote.in_time();
+    let jar = &mut Jar::default();
+    world.put(jar, "n", 0).await;
+    let [mut one, mut other, mut third] = [jar.clone(), jar.clone(), jar.clone()];
+    let (loaded, changed) = (Barrier::new(3), Barrier::new(3));
+    let counting = world.visit(&mut one, async |session| {
+        session.load().await.unwrap();
+        session.update("n", one_more).unwrap();
+        loaded.wait().await;
+        changed.wait().await;
+        session.save().await.unwrap();
+        assert!(session.is_empty().unwrap(), "the other request came later");
+        // The other request removes the record meanwhile.
+        sleep(SECOND).await;
+        session.update("n", one_more).unwrap();
+    });
+    let emptying = world.visit(&mut other, async |session| {
+        session.load().await.unwrap();
+        assert!(session.remove("n").unwrap());
+        loaded.wait().await;
+        changed.wait().await;
+        session.save().await.unwrap();
+    });
+    // Both lose their first attempts.
+    let between = async {
+        loaded.wait().await;
+        world.put(&mut third, "n", 5).await;
+        changed.wait().await;
+    };
+    let ((_, counted), (_, emptied), ()) = tokio::join!(counting, emptying, between);
+    assert_eq!(failure(&counted), Some(ErrorKind::Gone));
+    assert!(no_cookie(&counted), "a newer session may have one");
+    assert_eq!(failure(&emptied), None);
+    assert!(is_removed(&emptied));
+    assert_eq!(world.records().sessions().await, 0);
 }
 
 /// Another request fills the session just before its record is removed.
