@@ -4,6 +4,7 @@
 //! nanoseconds. Two calls that begin together rarely meet there, and on a busy machine the threads
 //! may share one processor. So each rule counts how often the other thread came between a load and
 //! a write, which the store then refuses. Among so many times, some are between the store's locks.
+//! A store that makes system calls or asks a server is open for longer, and fewer times suffice.
 
 use std::{
     collections::HashSet,
@@ -27,8 +28,11 @@ use crate::{
 
 /// How many meetings are enough.
 const ENOUGH: u64 = 300;
+/// How many are enough if a round takes as long as `SLOW` on average.
+const ENOUGH_IF_SLOW: u64 = 30;
+const SLOW: Duration = Duration::from_micros(50);
 /// When the tasks end although they have not met so often.
-const LONGEST: Duration = Duration::from_secs(3);
+const LONGEST: Duration = Duration::from_millis(1_500);
 /// After so many rounds, a task lets others have its thread.
 const WITHOUT_A_PAUSE: u64 = 64;
 /// Added to a record's number in the end that a touch sets.
@@ -51,6 +55,8 @@ struct Meeting<S> {
     end: Timestamp,
     met: AtomicU64,
     enough: u64,
+    enough_if_slow: u64,
+    begin: Instant,
     latest: Instant,
 }
 
@@ -128,6 +134,7 @@ impl<S: Store> Meeting<S> {
         let can_meet = threads > 1 || !bench.store.limits().never_waits;
         let longest = if can_meet { LONGEST } else { Duration::ZERO };
         let longest = longest.mul_f64(bench.with.scale.clamp(0.0, 1.0));
+        let begin = Instant::now();
         Arc::new(Self {
             store: Arc::clone(&bench.store),
             key: bench.key(),
@@ -135,7 +142,9 @@ impl<S: Store> Meeting<S> {
             end: bench.alive(),
             met: AtomicU64::new(0),
             enough: bench.rounds(ENOUGH),
-            latest: Instant::now() + longest,
+            enough_if_slow: bench.rounds(ENOUGH_IF_SLOW),
+            begin,
+            latest: begin + longest,
         })
     }
 
@@ -143,8 +152,15 @@ impl<S: Store> Meeting<S> {
         if round % WITHOUT_A_PAUSE == WITHOUT_A_PAUSE - 1 {
             yield_now().await;
         }
-        let met = self.met.load(Ordering::Relaxed);
-        round == 0 || met < self.enough && Instant::now() < self.latest
+        let (met, now) = (self.met.load(Ordering::Relaxed), Instant::now());
+        let took = now.saturating_duration_since(self.begin);
+        let is_slow = took.as_nanos() > SLOW.as_nanos() * u128::from(round);
+        let enough = if is_slow {
+            self.enough_if_slow
+        } else {
+            self.enough
+        };
+        round == 0 || met < enough && now < self.latest
     }
 
     /// Notes that the other task has come between two calls of this one.

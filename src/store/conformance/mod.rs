@@ -126,11 +126,11 @@
 //!
 //! Rules about races try many schedules, not all. Calls of a store whose methods wait are stopped
 //! and overtaken at each wait. Between two waits, the order is left to two threads. They use one
-//! record until they have come between each other's calls 300 times, for at most three seconds. A
-//! store that looks under one lock and writes under another fails in nearly every run. On a machine
-//! with a single processor that other programs use too, it may pass. No rule restarts a server,
-//! makes it fail over or restores a backup. A store that hides expired records in time passes; only
-//! `time_left` shows how long its server keeps them.
+//! record until they have come between each other's calls 300 times, or 30 times if the calls are
+//! slow, for at most 1.5 seconds. A store that looks under one lock and writes under another fails
+//! in nearly every run on an idle machine with two processors. On a busy one it may pass. No rule
+//! restarts a server, makes it fail over or restores a backup. A store that hides expired records
+//! in time passes; only `time_left` shows how long its server keeps them.
 
 mod bench;
 mod cancelling;
