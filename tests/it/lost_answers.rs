@@ -1,12 +1,11 @@
 //! Operations that the store applied, but whose answer was lost.
 
 use http::StatusCode;
-use silverback::{ErrorKind, Session};
-
+use silverback::{Error, ErrorKind, Session};
 use tokio::sync::Barrier;
 
 use crate::support::{
-    Jar, Kind, failure, keys, no_cookie, one_more,
+    Jar, Kind, World, failure, keys, no_cookie, one_more,
     schedule::{all, now_and_then, until_it_hangs},
     scripted::{After, Before, Create, Fail, Hang, Load, Lose, Update, Wait},
     watched::kept,
@@ -180,6 +179,21 @@ async fn a_load_that_cannot_tell_is_an_error() {
     }
 }
 
+/// Adds one and saves. The save's answer is lost, and `others` comes before it looks whether it was
+/// done.
+async fn add_before(world: &World, session: &Session, others: impl Future) -> Result<(), Error> {
+    session.load().await.unwrap();
+    session.update("n", one_more).unwrap();
+    world.records().at(After, Update, Lose);
+    world.records().at(Before, Load, Wait);
+    let beside = async {
+        world.records().reached().await;
+        drop(others.await);
+        world.records().go();
+    };
+    tokio::join!(session.save(), beside).0
+}
+
 /// Like a cancelled save, its answer is lost, and others save before the record is read again.
 #[tokio::test]
 async fn a_save_that_cannot_tell_is_not_done_twice() {
@@ -189,18 +203,12 @@ async fn a_save_that_cannot_tell_is_not_done_twice() {
         world.put(jar, "n", 1).await;
         let other = &mut jar.clone();
         let add = async |session: Session| {
-            session.load().await.unwrap();
-            session.update("n", one_more).unwrap();
-            world.records().at(After, Update, Lose);
-            world.records().at(Before, Load, Wait);
-            let beside = async {
-                world.records().reached().await;
+            let others = async {
                 for n in 0..others {
                     world.put(other, "other", n).await;
                 }
-                world.records().go();
             };
-            tokio::join!(session.save(), beside).0
+            add_before(&world, &session, others).await
         };
         let (saved, _) = world.visit(jar, add).await;
         let expected = (others > 7).then_some(ErrorKind::StoreFailed);
@@ -221,16 +229,9 @@ async fn a_save_that_was_carried_along_is_done() {
         world.put(jar, "n", 1).await;
         let (other, unsaved) = (&mut jar.clone(), &mut jar.clone());
         let add = async |session: Session| {
-            session.load().await.unwrap();
-            session.update("n", one_more).unwrap();
-            world.records().at(After, Update, Lose);
-            world.records().at(Before, Load, Wait);
-            let beside = async {
-                world.records().reached().await;
-                world.renew(other).await;
-                world.records().go();
-            };
-            tokio::join!(session.save(), beside).0.unwrap();
+            add_before(&world, &session, world.renew(other))
+                .await
+                .unwrap();
         };
         let (_, response) = world.visit(jar, add).await;
         assert_eq!(failure(&response), None);
@@ -258,16 +259,9 @@ async fn a_login_after_a_save_that_was_carried_along_keeps_its_own_values() {
         world.put(jar, "n", 1).await;
         let other = &mut jar.clone();
         let log_in = async |session: Session| {
-            session.load().await.unwrap();
-            session.update("n", one_more).unwrap();
-            world.records().at(After, Update, Lose);
-            world.records().at(Before, Load, Wait);
-            let beside = async {
-                world.records().reached().await;
-                server.renew(other).await;
-                world.records().go();
-            };
-            tokio::join!(session.save(), beside).0.unwrap();
+            add_before(&world, &session, server.renew(other))
+                .await
+                .unwrap();
             assert_eq!(session.get::<u32>("n").unwrap(), None);
             session.renew();
             session.insert("user", "ada").unwrap();
