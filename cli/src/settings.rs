@@ -13,26 +13,23 @@ pub(crate) fn read(path: &Path, table: Option<&str>) -> Result<SessionSettings, 
     let shown = path.display();
     let text = fs::read_to_string(path)
         .map_err(|error| Failure::failed(format!("{shown} cannot be read"), &error))?;
-    let refused = |error: &dyn std::error::Error| {
-        // The line that parsers quote may contain a password of the application.
-        let first = error
-            .to_string()
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        Failure::Refused(format!("{shown}: {first}"))
+    // The line that parsers quote may contain a password of the application.
+    let first = |error: &dyn std::error::Error| -> String {
+        error.to_string().lines().next().unwrap_or_default().into()
     };
+    let refused = |why: String| Failure::Refused(format!("{shown}: {why}"));
     let extension = path.extension().and_then(|extension| extension.to_str());
     let mut all: Value = match extension.unwrap_or_default() {
-        "toml" => toml::from_str(&text).map_err(|error| refused(&error))?,
-        "json" => serde_json::from_str(&text).map_err(|error| refused(&error))?,
-        "yaml" | "yml" => serde_norway::from_str(&text).map_err(|error| refused(&error))?,
+        "toml" => toml::from_str(&text)
+            .map_err(|error| refused(format!("{}: {}", first(&error), error.message())))?,
+        "json" => serde_json::from_str(&text).map_err(|error| refused(first(&error)))?,
+        "yaml" | "yml" => serde_norway::from_str(&text).map_err(|error| refused(first(&error)))?,
         _ => {
             let known = "the file's name has to end with .toml, .json, .yaml or .yml";
-            return Err(Failure::Refused(format!("{shown}: {known}")));
+            return Err(refused(known.to_owned()));
         }
     };
+    let mut within = String::new();
     for part in table
         .unwrap_or_default()
         .split('.')
@@ -42,11 +39,11 @@ pub(crate) fn read(path: &Path, table: Option<&str>) -> Result<SessionSettings, 
             Some(inner) => inner.take(),
             None => {
                 let table = table.unwrap_or_default();
-                return Err(Failure::Refused(format!(
-                    "{shown}: there is no section `{table}`"
-                )));
+                let there = sections(&all, &within);
+                return Err(refused(format!("there is no section `{table}`{there}")));
             }
         };
+        within = format!("{within}{part}.");
     }
     SessionSettings::deserialize(all).map_err(|error| {
         let hint = if table.is_none() {
@@ -54,8 +51,22 @@ pub(crate) fn read(path: &Path, table: Option<&str>) -> Result<SessionSettings, 
         } else {
             ""
         };
-        Failure::Refused(format!("{shown}: {error}{hint}"))
+        refused(format!("{error}{hint}"))
     })
+}
+
+/// Lists the tables of a file, or of a table in it.
+fn sections(all: &Value, within: &str) -> String {
+    let tables = all.as_object().into_iter().flatten();
+    let names: Vec<_> = tables
+        .filter(|(_, inner)| inner.is_object())
+        .map(|(name, _)| format!("`{within}{name}`"))
+        .collect();
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(", but {}", names.join(", "))
+    }
 }
 
 /// Parses a length of time as in settings: `90m`, `2 days` or `200ms`.
@@ -108,13 +119,30 @@ mod tests {
                 settings.not_before,
                 Some(Timestamp::from_secs(1_800_000_000))
             );
-            for (table, says) in [(Some("a.c"), "no section `a.c`"), (None, "--section")] {
+            for (table, says) in [
+                (Some("a.c"), "no section `a.c`, but `a.b`"),
+                (Some("b"), "no section `b`, but `a`"),
+                (Some("a.b.c"), "no section `a.b.c`"),
+                (None, "--section"),
+            ] {
                 let Err(Failure::Refused(message)) = read(&path, table) else {
                     panic!("{name}")
                 };
                 assert!(message.contains(says), "{message}");
             }
         }
+    }
+
+    #[test]
+    fn an_error_of_toml_says_where_and_what() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s.toml");
+        fs::write(&path, "[account]\nidle_timeout = 30m\n").unwrap();
+        let Err(Failure::Refused(message)) = read(&path, Some("account")) else {
+            panic!()
+        };
+        let (_, what) = message.split_once("line 2, column 16: ").unwrap();
+        assert!(!what.is_empty() && !what.contains('\n'), "{message}");
     }
 
     #[test]

@@ -87,6 +87,10 @@ impl Report {
         });
     }
 
+    fn is_broken(&self) -> bool {
+        self.items.iter().any(|item| item.level == Level::Broken)
+    }
+
     fn has_findings(&self) -> bool {
         let is_finding = |item: &Item| matches!(item.level, Level::Change | Level::Broken);
         self.items.iter().any(is_finding)

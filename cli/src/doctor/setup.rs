@@ -34,14 +34,18 @@ pub(super) fn settings(common: &Common, report: &mut Report) {
     }
 }
 
-/// Checks that a layer can be built from everything.
+/// Checks that a layer can be built from everything, unless a part is known to be broken.
 pub(super) fn session(common: &Common, store: &Opened, report: &mut Report) {
     let topic = "session";
-    let built = Site::new(common, Some(store))
-        .and_then(|site| Ok((SessionLayer::try_new(site.config)?, site.name)));
-    match built {
-        Ok((_, name)) => report.good(topic, format!("a layer is built for {name:?}")),
-        Err(failure) => report.broken(topic, said(&failure), "correct the setting it names"),
+    if report.is_broken() {
+        report.skipped(topic, "correct the settings and the keys first");
+    } else {
+        let built = Site::new(common, Some(store))
+            .and_then(|site| Ok((SessionLayer::try_new(site.config)?, site.name)));
+        match built {
+            Ok((_, name)) => report.good(topic, format!("a layer is built for {name:?}")),
+            Err(failure) => report.broken(topic, said(&failure), "correct the setting it names"),
+        }
     }
     if store.shared().limits().may_forget {
         report.change(

@@ -161,6 +161,11 @@ async fn keys_and_settings_are_examined() {
     .unwrap();
     let report = tool.run(&["doctor", "--json"]).json(4);
     assert_eq!(item(&report, "session", "idle")["level"], "broken");
+    fs::write(&settings, "[sessions.account]\nidle_time = \"40 days\"\n").unwrap();
+    let report = tool.run(&["doctor", "--json"]).json(4);
+    assert_eq!(levels(&report, "broken"), 1, "{report:#}");
+    assert_eq!(item(&report, "settings", "idle_time")["level"], "broken");
+    assert_eq!(item(&report, "session", "first")["level"], "skipped");
     fs::write(&path, format!("{KEY},{KEY}")).unwrap();
     tool.run(&["doctor"]).says(4, "broken");
 }
