@@ -29,7 +29,6 @@ use crate::{
 /// use axum::{Router, routing::get};
 /// use silverback::{Keys, MemoryStore, SessionConfig, SessionLayer};
 /// use silverback_tower_sessions::TowerSessionLayer;
-/// # use tower_sessions_0_14 as tower_sessions;
 /// use tower_sessions::{Session, session::Error};
 ///
 /// async fn visits(session: Session) -> String {

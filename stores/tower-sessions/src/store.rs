@@ -23,7 +23,7 @@ use crate::{
 /// use axum::{Router, routing::get};
 /// use silverback::MemoryStore;
 /// use silverback_tower_sessions::TowerSessionStore;
-/// use tower_sessions_0_14::{Session, SessionManagerLayer};
+/// use tower_sessions::{Session, SessionManagerLayer};
 ///
 /// async fn visits(session: Session) -> String {
 ///     let visits = session.get("visits").await.ok().flatten().unwrap_or(0) + 1;
@@ -114,7 +114,6 @@ impl<S: Store> TowerSessionStore<S> {
     /// ```
     /// use silverback::MemoryStore;
     /// use silverback_tower_sessions::{Former, TowerSessionStore};
-    /// # use tower_sessions_0_14 as tower_sessions;
     ///
     /// let old = tower_sessions::MemoryStore::default(); // the store that you used so far
     /// let store = TowerSessionStore::new(MemoryStore::new()).moving_from(Former::v0_14(old));
@@ -149,7 +148,6 @@ impl<S: Store> TowerSessionStore<S> {
     /// ```
     /// use silverback::MemoryStore;
     /// use silverback_tower_sessions::{Former, TowerSessionStore};
-    /// # use tower_sessions_0_14 as tower_sessions;
     ///
     /// let old = tower_sessions::MemoryStore::default();
     /// let store = TowerSessionStore::new(MemoryStore::new()).moving_from(Former::v0_14(old));

@@ -33,7 +33,6 @@ use crate::{
 /// use axum::{Router, routing::get};
 /// use silverback::{Error, Keys, MemoryStore, Session, SessionConfig, SessionLayer};
 /// use silverback_tower_sessions::{Former, FormerSessions};
-/// # use tower_sessions_0_14 as tower_sessions;
 ///
 /// async fn user(session: Session) -> Result<String, Error> {
 ///     Ok(format!("user {:?}", session.get::<u64>("user")?))
@@ -89,7 +88,7 @@ impl FormerSessions {
     ///
     /// ```
     /// # use silverback_tower_sessions::{Former, FormerSessions};
-    /// # let old = tower_sessions_0_14::MemoryStore::default();
+    /// # let old = tower_sessions::MemoryStore::default();
     /// let former = FormerSessions::new(Former::v0_14(old));
     /// ```
     #[must_use]
@@ -111,7 +110,7 @@ impl FormerSessions {
     ///
     /// ```
     /// # use silverback_tower_sessions::{Former, FormerSessions};
-    /// # let old = tower_sessions_0_14::MemoryStore::default();
+    /// # let old = tower_sessions::MemoryStore::default();
     /// let former = FormerSessions::new(Former::v0_14(old)).name("sid");
     /// ```
     #[must_use]
@@ -124,7 +123,7 @@ impl FormerSessions {
     ///
     /// ```
     /// # use silverback_tower_sessions::{Former, FormerSessions};
-    /// # let old = tower_sessions_0_14::MemoryStore::default();
+    /// # let old = tower_sessions::MemoryStore::default();
     /// let former = FormerSessions::new(Former::v0_14(old)).path("/shop");
     /// ```
     #[must_use]
@@ -136,7 +135,7 @@ impl FormerSessions {
     ///
     /// ```
     /// # use silverback_tower_sessions::{Former, FormerSessions};
-    /// # let old = tower_sessions_0_14::MemoryStore::default();
+    /// # let old = tower_sessions::MemoryStore::default();
     /// let former = FormerSessions::new(Former::v0_14(old)).domain("example.com");
     /// ```
     #[must_use]
@@ -149,7 +148,7 @@ impl FormerSessions {
     /// ```
     /// use cookie::Key; // `tower_sessions::cookie::Key`
     /// # use silverback_tower_sessions::{Former, FormerSessions};
-    /// # let old = tower_sessions_0_14::MemoryStore::default();
+    /// # let old = tower_sessions::MemoryStore::default();
     /// # let key = Key::generate();
     /// let former = FormerSessions::new(Former::v0_14(old)).signed(key);
     /// ```
@@ -164,7 +163,7 @@ impl FormerSessions {
     /// ```
     /// use cookie::Key; // `tower_sessions::cookie::Key`
     /// # use silverback_tower_sessions::{Former, FormerSessions};
-    /// # let old = tower_sessions_0_14::MemoryStore::default();
+    /// # let old = tower_sessions::MemoryStore::default();
     /// # let key = Key::generate();
     /// let former = FormerSessions::new(Former::v0_14(old)).private(key);
     /// ```
@@ -180,7 +179,7 @@ impl FormerSessions {
     /// ```
     /// # use silverback::{Clock, Timestamp};
     /// # use silverback_tower_sessions::{Former, FormerSessions};
-    /// # let old = tower_sessions_0_14::MemoryStore::default();
+    /// # let old = tower_sessions::MemoryStore::default();
     /// let clock = Clock::manual(Timestamp::from_secs(4_000_000_000));
     /// let former = FormerSessions::new(Former::v0_14(old)).clock(clock);
     /// ```

@@ -51,7 +51,6 @@ impl Former {
     ///
     /// ```
     /// use silverback_tower_sessions::Former;
-    /// # use tower_sessions_0_14 as tower_sessions;
     ///
     /// let former = Former::v0_14(tower_sessions::MemoryStore::default());
     /// ```

@@ -26,7 +26,7 @@ use silverback_test_servers::Redis;
 use silverback_tower_sessions::{TowerSessionLayer, TowerSessionStore};
 use tokio::net::TcpListener;
 use tower::{Service, layer::layer_fn, service_fn};
-use tower_sessions_0_14::{Expiry, SessionManagerLayer};
+use tower_sessions::{Expiry, SessionManagerLayer};
 
 #[derive(Clone, Debug)]
 struct User {

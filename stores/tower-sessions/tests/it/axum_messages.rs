@@ -4,7 +4,7 @@ use axum::{Router, response::Redirect, routing::get};
 use axum_messages::{Messages, MessagesManagerLayer};
 use silverback::{Keys, MemoryStore, SessionConfig, SessionLayer, testing::Browser};
 use silverback_tower_sessions::{TowerSessionLayer, TowerSessionStore};
-use tower_sessions_0_14::SessionManagerLayer;
+use tower_sessions::SessionManagerLayer;
 
 fn pages() -> Router {
     async fn show(messages: Messages) -> String {

@@ -13,7 +13,7 @@ use silverback::{
 use silverback_test_servers::{MariaDb, Postgres, Redis};
 use silverback_tower_sessions::{Former, FormerSessions, TowerSessionStore};
 use sqlx::{MySqlPool, PgPool, SqlitePool};
-use tower_sessions_0_14::{SessionStore, session::Id};
+use tower_sessions::{SessionStore, session::Id};
 
 /// The ID of the session, and its bytes as tower-sessions-redis-store 0.16 has written them. The
 /// user is 7, and it ends in the year 2096: 4,000,000,000.

@@ -1,7 +1,7 @@
 //! tower-sessions 0.14.
 
+use ::tower_sessions;
 use silverback_tower_sessions::{Former, TowerSessionLayer};
-use tower_sessions_0_14 as tower_sessions;
 
 #[path = "each/former.rs"]
 mod former;

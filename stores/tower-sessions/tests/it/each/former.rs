@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use ::tower_sessions::cookie;
 use axum::{
     Router,
     http::StatusCode,
@@ -15,7 +16,6 @@ use silverback::{
     testing::Browser,
 };
 use silverback_tower_sessions::{FormerSessions, TowerSessionStore};
-use tower_sessions_0_14::cookie;
 
 use super::{
     former, layer,
