@@ -75,7 +75,7 @@ impl SessionConfig {
             reads_recent: self.reads_recent,
             rosters: self.build_rosters(absolute.max(persist_up_to).saturating_add(ends_longer)),
             cookie_name,
-            sessions_per_subject: self.sessions_per_subject.unwrap_or(1_000).max(1),
+            sessions_per_subject: self.sessions_per_subject.unwrap_or(1_000),
             store_timeout: self.store_timeout.unwrap_or(STORE_TIMEOUT),
             never_waits: false,
             go: self.go.clone(),
@@ -188,6 +188,9 @@ impl SessionConfig {
             ("sessions_per_subject", self.sessions_per_subject.is_some(),
                                                                 in_store || revokes,  NO_ROSTERS),
         ];
+        if self.sessions_per_subject == Some(0) {
+            return Err(ConfigError::ZeroSessions);
+        }
         let useless = |(_, is_set, works, _): &(_, bool, bool, _)| *is_set && !works;
         match settings.into_iter().find(useless) {
             Some((setting, _, _, session)) => Err(ConfigError::NoEffect { setting, session }),

@@ -168,7 +168,7 @@ impl SessionConfig {
 
     /// Limits how many sessions a [subject](crate::Session::set_subject) has at a time. The default
     /// is 1,000. When the limit is exceeded, the least recently used sessions end. A limit of 1
-    /// allows one login at a time.
+    /// allows one login at a time. A limit of 0 is an error when the layer is built.
     ///
     /// ```
     /// # use std::time::Duration;

@@ -81,11 +81,15 @@ pub enum ConfigError {
     },
     /// Clocks that differ by more than an hour are wrong.
     ClockSkewTooLong,
-    /// A timeout, lifetime or `Max-Age` of less than a second ends every session at once.
+    /// A timeout, lifetime or `Max-Age` is less than a second: no session would last, and no store
+    /// answer in time.
     ZeroDuration {
         /// The method of [`SessionConfig`](crate::SessionConfig) that was called.
         setting: &'static str,
     },
+    /// With [`sessions_per_subject`](crate::SessionConfig::sessions_per_subject) of 0, nobody could
+    /// log in.
+    ZeroSessions,
     /// Sessions of this name are in a cookie, and no store remembers which have ended.
     NeedsRevocation(String),
     /// The ends or the subjects' lists of this session would be kept in a store that may drop them
@@ -157,7 +161,10 @@ impl ConfigError {
             ),
             Self::ZeroDuration { setting } => write!(
                 f,
-                "`{setting}`: a timeout of less than a second ends every session at once: use a longer one"
+                "`{setting}`: less than a second is too short: use a second or more"
+            ),
+            Self::ZeroSessions => f.write_str(
+                "`sessions_per_subject`: with 0 nobody could log in: use at least 1, or leave it out for 1,000",
             ),
             Self::IdleLongerThanAbsolute { idle, absolute } => write!(
                 f,

@@ -237,6 +237,11 @@ fn times_have_limits() {
     let build_in_store = |timeout| SessionLayer::try_new(store().store_timeout(timeout)).map(drop);
     assert_eq!(build_in_store(Duration::from_secs(1)), Ok(()));
     assert_eq!(build_in_store(Duration::ZERO), too_short("store_timeout"));
+    let error = build_in_store(Duration::from_millis(500)).unwrap_err();
+    assert!(error.to_string().contains("a second or more"), "{error}");
+    let limited = |limit| SessionLayer::try_new(store().sessions_per_subject(limit)).map(drop);
+    assert_eq!(limited(1), Ok(()));
+    assert_eq!(limited(0), Err(ConfigError::ZeroSessions));
     assert_eq!(
         build("s", |c| c.idle_timeout(Duration::from_millis(999))),
         too_short("idle_timeout")

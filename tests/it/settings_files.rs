@@ -460,10 +460,10 @@ fn values_are_checked_at_start_up() {
     };
     #[rustfmt::skip]
     let rows = [
-        ("idle_timeout = 0",          "`idle_timeout`: a timeout of less than a second"),
-        ("absolute_timeout = \"0s\"", "`absolute_timeout`: a timeout of less than a second"),
-        ("max_age = 0",               "`max_age`: a timeout of less than a second"),
-        ("persist_up_to = 0",         "`persist_up_to`: a timeout of less than a second"),
+        ("idle_timeout = 0",          "`idle_timeout`: less than a second is too short"),
+        ("absolute_timeout = \"0s\"", "`absolute_timeout`: less than a second is too short"),
+        ("max_age = 0",               "`max_age`: less than a second is too short"),
+        ("persist_up_to = 0",         "`persist_up_to`: less than a second is too short"),
         ("max_age = \"401d\"",        "`max_age`: browsers cut a Max-Age of more than 400 days"),
         ("persist_up_to = \"401d\"",  "`persist_up_to`: browsers cut a Max-Age of more than 400 days"),
         ("path = \"shop\"",           "\"shop\" cannot be a cookie's path"),
