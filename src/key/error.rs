@@ -88,6 +88,11 @@ impl fmt::Display for KeyError {
                 "a key in base64 seems to continue on the next line: put it on one line, as with \
                  `openssl rand -base64 96 | tr -d '\\n'`. If these are two keys, write a comma between them",
             ),
+            Self::TooShort { len: 0 } => write!(
+                f,
+                "a key is empty: make one with {MAKE}. If a word such as active: stands before it, leave out the \
+                 space between them"
+            ),
             Self::TooShort { len } => write!(
                 f,
                 "a key of {len} bytes is too short: use at least {MIN_LEN} random bytes, as from {MAKE}"

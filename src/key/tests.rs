@@ -37,6 +37,9 @@ fn other_text_is_refused_with_the_reason() {
         matches!(e, KeyError::TooShort { len: 16 })
     });
     check("c2hvcnQ", |e| matches!(e, KeyError::TooShort { len: 5 }));
+    check("active: secret!", |e| {
+        e.to_string().contains("leave out the space")
+    });
     check(&"0".repeat(64), |e| matches!(e, KeyError::Weak));
     check(&format!("{HEX} {HEX}"), |e| {
         matches!(e, KeyError::Duplicate(_))
