@@ -6,7 +6,8 @@ use redb::{DatabaseError, StorageError};
 use silverback::store::StoreError;
 
 /// Why a file could not be opened.
-#[derive(Debug)]
+///
+/// `Debug` is what a `main` that returns the error prints: the sentence, its cause and the remedy.
 #[non_exhaustive]
 pub enum OpenError {
     /// Another process has the file open, or another store in this process.
@@ -54,6 +55,22 @@ impl fmt::Display for OpenError {
             Self::Damaged(_) => "the file of sessions is damaged",
             Self::Io(_) => "the file of sessions cannot be opened",
         })
+    }
+}
+
+impl fmt::Debug for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let remedy = match self {
+            Self::InUse => return write!(f, "{self}: end that process, or clone the store"),
+            Self::Damaged(_) => "move it away, and everybody logs in again",
+            Self::Io(error) => match error.kind() {
+                io::ErrorKind::NotFound => "make its directory first",
+                io::ErrorKind::PermissionDenied => "let the user of this process write it",
+                _ => "give the path of a file that can be written",
+            },
+        };
+        let cause = error::Error::source(self).map(ToString::to_string);
+        write!(f, "{self} ({}): {remedy}", cause.unwrap_or_default())
     }
 }
 

@@ -68,6 +68,10 @@ async fn a_folder_that_is_missing_is_an_error_of_the_system() {
     let error = missing.unwrap_err();
     assert!(matches!(error, OpenError::Io(_)), "{error:?}");
     assert!(error.source().is_some());
+    assert!(
+        format!("{error:?}").ends_with("make its directory first"),
+        "{error:?}"
+    );
 }
 
 /// A closed store of 200 records.
