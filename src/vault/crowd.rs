@@ -242,13 +242,14 @@ impl Vault<'_> {
         place: Place,
     ) -> Result<Batch, Error> {
         let mut waiting = Vec::with_capacity(all.len());
+        let mut is_to_be_removed = content.is_emptied();
         for ticket in all {
             let Some(mut job) = ticket.lend() else {
                 continue;
             };
             self.settle(&mut job.cut_off);
             if job.is_in(&place.writes) {
-                job.draft.is_emptied &= content.is_emptied();
+                leave_removal(&mut job, &mut is_to_be_removed);
                 let saved = Outcome::Saved(Box::new((content.clone(), place.clone())));
                 ticket.give_back(job, Some(saved));
             } else {
@@ -332,12 +333,13 @@ impl Batch {
             ..
         } = self;
         place.version = version;
+        let mut is_to_be_removed = content.is_emptied();
         for ticket in tickets {
             ticket.finish(|job| {
                 job.draft.expires = place.expires;
                 job.draft.browser = place.browser;
                 job.draft.writes = place.writes.clone();
-                job.draft.is_emptied &= content.is_emptied();
+                leave_removal(job, &mut is_to_be_removed);
                 Outcome::Saved(Box::new((content.clone(), place.clone())))
             });
         }
@@ -346,9 +348,10 @@ impl Batch {
 
     /// Gives the tickets of a refused write the outcome that its record now shows.
     fn deliver_refused(&self, is_done: &Result<bool, Error>, (content, place): (&Content, &Place)) {
-        let outcome = |job: &mut Job| match is_done {
+        let mut is_to_be_removed = content.is_emptied();
+        let mut outcome = |job: &mut Job| match is_done {
             Ok(_) => {
-                job.draft.is_emptied &= content.is_emptied();
+                leave_removal(job, &mut is_to_be_removed);
                 Outcome::Saved(Box::new((content.clone(), place.clone())))
             }
             // Each request adds to its own.
@@ -359,7 +362,7 @@ impl Batch {
             _ => self
                 .tickets
                 .iter()
-                .for_each(|ticket| ticket.finish(outcome)),
+                .for_each(|ticket| ticket.finish(&mut outcome)),
         }
     }
 
@@ -419,6 +422,14 @@ impl Crowd {
     fn tickets(&self) -> MutexGuard<'_, Vec<Arc<Ticket>>> {
         self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Leaves the removal of an emptied record to the first of the requests that have emptied it. A
+/// second removal would find nothing, count as done, and remove a cookie that the browser may have
+/// got since.
+fn leave_removal(job: &mut Job, is_to_be_removed: &mut bool) {
+    job.draft.is_emptied &= *is_to_be_removed;
+    *is_to_be_removed &= !job.draft.is_emptied;
 }
 
 fn address(settings: &Settings) -> usize {

@@ -235,6 +235,36 @@ async fn one_that_another_request_empties_is_gone_for_later_writes() {
     assert_eq!(world.records().sessions().await, 0);
 }
 
+/// One write saves both requests, and both have emptied the session. A second removal of the
+/// cookie could hit a newer one.
+#[tokio::test(start_paused = true)]
+async fn one_that_two_requests_empty_together_is_removed_by_one() {
+    let world = Kind::Remote.in_time();
+    let jar = &mut Jar::default();
+    world.put(jar, "n", 0).await;
+    let [mut one, mut other, mut third] = [jar.clone(), jar.clone(), jar.clone()];
+    let (loaded, changed) = (Barrier::new(3), Barrier::new(3));
+    let (loaded, changed) = (&loaded, &changed);
+    let emptying = async |session: Session| {
+        session.load().await.unwrap();
+        assert!(session.remove("n").unwrap());
+        loaded.wait().await;
+        changed.wait().await;
+    };
+    // Both lose their first attempts.
+    let between = async {
+        loaded.wait().await;
+        world.put(&mut third, "n", 5).await;
+        changed.wait().await;
+    };
+    let first = world.visit(&mut one, emptying);
+    let second = world.visit(&mut other, emptying);
+    let ((_, first), (_, second), ()) = tokio::join!(first, second, between);
+    assert_eq!((failure(&first), failure(&second)), (None, None));
+    assert_ne!(no_cookie(&first), no_cookie(&second));
+    assert_eq!(world.records().sessions().await, 0);
+}
+
 /// Another request fills the session just before its record is removed.
 #[tokio::test]
 async fn one_that_is_filled_at_the_last_moment_lives() {
