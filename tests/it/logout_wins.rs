@@ -309,3 +309,32 @@ async fn it_follows_past_a_record_made_too_late() {
     assert_eq!(failure(&response), Some(ErrorKind::Gone));
     assert!(!is_alive(&world, &[before, late, renewed]).await);
 }
+
+/// An overlapping request has made the session last longer, and its response has not arrived yet.
+#[tokio::test]
+async fn an_expired_reference_is_enough() {
+    let in_records = [
+        Kind::Memory,
+        Kind::Remote,
+        Kind::Overflow,
+        Kind::RevocableOverflow,
+    ];
+    for kind in in_records {
+        let (idle, absolute) = (5 * MINUTE, 5 * MINUTE);
+        let world = kind.with(|config| config.idle_timeout(idle).absolute_timeout(absolute));
+        let jar = &mut world.grown().await;
+        let newer = &mut jar.clone();
+        world.clock.advance(absolute - SECOND);
+        let remember = async |session: Session| {
+            session.load().await.unwrap();
+            session.persist_for(2 * absolute);
+        };
+        world.visit(newer, remember).await;
+        world.clock.advance(2 * SECOND);
+        assert!(is_there(&world, newer).await, "{kind:?}");
+        let (done, response) = log_out(&world, jar).await;
+        assert_eq!(done, Ok(()), "{kind:?}");
+        assert!(set_cookie(&response).contains("Max-Age=0"), "{kind:?}");
+        assert!(!is_there(&world, newer).await, "{kind:?}");
+    }
+}
