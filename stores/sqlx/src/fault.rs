@@ -20,6 +20,13 @@ pub(crate) enum Class {
     NotPrimary,
     /// The table is missing.
     NoTable,
+    /// The server does not have the statement that the connection has prepared, or already has
+    /// another one of its name.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "others number their statements by themselves")
+    )]
+    Mixed,
     /// Any other error of the server: it did not run the statement, and would not if asked again.
     Refused,
 }
@@ -50,7 +57,8 @@ impl Fault {
             Class::Passing => Self::Passing(error),
             Class::NotPrimary => Self::NotPrimary(error),
             Class::Unavailable => Self::Final(StoreError::unavailable(error)),
-            Class::NoTable => Self::Final(StoreError::refused(NoTable(error))),
+            Class::NoTable => Self::Final(StoreError::refused(Hint(MAKE_TABLE, error))),
+            Class::Mixed => Self::Final(StoreError::refused(Hint(KEEP_APART, error))),
             Class::Refused => Self::Final(StoreError::refused(error)),
         }
     }
@@ -73,22 +81,25 @@ impl From<Fault> for StoreError {
     }
 }
 
-/// Says how to make a missing table.
-#[derive(Debug)]
-struct NoTable(Error);
+const MAKE_TABLE: &str = "the table of sessions is missing: call `create_table` when the \
+    application starts, or run the statements of `schema`";
 
-impl fmt::Display for NoTable {
+const KEEP_APART: &str = "prepared statements are mixed up: behind PgBouncer, set \
+    `max_prepared_statements` there, or the pool mode `session`";
+
+/// An error with a sentence on what to do about it.
+#[derive(Debug)]
+struct Hint(&'static str, Error);
+
+impl fmt::Display for Hint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "the table of sessions is missing: call `create_table` when the application starts, or \
-             run the statements of `schema`",
-        )
+        f.write_str(self.0)
     }
 }
 
-impl error::Error for NoTable {
+impl error::Error for Hint {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        Some(&self.0)
+        Some(&self.1)
     }
 }
 

@@ -65,6 +65,11 @@
 //!   off. A session then tries once more if its connection turns out to be dead.
 //! - Set [`acquire_timeout`](sqlx::pool::PoolOptions::acquire_timeout) to less than the session
 //!   layer's budget for stores. The default of sqlx is 30 s.
+//! - Behind PgBouncer 1.21 or later, set `max_prepared_statements` there, which is on by default
+//!   from 1.24. Before 1.21, use its pool mode `session`. Otherwise PgBouncer mixes up the prepared
+//!   statements of its clients: calls fail, and an application may read and write the table of
+//!   another one. sqlx's `statement_cache_capacity(0)` does not prevent that, and leaves each
+//!   statement on the server.
 //! - Give the store the pool of the primary. A standby or a replica does not show the latest updates.
 //!
 //! # Sweeping

@@ -74,7 +74,9 @@ impl Table for PostgresTable {
             SERIALIZATION_FAILURE | DEADLOCK_DETECTED | LOCK_NOT_AVAILABLE => Class::Passing,
             READ_ONLY_SQL_TRANSACTION => Class::NotPrimary,
             UNDEFINED_TABLE => Class::NoTable,
-            STATEMENT_COMPLETION_UNKNOWN
+            INVALID_STATEMENT_NAME | DUPLICATE_STATEMENT => Class::Mixed,
+            TRANSACTION_TIMEOUT
+            | STATEMENT_COMPLETION_UNKNOWN
             | OUT_OF_MEMORY
             | TOO_MANY_CONNECTIONS
             | QUERY_CANCELED
@@ -270,10 +272,13 @@ const STARTS: usize = 5;
 const CONNECTION_EXCEPTION: &str = "08";
 const UNIQUE_VIOLATION: &str = "23505";
 const READ_ONLY_SQL_TRANSACTION: &str = "25006";
+const TRANSACTION_TIMEOUT: &str = "25P04";
+const INVALID_STATEMENT_NAME: &str = "26000";
 const SERIALIZATION_FAILURE: &str = "40001";
 const STATEMENT_COMPLETION_UNKNOWN: &str = "40003";
 const DEADLOCK_DETECTED: &str = "40P01";
 const UNDEFINED_TABLE: &str = "42P01";
+const DUPLICATE_STATEMENT: &str = "42P05";
 const DUPLICATE_TABLE: &str = "42P07";
 const DUPLICATE_OBJECT: &str = "42710";
 const OUT_OF_MEMORY: &str = "53200";

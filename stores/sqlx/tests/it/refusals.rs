@@ -2,10 +2,11 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use silverback::store::{Bytes, Read, Store, StoreError};
+use silverback::store::{Bytes, Read, Store, StoreError, Version};
 use silverback_sqlx::{Dialect, SqlStore, SqliteStore};
 use silverback_test_servers::MariaDb;
 use sqlx::{
+    AssertSqlSafe,
     mysql::MySqlPoolOptions,
     postgres::PgPoolOptions,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
@@ -142,6 +143,35 @@ async fn the_next_primary_is_found() {
         let created = store.create(&key(1), new(), until(HOUR)).await;
         assert!(is_unavailable(&created.unwrap_err()));
         store.create(&key(1), new(), until(HOUR)).await.unwrap();
+    }
+}
+
+/// PgBouncer leads a connection to another server than the one that has its statements, or to one
+/// that has another client's.
+#[tokio::test]
+async fn statements_that_are_mixed_up_are_explained() {
+    let Some(server) = postgres() else { return };
+    let pool = PgPoolOptions::new().max_connections(1);
+    let pool = pool.connect_lazy(&server.url()).unwrap();
+    let store = on(pool.clone()).table("mixed").unwrap();
+    store.create_table().await.unwrap();
+    let load = async || store.load(&key(1), Read::Current).await;
+    load().await.unwrap();
+    let run = async |statement: String| {
+        let run = sqlx::raw_sql(AssertSqlSafe(statement));
+        run.execute(&pool).await.unwrap();
+    };
+    run("DEALLOCATE ALL".to_owned()).await;
+    let gone = load().await.unwrap_err();
+    for number in 1..20 {
+        run(format!("PREPARE sqlx_s_{number} AS SELECT 1")).await;
+    }
+    let taken = store
+        .touch(&key(1), Version::from_u64(1), until(HOUR))
+        .await;
+    for error in [gone, taken.unwrap_err()] {
+        assert!(is_refused(&error), "{error:?}");
+        assert!(told(&error).contains("max_prepared_statements"), "{error}");
     }
 }
 
