@@ -154,10 +154,18 @@ pub(crate) fn kept_end(expiry: Expiry) -> i64 {
     i64::try_from(expiry.at.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// The longest time from now that fits into each database's type for times: 5,000 years.
+/// How long from now a record is kept, in seconds. 5,000 years fit into each database's type for
+/// times.
+///
+/// The end of a record that is over already is a day ago. The database takes a statement's time at
+/// its beginning, so a load that has just begun would still find a record whose end is now.
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(crate) fn kept_life(expiry: Expiry) -> i64 {
     const MOST: u64 = 5_000 * 365 * 86_400;
+    const OVER: i64 = -86_400;
+    if expiry.after.is_zero() {
+        return OVER;
+    }
     expiry.after.as_secs().min(MOST).cast_signed()
 }
 

@@ -1,12 +1,14 @@
 //! Deletions beside others who use the same keys.
 
-use silverback::store::{Store, Version};
-use sqlx::query;
+use std::time::Duration;
+
+use silverback::store::{Bytes, Store, Version};
+use sqlx::{query, query_scalar};
 use tempfile::TempDir;
 
 use crate::support::{
-    records::{HOUR, data, key, make},
-    servers::{file_pool, on},
+    records::{HOUR, data, key, make, until},
+    servers::{file_pool, mariadb, mysql_pool, on, postgres, postgres_pool},
 };
 
 /// Another process creates a record as soon as one is deleted. A deletion of several records that
@@ -27,4 +29,46 @@ async fn a_record_that_was_created_after_its_deletion_stays() {
         deleted.unwrap();
     }
     assert_eq!(data(&store, 1).await.unwrap(), b"new");
+}
+
+/// Writes ends that have passed, in the time of a statement that has begun before. It counts the
+/// records that it would load then.
+macro_rules! past_for_all {
+    ($pool:expr, $now:literal) => {{
+        let pool = $pool;
+        let store = on(pool.clone()).table("past").unwrap();
+        store.create_table().await.unwrap();
+        let over = until(Duration::ZERO);
+        let data = || Bytes::from_static(b"over");
+        let [one, two] = [
+            make(&store, 1, b"data", HOUR).await,
+            make(&store, 2, b"data", HOUR).await,
+        ];
+        let begun: String = query_scalar($now).fetch_one(&pool).await.unwrap();
+        store.update(&key(1), one, data(), over).await.unwrap();
+        store.touch(&key(2), two, over).await.unwrap();
+        store.create(&key(3), data(), over).await.unwrap();
+        let ends = "SELECT CAST(expires AS CHAR(30)) FROM past";
+        let ends: Vec<String> = query_scalar(ends).fetch_all(&pool).await.unwrap();
+        assert_eq!(ends.len(), 3);
+        assert!(ends.iter().all(|end| *end <= begun), "{begun}: {ends:?}");
+    }};
+}
+
+/// A database takes a statement's time at its beginning. A load that has begun before the write
+/// must not find what is over already.
+#[tokio::test]
+async fn what_is_over_is_over_for_statements_that_have_begun() {
+    if let Some(server) = postgres() {
+        past_for_all!(
+            postgres_pool(&server.url()),
+            "SELECT CAST(now() AS CHAR(30))"
+        );
+    }
+    if let Some(server) = mariadb() {
+        past_for_all!(
+            mysql_pool(&server.url()),
+            "SELECT CAST(UTC_TIMESTAMP(6) AS CHAR(30))"
+        );
+    }
 }
