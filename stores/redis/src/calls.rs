@@ -51,8 +51,12 @@ impl RedisStore {
                 "written, and confirmed by {replicas} of {} replicas within {:?}",
                 confirmed.replicas, confirmed.within
             ))),
+            // The write was done, whatever the reason is.
             Some(other) => {
-                Err(error::in_value(&other).map_or_else(|| error::unexpected(&other), error::of))
+                let error = error::in_value(&other);
+                let cause = error.map_or_else(|| "no number".to_owned(), |it| it.to_string());
+                let sentence = format!("written, and not confirmed: {cause}");
+                Err(StoreError::unavailable(sentence))
             }
             None => Err(no_answer()),
         }

@@ -128,6 +128,10 @@ impl RedisStore {
     /// [`StoreError::Unavailable`]: the write stands, and a failover may lose it. Choose a time
     /// shorter than the [`timeout`](Self::timeout).
     ///
+    /// These writes take turns on their connection. While a replica is missing, each of them waits
+    /// for all of `within`, and most of several at once end by the `timeout` instead. Whether those
+    /// have happened is unknown.
+    ///
     /// ```no_run
     /// # use silverback::store::StoreError;
     /// # use silverback_redis::RedisStore;

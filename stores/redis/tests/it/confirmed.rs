@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use silverback::store::{Store, StoreError};
+use silverback_redis::RedisStore;
 use silverback_test_servers::{Port, Proxy, Redis, Sentinel};
 
 use crate::support::{
@@ -59,6 +60,24 @@ async fn what_a_master_has_written_before_it_became_a_replica_is_unavailable() {
         matches!(created, Err(StoreError::Unavailable(_))),
         "{created:?}"
     );
+}
+
+/// The server has done the write and refuses to wait for replicas.
+#[tokio::test]
+async fn what_cannot_be_confirmed_is_unavailable() {
+    let Some(redis) = Redis::start() else { return };
+    let _ = redis.ask(&[
+        "ACL", "SETUSER", "hasty", "on", "nopass", "~*", "+@all", "-wait",
+    ]);
+    let url = redis.url().replace("redis://", "redis://hasty:any@");
+    let store = RedisStore::connect(&url).await.unwrap();
+    let store = store.wait_replicas(1, SOON);
+    let created = try_create(&store, 1).await;
+    assert!(
+        matches!(created, Err(StoreError::Unavailable(_))),
+        "{created:?}"
+    );
+    assert_eq!(data(&store, 1).await.unwrap(), SESSION);
 }
 
 #[tokio::test]
