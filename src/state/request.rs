@@ -64,6 +64,9 @@ pub(crate) struct State {
     pub(crate) moved_from: Option<Box<CookieAttributes>>,
     /// Saves that were cut off or failed.
     pub(crate) cut_off: Vec<CutOff>,
+    /// The session was to be destroyed, and nobody knows what has become of it: it may live on under
+    /// another ID.
+    pub(crate) is_lost: bool,
 }
 
 #[derive(Clone, Debug, Default)]

@@ -39,6 +39,7 @@ impl Operation for Destroy {
         let now = vault.now();
         let has_cookie = exchange.has_cookie(settings);
         let before = turn.state(|state| state.forget(now, has_cookie));
+        let is_lost = before.is_lost;
         let claims = claims(turn, now);
         let mut doomed: Vec<_> = claims.sessions.into_iter().map(presented).collect();
         if let Some(view) = &before.view {
@@ -49,16 +50,25 @@ impl Operation for Destroy {
                 // Without a store it is unknown whether they had ended before.
                 let ended = if settings.has_store() { ended } else { count };
                 vault.report_ended(Cause::Logout, ended);
+                if is_lost {
+                    return lose(turn);
+                }
                 Ok(())
             }
             // The session had ended before, so the state keeps the cookie's removal.
-            Err(error) if error.kind() == ErrorKind::Gone => Err(error),
+            Err(error) if error.kind() == ErrorKind::Gone => lose(turn),
             Err(error) => {
                 restore(turn, before);
                 Err(error)
             }
         }
     }
+}
+
+/// A later attempt in this request finds no more than this one.
+fn lose(turn: &Turn<'_>) -> Result<(), Error> {
+    turn.state(|state| state.is_lost = true);
+    Err(Error::new(ErrorKind::Gone))
 }
 
 /// Puts the session back. Changes made meanwhile, which found an empty session, follow its own.
