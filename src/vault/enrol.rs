@@ -26,6 +26,8 @@ struct Entrant<'a> {
     before: RecordKey,
     /// It is not the session that was enrolled under this name.
     is_another: bool,
+    /// It may be in its cookie.
+    in_cookie: bool,
 }
 
 impl Vault<'_> {
@@ -78,6 +80,7 @@ impl Vault<'_> {
             key,
             before,
             is_another,
+            in_cookie: self.settings.may_be_in_cookie(),
         };
         let mut answers = Answers::default();
         loop {
@@ -192,8 +195,14 @@ impl Entrant<'_> {
 
     fn entry(&self, listed: Option<&Entry>, now: Timestamp) -> Entry {
         let &Enrolment {
-            created, expires, ..
+            created,
+            mut expires,
+            ..
         } = self.enrolment;
+        // An older cookie of this name lasts as long as the entry said.
+        if let Some(listed) = listed.filter(|_| self.in_cookie && self.before == self.key) {
+            expires = expires.max(listed.expires);
+        }
         let (since, note) = match (self.note, listed) {
             (Some(note), _) => (now, note.to_owned()),
             (None, Some(listed)) => (listed.since, listed.note.clone()),

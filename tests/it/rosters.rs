@@ -88,6 +88,27 @@ async fn a_session_remembered_later_stays_listed() {
     }
 }
 
+/// An older cookie outlives the one that `persist_for` has shortened.
+#[tokio::test]
+async fn a_session_in_a_cookie_is_listed_as_long_as_its_older_cookies_last() {
+    for kind in [Kind::Revocable, Kind::RemoteRevocable] {
+        let world = kind.world();
+        let jar = &mut world.logged_in("ada", "laptop").await;
+        let older = jar.clone();
+        let shorten = async |session: Session| {
+            session.load().await.unwrap();
+            session.persist_for(MINUTE);
+        };
+        world.visit(jar, shorten).await;
+        world.clock.advance(HOUR);
+        assert!(!world.is_alive(jar).await, "{kind:?}");
+        assert!(world.is_alive(&older).await, "{kind:?}");
+        assert_eq!(world.notes("ada").await, ["laptop"], "{kind:?}");
+        world.clock.advance(2 * DAY);
+        assert!(world.notes("ada").await.is_empty(), "{kind:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_session_remembered_outgrown_ends() {
     let world = Kind::RevocableOverflow.with_cookies(|cookies| cookies.up_to(100));
