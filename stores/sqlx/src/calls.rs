@@ -6,7 +6,7 @@ use silverback::store::{Expiry, Read, Record, RecordKey, StoreError, Version};
 
 use crate::{
     SqlStore,
-    dialect::{Dialect, Table, Write},
+    dialect::{Deleted, Dialect, Table, Write},
     fault::Fault,
 };
 
@@ -159,19 +159,21 @@ impl<DB: Dialect> SqlStore<DB> {
     ) -> Result<HashSet<RecordKey>, Fault> {
         let (mut due, mut kept) = (records.to_vec(), HashSet::new());
         for _ in 0..LOOKS {
-            let keys: HashSet<_> = due.iter().map(|(key, _)| *key).collect();
             let deleted = self.table.delete(conn, &due).await;
-            let is_done = deleted.map_err(Self::fault)? == keys.len() as u64;
+            match deleted.map_err(Self::fault)? {
+                Deleted::Keys(gone) => due.retain(|(key, _)| !gone.contains(key)),
+                Deleted::Number(gone) if gone == keys(&due).len() as u64 => due.clear(),
+                Deleted::Number(_) => {}
+            }
             due.retain(|(_, expected)| self.table.lags() || expected.is_some());
-            if is_done || due.is_empty() {
+            if due.is_empty() {
                 return Ok(kept);
             }
-            let looks: HashSet<_> = due.iter().map(|(key, _)| *key).collect();
-            let looks: Vec<_> = looks.into_iter().collect();
+            let looks: Vec<_> = keys(&due).into_iter().collect();
             let left = self.table.versions(conn, &looks).await;
             let left: HashMap<_, _> = left.map_err(Self::fault)?.into_iter().collect();
             due.retain(|record| is_to_go(record, &left));
-            let again: HashSet<_> = due.iter().map(|(key, _)| *key).collect();
+            let again = keys(&due);
             kept.extend(left.into_keys().filter(|key| !again.contains(key)));
             if due.is_empty() {
                 return Ok(kept);
@@ -179,6 +181,10 @@ impl<DB: Dialect> SqlStore<DB> {
         }
         Err(changing())
     }
+}
+
+fn keys(records: &[(RecordKey, Option<Version>)]) -> HashSet<RecordKey> {
+    records.iter().map(|(key, _)| *key).collect()
 }
 
 fn is_to_go(

@@ -1,5 +1,7 @@
 //! The differences between the databases.
 
+use std::collections::HashSet;
+
 use silverback::store::{Bytes, Expiry, Read, Record, RecordKey, StoreError, Version};
 use sqlx::{ColumnIndex, Decode, Type, error::DatabaseError};
 
@@ -103,12 +105,12 @@ pub(crate) trait Table: Clone + Send + Sync + 'static {
         expiry: Expiry,
     ) -> impl Future<Output = Answer<bool>> + Send;
 
-    /// Removes the records that have these versions or have ended, and counts them.
+    /// Removes the records that have these versions or have ended.
     fn delete(
         &self,
         conn: &mut Connection<Self>,
         records: &[(RecordKey, Option<Version>)],
-    ) -> impl Future<Output = Answer<u64>> + Send;
+    ) -> impl Future<Output = Answer<Deleted>> + Send;
 
     /// Removes up to `limit` records that have ended, in the order of their ends.
     fn sweep(
@@ -137,6 +139,28 @@ pub(crate) struct Write {
 
 /// A record that was found, or why it could not be read.
 pub(crate) type Loaded = (RecordKey, Result<Record, StoreError>);
+
+/// What a database says of the records that it has removed.
+pub(crate) enum Deleted {
+    #[cfg_attr(
+        not(any(feature = "postgres", feature = "sqlite")),
+        expect(dead_code, reason = "MySQL only counts them")
+    )]
+    Keys(HashSet<RecordKey>),
+    #[cfg_attr(
+        not(feature = "mysql"),
+        expect(dead_code, reason = "the others name them")
+    )]
+    Number(u64),
+}
+
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+impl Deleted {
+    pub(crate) fn of(ids: &[Vec<u8>]) -> Self {
+        let keys = ids.iter().filter_map(|id| id.as_slice().try_into().ok());
+        Self::Keys(keys.map(RecordKey::from_bytes).collect())
+    }
+}
 
 /// The numbers of records that a sweep found and removed.
 #[derive(Clone, Copy)]

@@ -17,8 +17,8 @@ use sqlx::{
 use crate::{
     SqlStore,
     dialect::{
-        Answer, Batch, Entry, Loaded, Sealed, Table, Write, kept_end, kept_life, loaded, padded,
-        version,
+        Answer, Batch, Deleted, Entry, Loaded, Sealed, Table, Write, kept_end, kept_life, loaded,
+        padded, version,
     },
     fault::{Class, Fault},
     table::TableName,
@@ -232,7 +232,7 @@ impl Table for MySqlTable {
         &self,
         conn: &mut MySqlConnection,
         records: &[(RecordKey, Option<Version>)],
-    ) -> Answer<u64> {
+    ) -> Answer<Deleted> {
         let (table, records) = (&self.quoted, padded(records));
         let places = places(records.len());
         let pairs = " OR id = ? AND version = COALESCE(?, version)".repeat(records.len());
@@ -251,7 +251,8 @@ impl Table for MySqlTable {
                     .map(|version| version.as_bytes().as_slice()),
             );
         }
-        Ok(delete.execute(conn).await?.rows_affected())
+        let deleted = delete.execute(conn).await?.rows_affected();
+        Ok(Deleted::Number(deleted))
     }
 
     /// Looks first, without locks, and deletes by keys then: a range of ends would be locked with

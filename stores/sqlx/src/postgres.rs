@@ -1,11 +1,14 @@
 //! PostgreSQL: the server's clock, arrays of keys, and sweepers that step aside for each other.
 
 use silverback::store::{Expiry, Read, RecordKey, Version};
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, error::DatabaseError, query, raw_sql};
+use sqlx::{
+    AssertSqlSafe, PgConnection, Postgres, error::DatabaseError, query, query_scalar, raw_sql,
+};
 
 use crate::{
     dialect::{
-        Answer, Batch, Entry, Loaded, Sealed, Table, Write, kept_end, kept_life, loaded, version,
+        Answer, Batch, Deleted, Entry, Loaded, Sealed, Table, Write, kept_end, kept_life, loaded,
+        version,
     },
     fault::Class,
     table::TableName,
@@ -192,14 +195,14 @@ impl Table for PostgresTable {
         &self,
         conn: &mut PgConnection,
         records: &[(RecordKey, Option<Version>)],
-    ) -> Answer<u64> {
+    ) -> Answer<Deleted> {
         let table = &self.quoted;
         let sql = format!(
             "WITH found AS (SELECT old.id FROM {table} AS old \
              JOIN unnest($1::bytea[], $2::bytea[]) AS asked (id, version) ON asked.id = old.id \
              WHERE asked.version IS NULL OR asked.version = old.version OR old.expires <= now() \
              ORDER BY old.id FOR UPDATE OF old) \
-             DELETE FROM {table} WHERE id IN (SELECT id FROM found)"
+             DELETE FROM {table} WHERE id IN (SELECT id FROM found) RETURNING id"
         );
         let ids = records.iter().map(|(key, _)| key.as_bytes().as_slice());
         let versions = records.iter().map(|(_, version)| {
@@ -207,10 +210,10 @@ impl Table for PostgresTable {
                 .as_ref()
                 .map(|version| version.as_bytes().as_slice())
         });
-        let delete = query(AssertSqlSafe(sql))
+        let delete = query_scalar(AssertSqlSafe(sql))
             .bind(ids.collect::<Vec<_>>())
             .bind(versions.collect::<Vec<_>>());
-        Ok(delete.execute(conn).await?.rows_affected())
+        Ok(Deleted::of(&delete.fetch_all(conn).await?))
     }
 
     async fn sweep(&self, conn: &mut PgConnection, limit: i64) -> Answer<Batch> {
@@ -247,7 +250,7 @@ impl PostgresTable {
     async fn exists(&self, conn: &mut PgConnection) -> Answer<bool> {
         let index = format!("{}{}", self.name.quoted_schema('"'), self.name.index('"'));
         let look = "SELECT to_regclass($1) IS NOT NULL AND to_regclass($2) IS NOT NULL";
-        let look = sqlx::query_scalar(look).bind(&self.quoted).bind(index);
+        let look = query_scalar(look).bind(&self.quoted).bind(index);
         look.fetch_one(conn).await
     }
 }

@@ -11,14 +11,15 @@ use silverback::{
 use sqlx::{
     AssertSqlSafe, Sqlite, SqliteConnection,
     error::DatabaseError,
-    query, raw_sql,
+    query, query_scalar, raw_sql,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
 use crate::{
     SqlStore,
     dialect::{
-        Answer, Batch, Entry, Loaded, Sealed, Table, Write, kept_end, loaded, padded, version,
+        Answer, Batch, Deleted, Entry, Loaded, Sealed, Table, Write, kept_end, loaded, padded,
+        version,
     },
     fault::Class,
     table::TableName,
@@ -269,7 +270,7 @@ impl Table for SqliteTable {
         &self,
         conn: &mut SqliteConnection,
         records: &[(RecordKey, Option<Version>)],
-    ) -> Answer<u64> {
+    ) -> Answer<Deleted> {
         let (table, records) = (&self.quoted, padded(records));
         let pairs: Vec<_> = (0..records.len())
             .map(|number| format!("({})", places(2 + 2 * number, 2)))
@@ -279,9 +280,10 @@ impl Table for SqliteTable {
             "WITH asked (id, version) AS (VALUES {pairs}) \
              DELETE FROM {table} WHERE id IN (SELECT asked.id \
              FROM asked JOIN {table} AS old ON old.id = asked.id \
-             WHERE asked.version IS NULL OR asked.version = old.version OR old.expires <= ?1)"
+             WHERE asked.version IS NULL OR asked.version = old.version OR old.expires <= ?1) \
+             RETURNING id"
         );
-        let mut delete = query(AssertSqlSafe(sql)).bind(self.now());
+        let mut delete = query_scalar(AssertSqlSafe(sql)).bind(self.now());
         for (key, version) in &records {
             delete = delete.bind(key.as_bytes().as_slice()).bind(
                 version
@@ -289,7 +291,7 @@ impl Table for SqliteTable {
                     .map(|version| version.as_bytes().as_slice()),
             );
         }
-        Ok(delete.execute(conn).await?.rows_affected())
+        Ok(Deleted::of(&delete.fetch_all(conn).await?))
     }
 
     /// Sweepers wait for each other, like all writers.

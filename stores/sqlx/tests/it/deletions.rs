@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use silverback::store::{Bytes, Store, Version};
+use silverback::store::{Bytes, Store, StoreError, Version};
 use sqlx::{query, query_scalar};
 use tempfile::TempDir;
 
@@ -10,6 +10,11 @@ use crate::support::{
     records::{HOUR, data, key, make, until},
     servers::{file_pool, mariadb, mysql_pool, on, postgres, postgres_pool},
 };
+
+/// Creates a record anew when one of the data `old` is deleted.
+const CREATE_AGAIN: &str = "CREATE TRIGGER again AFTER DELETE ON silverback_sessions \
+                            WHEN old.data = x'6f6c64' BEGIN INSERT INTO silverback_sessions \
+                            VALUES (old.id, zeroblob(16), x'6e6577', old.expires); END";
 
 /// Another process creates a record as soon as one is deleted. A deletion of several records that
 /// has to look at one of them again leaves it there.
@@ -20,15 +25,35 @@ async fn a_record_that_was_created_after_its_deletion_stays() {
     let store = on(pool.clone());
     store.create_table().await.unwrap();
     make(&store, 1, b"old", HOUR).await;
-    let again = "CREATE TRIGGER again AFTER DELETE ON silverback_sessions WHEN old.data = x'6f6c64' \
-                 BEGIN INSERT INTO silverback_sessions \
-                 VALUES (old.id, zeroblob(16), x'6e6577', old.expires); END";
-    query(again).execute(&pool).await.unwrap();
+    query(CREATE_AGAIN).execute(&pool).await.unwrap();
     let records = [(key(1), None), (key(2), Some(Version::from_u64(7)))];
     for deleted in store.delete_many(&records).await {
         deleted.unwrap();
     }
     assert_eq!(data(&store, 1).await.unwrap(), b"new");
+}
+
+/// The same, if the deletion expects a version.
+#[tokio::test]
+async fn a_record_that_was_deleted_is_no_conflict_if_it_is_created_again() {
+    let dir = TempDir::new().unwrap();
+    let pool = file_pool(&dir.path().join("sessions.db"));
+    let store = on(pool.clone());
+    store.create_table().await.unwrap();
+    let version = make(&store, 1, b"old", HOUR).await;
+    let other = make(&store, 2, b"other", HOUR).await;
+    query(CREATE_AGAIN).execute(&pool).await.unwrap();
+    let records = [
+        (key(1), Some(version)),
+        (key(2), Some(Version::from_u64(7))),
+    ];
+    let deleted = store.delete_many(&records).await;
+    assert!(
+        matches!(deleted[..], [Ok(()), Err(StoreError::Conflict)]),
+        "{deleted:?}"
+    );
+    assert_eq!(data(&store, 1).await.unwrap(), b"new");
+    store.delete(&key(2), Some(other)).await.unwrap();
 }
 
 /// Writes ends that have passed, in the time of a statement that has begun before. It counts the
