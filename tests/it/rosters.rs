@@ -95,6 +95,7 @@ async fn a_session_in_a_cookie_is_listed_as_long_as_its_older_cookies_last() {
         let world = kind.world();
         let jar = &mut world.logged_in("ada", "laptop").await;
         let older = jar.clone();
+        world.clock.advance(MINUTE);
         let shorten = async |session: Session| {
             session.load().await.unwrap();
             session.persist_for(MINUTE);
