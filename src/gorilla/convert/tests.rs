@@ -1,8 +1,9 @@
 //! Go's values as JSON and back, as tables.
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::gorilla::gob::{Definition, Field, Marshaler, Time, TypeId, Types, Value};
 
 /// The types that the tests use, and the ids of some of them.
 struct Go {
@@ -38,7 +39,7 @@ fn go() -> Go {
     };
     let url = types.define(opaque("URL", Marshaler::Text));
     let blob = types.define(opaque("Blob", Marshaler::Binary));
-    let field = super::super::gob::Field::new;
+    let field = Field::new;
     let fields = vec![
         field("Name", TypeId::STRING),
         field("Age", TypeId::INT),
@@ -154,10 +155,7 @@ fn a_recursive_type_has_finite_json() {
     // The first id of every table.
     let next = Types::new().slice_of(TypeId::INT);
     let mut types = Types::new();
-    let fields = vec![
-        super::super::gob::Field::new("N", TypeId::INT),
-        super::super::gob::Field::new("Next", next),
-    ];
+    let fields = vec![Field::new("N", TypeId::INT), Field::new("Next", next)];
     let ty = types.define(Definition::Struct {
         name: "Node".into(),
         fields,
