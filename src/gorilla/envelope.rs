@@ -11,170 +11,21 @@
 //!
 //! The keys are used as they are. The MAC covers the name, which is not in the cookie.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
-use aes::{Aes128, Aes192, Aes256};
-use ctr::{
-    Ctr128BE,
-    cipher::{KeyIvInit as _, StreamCipher as _},
+use super::{
+    base64,
+    error::SecureCookieError,
+    pair::{IV_LEN, KeyPair},
 };
-use zeroize::Zeroizing;
-
-use super::{base64, error::SecureCookieError};
 use crate::{
     clock::Timestamp,
-    crypto::{self, ForeignMac, HashFunction},
+    crypto::{self, HashFunction},
 };
 
-const IV_LEN: usize = 16;
 /// As in gorilla/securecookie.
 const MAX_AGE: Duration = Duration::from_secs(30 * 86_400);
 const MAX_LENGTH: usize = 4_096;
-
-/// A hash key and, if cookies are encrypted, a block key: two of the arguments of Go's
-/// `sessions.NewCookieStore` or `securecookie.CodecsFromPairs`.
-#[derive(Clone)]
-pub struct KeyPair {
-    hash_key: Zeroizing<Vec<u8>>,
-    block_key: Option<Zeroizing<Vec<u8>>>,
-    mac: ForeignMac,
-}
-
-impl KeyPair {
-    /// Makes a pair for cookies that anyone can read but nobody can change.
-    ///
-    /// # Errors
-    ///
-    /// [`SecureCookieError::EmptyHashKey`]. Any other length works; gorilla advises 32 or 64 bytes.
-    ///
-    /// ```
-    /// use silverback::gorilla::KeyPair;
-    ///
-    /// let pair = KeyPair::signing([7; 32])?; // securecookie.New(hashKey, nil)
-    /// # Ok::<(), silverback::gorilla::SecureCookieError>(())
-    /// ```
-    pub fn signing(hash_key: impl AsRef<[u8]>) -> Result<Self, SecureCookieError> {
-        let hash_key = Zeroizing::new(hash_key.as_ref().to_vec());
-        if hash_key.is_empty() {
-            return Err(SecureCookieError::EmptyHashKey);
-        }
-        Ok(Self {
-            mac: ForeignMac::new(HashFunction::default(), &hash_key),
-            hash_key,
-            block_key: None,
-        })
-    }
-
-    /// Makes a pair for cookies that are also encrypted. A block key of 16, 24 or 32 bytes selects
-    /// AES-128, AES-192 or AES-256.
-    ///
-    /// # Errors
-    ///
-    /// [`SecureCookieError::EmptyHashKey`], [`SecureCookieError::BlockKeyLength`]. Go accepts such
-    /// keys, then fails at the first save or uses the next pair.
-    ///
-    /// ```
-    /// use silverback::gorilla::{KeyPair, SecureCookieError};
-    ///
-    /// let pair = KeyPair::encrypting([7; 64], [9; 32])?; // securecookie.New(hashKey, blockKey)
-    /// assert_eq!(
-    ///     KeyPair::encrypting([7; 64], [9; 15]).unwrap_err(),
-    ///     SecureCookieError::BlockKeyLength(15)
-    /// );
-    /// # Ok::<(), SecureCookieError>(())
-    /// ```
-    pub fn encrypting(
-        hash_key: impl AsRef<[u8]>,
-        block_key: impl AsRef<[u8]>,
-    ) -> Result<Self, SecureCookieError> {
-        let block_key = Zeroizing::new(block_key.as_ref().to_vec());
-        if !matches!(block_key.len(), 16 | 24 | 32) {
-            return Err(SecureCookieError::BlockKeyLength(block_key.len()));
-        }
-        Ok(Self {
-            block_key: Some(block_key),
-            ..Self::signing(hash_key)?
-        })
-    }
-
-    fn hashed_with(self, hash: HashFunction) -> Self {
-        let mac = ForeignMac::new(hash, &self.hash_key);
-        Self { mac, ..self }
-    }
-
-    /// Encrypts or decrypts: in counter mode both are the same operation.
-    fn apply(&self, iv: &[u8], text: &mut [u8]) {
-        let Some(key) = self.block_key.as_deref() else {
-            return;
-        };
-        // Key and IV fit the cipher: `encrypting` has checked the key's length.
-        match key.len() {
-            16 => {
-                let cipher = Ctr128BE::<Aes128>::new_from_slices(key, iv);
-                cipher
-                    .expect("a key and an IV of 16 bytes")
-                    .apply_keystream(text);
-            }
-            24 => {
-                let cipher = Ctr128BE::<Aes192>::new_from_slices(key, iv);
-                cipher
-                    .expect("a key of 24 bytes and an IV of 16")
-                    .apply_keystream(text);
-            }
-            _ => {
-                let cipher = Ctr128BE::<Aes256>::new_from_slices(key, iv);
-                cipher
-                    .expect("a key of 32 bytes and an IV of 16")
-                    .apply_keystream(text);
-            }
-        }
-    }
-
-    fn encode(&self, name: &str, payload: &[u8], now: Timestamp, iv: &[u8; IV_LEN]) -> String {
-        let mut body = Vec::with_capacity(IV_LEN + payload.len());
-        if self.block_key.is_some() {
-            body.extend_from_slice(iv);
-        }
-        let start = body.len();
-        body.extend_from_slice(payload);
-        if let Some(text) = body.get_mut(start..) {
-            self.apply(iv, text);
-        }
-        let signed = format!("{name}|{}|{}|", now.as_secs(), base64::encode(&body));
-        let signed = signed.as_bytes();
-        let (message, _) = signed.split_at(signed.len() - 1);
-        let cookie = signed.get(name.len() + 1..).unwrap_or_default();
-        base64::encode(&[cookie, &self.mac.sign(message)].concat())
-    }
-
-    fn verify(&self, name: &str, cookie: &Parts<'_>) -> Result<(), SecureCookieError> {
-        let message = [name.as_bytes(), b"|", cookie.signed].concat();
-        let verified = self.mac.verify(&message, cookie.mac);
-        verified.map_err(|_| SecureCookieError::InvalidMac)
-    }
-
-    fn open(&self, inner: &[u8]) -> Result<Vec<u8>, SecureCookieError> {
-        let mut body = base64::decode(inner).ok_or(SecureCookieError::InvalidBase64)?;
-        if self.block_key.is_none() {
-            return Ok(body);
-        }
-        if body.len() <= IV_LEN {
-            return Err(SecureCookieError::Undecryptable);
-        }
-        let mut text = body.split_off(IV_LEN);
-        self.apply(&body, &mut text);
-        Ok(text)
-    }
-}
-
-/// Shows no key.
-impl fmt::Debug for KeyPair {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyPair")
-            .field("encrypts", &self.block_key.is_some())
-            .finish_non_exhaustive()
-    }
-}
 
 /// The parts of a cookie.
 struct Parts<'a> {
@@ -403,10 +254,7 @@ impl SecureCookie {
     /// The length of the cookie's value for a payload of this length.
     pub(crate) fn encoded_len(&self, payload: usize, now: Timestamp) -> usize {
         let pair = self.pairs.first();
-        let iv = pair.map_or(0, |pair| pair.block_key.as_ref().map_or(0, |_| IV_LEN));
-        let mac = pair.map_or(0, |pair| pair.mac.len());
-        let date = now.as_secs().to_string().len();
-        base64::encoded_len(date + 1 + base64::encoded_len(iv + payload) + 1 + mac)
+        pair.map_or(0, |pair| pair.encoded_len(payload, now))
     }
 
     /// Opens a cookie's value, whichever pair of keys made it.
@@ -454,7 +302,7 @@ impl SecureCookie {
         let parts = Parts::of(&cookie).ok_or(SecureCookieError::InvalidMac)?;
         let mut refused = SecureCookieError::InvalidMac;
         for (at, pair) in self.pairs.iter().enumerate() {
-            let opened = pair.verify(name, &parts).and_then(|()| {
+            let opened = pair.verify(name, parts.signed, parts.mac).and_then(|()| {
                 let saved = self.check_time(&parts, now)?;
                 let payload = read(pair.open(parts.inner)?);
                 Ok((saved, payload.ok_or(SecureCookieError::Unreadable)?))
@@ -466,7 +314,7 @@ impl SecureCookie {
                         saved,
                         is_current: at == 0,
                         digest: crypto::sha256(&[parts.signed, b"|", parts.mac].concat()),
-                        is_unique: pair.block_key.is_some(),
+                        is_unique: pair.encrypts(),
                     });
                 }
                 Err(SecureCookieError::InvalidMac) => {}

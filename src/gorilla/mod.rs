@@ -41,6 +41,7 @@ mod error;
 pub mod gob;
 mod id;
 mod layout;
+mod pair;
 mod settings;
 
 pub(crate) use self::{
@@ -50,9 +51,10 @@ pub(crate) use self::{
     layout::GoIds,
 };
 pub use self::{
-    envelope::{KeyPair, OpenedCookie, SecureCookie},
+    envelope::{OpenedCookie, SecureCookie},
     error::SecureCookieError,
     layout::{GoData, GoLayout},
+    pair::KeyPair,
     settings::{GoKey, GoPayload, GoType, Gorilla},
 };
 pub use crate::crypto::HashFunction;

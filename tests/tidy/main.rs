@@ -113,8 +113,8 @@ const FOLDERS: &[(&str, &[&str])] = &[
     (
         "gorilla",
         &[
-            "base64", "error", "envelope", "gob", "id", "convert", "layout", "settings", "carried",
-            "mod",
+            "base64", "error", "pair", "envelope", "gob", "id", "convert", "layout", "settings",
+            "carried", "mod",
         ],
     ),
     (
