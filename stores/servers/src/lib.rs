@@ -29,6 +29,7 @@ mod go;
 pub mod kit;
 mod mariadb;
 mod memcached;
+mod mysql;
 mod port;
 mod postgres;
 mod process;
@@ -48,6 +49,7 @@ pub use self::{
     go::GoServer,
     mariadb::{MariaDb, MariaDbOptions},
     memcached::Memcached,
+    mysql::MySql,
     port::Port,
     postgres::{Postgres, PostgresOptions},
     program::find,

@@ -142,8 +142,7 @@ impl Programs {
 
     /// Creates the system tables.
     pub(crate) fn initialize(&self, folder: &Path) -> io::Result<()> {
-        let first = "CREATE DATABASE IF NOT EXISTS silverback;\n";
-        fs::write(folder.join("first.sql"), first)?;
+        write_first(folder)?;
         let data = format!("--datadir={}", folder.join("data").display());
         let fixed = [
             "--no-defaults",
@@ -157,19 +156,8 @@ impl Programs {
     }
 
     pub(crate) fn launch(&self, place: &Place<'_>, settings: &[(String, String)]) -> Launch {
-        let (port, folder) = (place.port(), place.folder.display());
-        let mut arguments = vec![
-            "--no-defaults".to_owned(),
-            format!("--datadir={folder}/data"),
-            format!("--socket={folder}/socket"),
-            format!("--pid-file={folder}/pid"),
-            format!("--init-file={folder}/first.sql"),
-            format!("--port={port}"),
-            "--bind-address=127.0.0.1".to_owned(),
-            "--innodb-flush-log-at-trx-commit=2".to_owned(),
-            // Tests use many pools at once.
-            "--max-connections=400".to_owned(),
-        ];
+        let port = place.port();
+        let mut arguments = arguments(place);
         let given = settings
             .iter()
             .map(|(name, value)| format!("--{name}={value}"));
@@ -179,6 +167,29 @@ impl Programs {
             ready: Box::new(move || greets(port)),
         }
     }
+}
+
+/// The arguments that MySQL knows too.
+pub(crate) fn arguments(place: &Place<'_>) -> Vec<String> {
+    let (port, folder) = (place.port(), place.folder.display());
+    vec![
+        "--no-defaults".to_owned(),
+        format!("--datadir={folder}/data"),
+        format!("--socket={folder}/socket"),
+        format!("--pid-file={folder}/pid"),
+        format!("--init-file={folder}/first.sql"),
+        format!("--port={port}"),
+        "--bind-address=127.0.0.1".to_owned(),
+        "--innodb-flush-log-at-trx-commit=2".to_owned(),
+        // Tests use many pools at once.
+        "--max-connections=400".to_owned(),
+    ]
+}
+
+/// Makes the file of statements that the server runs before it answers.
+pub(crate) fn write_first(folder: &Path) -> io::Result<()> {
+    let first = "CREATE DATABASE IF NOT EXISTS silverback;\n";
+    fs::write(folder.join("first.sql"), first)
 }
 
 pub(crate) fn sql(client: &Path, port: u16, statements: &str) -> io::Result<String> {

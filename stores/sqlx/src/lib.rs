@@ -28,7 +28,7 @@
 //! | Feature | Adds | Tested against |
 //! |---|---|---|
 //! | `postgres` | [`PostgresStore`] | PostgreSQL 15 |
-//! | `mysql` | [`MySqlStore`] | MariaDB 10.11, alone and as a Galera cluster of three |
+//! | `mysql` | [`MySqlStore`] | MariaDB 10.11, alone and as a Galera cluster of three; MySQL 9.7, where it is installed |
 //! | `sqlite` | [`SqliteStore`] | the SQLite that sqlx builds |
 //! | `gorilla` | `GorillaPostgres`, with `postgres`: the table of Go's pgstore | PostgreSQL 15, beside Go |
 //!

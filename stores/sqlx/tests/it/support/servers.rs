@@ -3,7 +3,7 @@
 use std::{path::Path, sync::OnceLock, time::Duration};
 
 use silverback_sqlx::{Dialect, MySqlStore, PostgresStore, SqlStore, SqliteStore};
-pub(crate) use silverback_test_servers::{Galera, MariaDb, Postgres, Proxy};
+pub(crate) use silverback_test_servers::{Galera, MariaDb, MySql, Postgres, Proxy};
 use sqlx::{
     MySqlPool, PgPool, Pool, SqlitePool,
     mysql::MySqlPoolOptions,
