@@ -156,7 +156,8 @@
 //! **Versions.** A key never has the same version twice, even if its record is deleted and created
 //! again, and across restarts, failovers and restored backups. [`Version::random`] guarantees that.
 //! A server's counter may not: memcached's tokens begin at 1 again, and Redis scripts draw the same
-//! `math.random` after each start.
+//! `math.random` after each start. Compare the whole version: a [`MigratingStore`] flips one of its
+//! first two bits where it must not match.
 //!
 //! **Reads.** [`Read::Current`] asks the machine that has every answered write: the primary and not
 //! a replica, past every cache, on Galera with `wsrep_sync_wait=1`, in DynamoDB with

@@ -300,7 +300,16 @@ pub(super) async fn all<T: 'static>(mut tasks: JoinSet<Outcome<T>>) -> Outcome<V
 
 /// A version that the record does not have, one bit away.
 pub(super) fn another(version: Version) -> Version {
-    let number = u128::from_be_bytes(*version.as_bytes()) ^ 1;
+    flipped(version, 0)
+}
+
+/// The versions that a `MigratingStore` makes of one. It flips one of the first two bits.
+pub(super) fn marked(version: Version) -> [Version; 2] {
+    [flipped(version, 127), flipped(version, 126)]
+}
+
+fn flipped(version: Version, bit: u32) -> Version {
+    let number = u128::from_be_bytes(*version.as_bytes()) ^ 1 << bit;
     Version::from_bytes(number.to_be_bytes())
 }
 

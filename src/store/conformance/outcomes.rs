@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::bench::{Bench, HOUR, NO_VERSION, Outcome, Refusal, another, refused, require, sample};
+use super::bench::{
+    Bench, HOUR, NO_VERSION, Outcome, Refusal, another, marked, refused, require, sample,
+};
 use crate::store::{Bytes, RecordKey, Store, Version};
 
 pub(super) async fn a_created_record_is_loaded_as_it_was_given<S: Store>(
@@ -182,7 +184,7 @@ pub(super) async fn a_touch_needs_the_expected_version<S: Store>(bench: &Bench<S
     let (key, end) = (bench.key(), bench.alive());
     let first = bench.create(&key, b"first", end).await?;
     let second = bench.update(&key, first, b"second", end).await?;
-    for wrong in others(first, second) {
+    for wrong in others(first, second).chain(marked(second)) {
         let touched = bench
             .store
             .touch(&key, wrong, bench.expiry(end.saturating_add(HOUR)))

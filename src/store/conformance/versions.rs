@@ -5,7 +5,10 @@ use std::{collections::HashSet, sync::Arc};
 use tokio::task::JoinSet;
 
 use super::{
-    bench::{Bench, HOUR, NO_VERSION, Outcome, Refusal, another, granted, refused, require, shown},
+    bench::{
+        Bench, HOUR, NO_VERSION, Outcome, Refusal, another, granted, marked, refused, require,
+        shown,
+    },
     meeting,
     schedule::{Numbers, Step, interleave},
 };
@@ -22,8 +25,9 @@ pub(super) async fn a_delete_at_a_version_spares_another<S: Store>(bench: &Bench
         kept,
         Version::from_bytes([0xff; 16]),
     ];
+    let others = others.into_iter().chain(marked(second));
     // Another key may have the same version.
-    for wrong in others.into_iter().filter(|wrong| *wrong != second) {
+    for wrong in others.filter(|wrong| *wrong != second) {
         let deleted = bench.store.delete(&key, Some(wrong)).await;
         let what = "delete at another version than the record has";
         refused(what, &deleted, Refusal::Conflict)?;

@@ -7,7 +7,7 @@ use silverback::{
     store::{Listed, Record, RecordKey, StoreError, Version},
 };
 
-use crate::clock::Moment;
+use crate::clock::{LATEST, Moment};
 
 /// A document in Firestore's answers.
 #[derive(Debug, Deserialize)]
@@ -164,9 +164,14 @@ impl State {
     /// Returns `None` if no document can be in that state.
     pub(crate) fn of(version: Version) -> Option<Self> {
         let both = u128::from_be_bytes(*version.as_bytes());
+        let end = (both >> 64) as u64;
+        // Firestore does not compare the end, and a `MigratingStore` flips its first bits.
+        if end > LATEST {
+            return None;
+        }
         Some(Self {
             updated: Moment::from_micros(both as u64)?,
-            expires: Timestamp::from_secs((both >> 64) as u64),
+            expires: Timestamp::from_secs(end),
         })
     }
 }
@@ -327,5 +332,10 @@ mod tests {
         assert_eq!(State::of(state.to_version()), Some(state));
         assert_eq!(State::of(Version::from_bytes([0xff; 16])), None);
         assert_eq!(State::of(Version::from_u64(u64::MAX)), None);
+        for bit in [126, 127] {
+            let version = u128::from_be_bytes(*state.to_version().as_bytes()) ^ 1 << bit;
+            let version = Version::from_bytes(version.to_be_bytes());
+            assert_eq!(State::of(version), None);
+        }
     }
 }

@@ -11,6 +11,7 @@ mod answers;
 mod contract;
 mod cuts;
 mod limits;
+mod moving;
 mod outage;
 mod scripted;
 mod upkeep;
