@@ -44,7 +44,7 @@
 
 use std::{
     fmt,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -66,8 +66,9 @@ pub struct CachedStore<S> {
     staleness: Duration,
     clock: Clock,
     records: Cache<RecordKey, CacheEntry, Bytewise>,
-    /// Counts the begun and ended writes of this process, for the keys that share a counter.
-    writes: [AtomicU64; COUNTERS],
+    /// Counts the begun and ended writes of this process, for the keys that share a counter. Its
+    /// lock is held while one of these keys is put into the cache.
+    writes: [Mutex<u64>; COUNTERS],
 }
 
 const COUNTERS: usize = 64;
@@ -113,7 +114,7 @@ impl<S: Store> CachedStore<S> {
             staleness,
             clock: Clock::system(),
             records: cache(MAX_BYTES),
-            writes: std::array::from_fn(|_| AtomicU64::new(0)),
+            writes: std::array::from_fn(|_| Mutex::default()),
         }
     }
 
@@ -186,7 +187,7 @@ impl<S: Store> CachedStore<S> {
     /// Notes the time of a question and the writes so far, to detect writes that come meanwhile.
     fn ask(&self, key: &RecordKey) -> Question {
         Question {
-            writes: self.writes_of(key).load(Ordering::SeqCst),
+            writes: *self.writes_of(key),
             at: Instant::now(),
         }
     }
@@ -197,18 +198,16 @@ impl<S: Store> CachedStore<S> {
             self.records.remove(key);
             return;
         };
-        let is_current = || self.writes_of(key).load(Ordering::SeqCst) == asked.writes;
-        if self.staleness.is_zero() || !is_current() {
+        if self.staleness.is_zero() {
             return;
         }
         let kept = CacheEntry {
             record: record.clone(),
             read: asked.at,
         };
-        self.records.insert(*key, kept);
-        // A write counts first and removes then, so one of the two sees the other.
-        if !is_current() {
-            self.records.remove(key);
+        let writes = self.writes_of(key);
+        if *writes == asked.writes {
+            self.records.insert(*key, kept);
         }
     }
 
@@ -222,16 +221,17 @@ impl<S: Store> CachedStore<S> {
     }
 
     fn forget(&self, key: &RecordKey) {
-        self.writes_of(key).fetch_add(1, Ordering::SeqCst);
+        let mut writes = self.writes_of(key);
+        *writes += 1;
         self.records.remove(key);
     }
 
-    fn writes_of(&self, key: &RecordKey) -> &AtomicU64 {
+    fn writes_of(&self, key: &RecordKey) -> MutexGuard<'_, u64> {
         let [first, ..] = key.as_bytes();
-        let [counter, ..] = &self.writes;
-        self.writes
-            .get(usize::from(*first) % COUNTERS)
-            .unwrap_or(counter)
+        let [some, ..] = &self.writes;
+        let counter = self.writes.get(usize::from(*first) % COUNTERS);
+        let locked = counter.unwrap_or(some).lock();
+        locked.unwrap_or_else(PoisonError::into_inner)
     }
 }
 

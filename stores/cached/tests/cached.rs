@@ -11,7 +11,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Waker},
     time::Duration,
@@ -252,6 +252,38 @@ async fn a_read_that_a_write_overtakes_is_not_kept() {
         assert_eq!(load.await.as_deref(), Some("a"), "it was asked before");
         assert_eq!(recent(&cached).await.as_deref(), Some("b"));
     }
+}
+
+/// Threads that load a record, beside one that writes it and reads it after each write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn no_read_of_another_thread_hides_a_write() {
+    let cached = Arc::new(CachedStore::new(MemoryStore::new(), Duration::MAX));
+    let is_over = Arc::new(AtomicBool::new(false));
+    let loading = (0..7).map(|_| {
+        let (cached, is_over) = (Arc::clone(&cached), Arc::clone(&is_over));
+        tokio::spawn(async move {
+            while !is_over.load(Ordering::Relaxed) {
+                cached.load(&KEY, Read::Current).await.unwrap();
+            }
+        })
+    });
+    let loading: Vec<_> = loading.collect();
+    let bytes = |number: u32| Bytes::copy_from_slice(&number.to_be_bytes());
+    let mut version = cached.create(&KEY, bytes(0), in_an_hour()).await.unwrap();
+    let mut older = 0;
+    for written in 1..=100_000 {
+        let update = cached.update(&KEY, version, bytes(written), in_an_hour());
+        version = update.await.unwrap();
+        for _ in 0..4 {
+            let read = cached.load(&KEY, Read::Recent).await.unwrap().unwrap();
+            older += u32::from(*read.data() != written.to_be_bytes());
+        }
+    }
+    is_over.store(true, Ordering::Relaxed);
+    for loading in loading {
+        loading.await.unwrap();
+    }
+    assert_eq!(older, 0, "reads that did not see the last write");
 }
 
 /// The load starts after the write and ends before it.
