@@ -146,9 +146,13 @@ impl<From: Store, To: Store> Pair<From, To> {
         let copied = self.to.create(key, data, self.expiry(moving.expires)).await;
         let copy = match copied {
             Ok(version) => version,
-            Err(StoreError::Exists) => match self.copy_of(key, moving).await? {
-                Some(version) => version,
-                None => return Ok(Carried::Overtaken),
+            Err(StoreError::Exists) => match self.copy_of(key, moving).await {
+                Ok(Some(version)) => version,
+                Ok(None) => return Ok(Carried::Overtaken),
+                Err(error @ StoreError::Refused(_)) => {
+                    return self.take_back(key, moving, error).await;
+                }
+                Err(error) => return Err(error),
             },
             Err(error @ (StoreError::TooLarge { .. } | StoreError::Refused(_))) => {
                 return self.take_back(key, moving, error).await;
@@ -177,6 +181,7 @@ impl<From: Store, To: Store> Pair<From, To> {
             // For example after a backup of `from` was restored.
             Form::Plain => return Ok(Some(there.version())),
             Form::Copy { of, .. } if of == moving.version => return Ok(Some(there.version())),
+            Form::Moving(_) if there.version() == moving.version => return Err(same_store()),
             Form::Moving(_) => return Err(other_way()),
             Form::Copy { .. } | Form::Moved(_) => {}
         }
@@ -311,4 +316,8 @@ pub(super) fn unsettled() -> StoreError {
 
 fn other_way() -> StoreError {
     StoreError::refused("a move the other way has begun and has to be finished first")
+}
+
+fn same_store() -> StoreError {
+    StoreError::refused("both stores of the move are the same one")
 }

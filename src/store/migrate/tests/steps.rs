@@ -477,6 +477,24 @@ fn a_move_that_has_begun_is_not_reversed() {
 }
 
 #[test]
+fn a_store_is_not_moved_to_itself() {
+    let clock = Clock::manual(NOW);
+    let only = MemoryStore::new().clock(clock.clone());
+    at_once(only.create(&KEY, OLD, expiry(60))).unwrap();
+    let store = MigratingStore::new(only.clone(), only.clone()).clock(clock);
+    let (mut migration, mut all) = (store.migration(), Migrated::default());
+    while !all.is_finished() {
+        all.add(at_once(migration.step(10)));
+    }
+    let refused = matches!(all.error(), Some(StoreError::Refused(_)));
+    assert!(refused && !all.is_complete(), "{all:?}");
+    let loaded = at_once(store.load(&KEY, Read::Current)).unwrap().unwrap();
+    assert_eq!((loaded.data(), loaded.expires()), (&OLD[..], expiry(60).at));
+    let alone = at_once(only.load(&KEY, Read::Current)).unwrap().unwrap();
+    assert_eq!(alone.data(), &OLD[..]);
+}
+
+#[test]
 fn listings_and_sweeps_cover_both_stores() {
     let clock = Clock::manual(NOW);
     let [from, to] = [(); 2].map(|()| MemoryStore::new().clock(clock.clone()));
