@@ -94,7 +94,7 @@ impl Expiry {
 }
 
 /// The longest that a write may take to reach the store: its process may be stopped meanwhile.
-const DELAY: Duration = Duration::from_secs(600);
+pub(super) const DELAY: Duration = Duration::from_secs(600);
 
 /// What a store accepts, and what its users can rely on.
 ///

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     join,
-    store::{Browse, Cursor, Read, Record, RecordKey, Store, StoreError},
+    store::{Browse, Cursor, Read, Record, RecordKey, Store, StoreError, record::DELAY},
 };
 
 /// A move of all records. [`MigratingStore::migration`](super::MigratingStore::migration) begins
@@ -175,6 +175,7 @@ impl<From: Browse, To: Browse> Pair<From, To> {
         let moving = match Form::of(record.data()) {
             Form::Plain => {
                 self.check_size(&record)?;
+                self.check_end(&record)?;
                 self.begin(&key, record).await?
             }
             // It has begun.
@@ -208,6 +209,18 @@ impl<From: Browse, To: Browse> Pair<From, To> {
         let limit = limit.saturating_sub(wire::OVERHEAD);
         if size > limit {
             return Err(StoreError::TooLarge { size, limit });
+        }
+        Ok(())
+    }
+
+    /// Checks that a record which its store keeps is not long over by this process's clock. A store
+    /// that uses its server's clock would remove it at once.
+    fn check_end(&self, record: &Record) -> Result<(), StoreError> {
+        let (end, now) = (record.expires(), self.clock.now());
+        if now.saturating_since(end) > DELAY {
+            return Err(StoreError::refused(
+                "by this machine's clock the record ended long ago, so the clock is wrong",
+            ));
         }
         Ok(())
     }

@@ -494,6 +494,27 @@ fn a_store_is_not_moved_to_itself() {
     assert_eq!(alone.data(), &OLD[..]);
 }
 
+/// A store that uses its server's clock would end the record.
+#[test]
+fn a_record_that_is_over_by_the_movers_clock_alone_stays() {
+    for (ahead, moved) in [(61, 1), (600, 1), (3_600, 0)] {
+        let clock = Clock::manual(NOW);
+        let stores = [(); 2].map(|()| MemoryStore::new().clock(clock.clone()));
+        at_once(stores[0].create(&KEY, OLD, expiry(60))).unwrap();
+        let [from, to] = stores.clone();
+        let late = Timestamp::from_secs(NOW.as_secs() + ahead);
+        let store = MigratingStore::new(from, to).clock(Clock::manual(late));
+        let step = at_once(store.migration().step(10));
+        assert_eq!(
+            (step.moved(), step.failed()),
+            (moved, 1 - moved),
+            "{step:?}"
+        );
+        let data = at_once(stores[0].load(&KEY, Read::Current)).unwrap();
+        assert_eq!(data.is_some_and(|record| record.data() == OLD), moved == 0);
+    }
+}
+
 #[test]
 fn listings_and_sweeps_cover_both_stores() {
     let clock = Clock::manual(NOW);
