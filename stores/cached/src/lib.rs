@@ -75,11 +75,13 @@ const COUNTERS: usize = 64;
 
 const MAX_BYTES: u64 = 32 << 20;
 
-/// The size of an entry besides its data: the key, the record, and the cache's overhead.
-const OVERHEAD: u64 = 160;
+/// The most that an entry takes besides its data: the key, the record, and the cache's tables,
+/// which double when they grow.
+const OVERHEAD: u64 = 384;
 
-/// The expected size of an entry, to estimate how many there will be.
-const LIKELY_SIZE: u64 = 512;
+/// The expected size of an entry, to estimate how many there will be. The cache also remembers as
+/// many evicted keys as half of that.
+const LIKELY_SIZE: u64 = 4_096;
 
 #[derive(Clone)]
 struct CacheEntry {
@@ -150,7 +152,7 @@ impl<S: Store> CachedStore<S> {
         Self { clock, ..self }
     }
 
-    /// Returns how many bytes of memory the records in the cache take, for a metric.
+    /// Returns how many bytes of memory the records in the cache take at most, for a metric.
     ///
     /// ```
     /// # use std::time::Duration;
