@@ -199,8 +199,9 @@ impl Entrant<'_> {
             mut expires,
             ..
         } = self.enrolment;
-        // An older cookie of this name lasts as long as the entry said.
-        if let Some(listed) = listed.filter(|_| self.in_cookie && self.before == self.key) {
+        // An older cookie of this name lasts as long as the entry said. So does a record that is not
+        // written in the end: the write may fail, or meet the session's renewal.
+        if let Some(listed) = listed.filter(|_| !self.in_cookie || self.before == self.key) {
             expires = expires.max(listed.expires);
         }
         let (since, note) = match (self.note, listed) {

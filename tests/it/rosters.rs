@@ -1,12 +1,12 @@
 //! The contents and lifetime of a subject's list of sessions.
 
-use http::StatusCode;
-use silverback::Session;
+use http::{Response, StatusCode};
+use silverback::{ErrorKind, Session};
 
 use crate::support::{
     DAY, HOUR, Jar, Kind, MINUTE, SECOND, Stores, World, failure, keys, log_in,
     schedule::all,
-    scripted::{DeleteMany, Update},
+    scripted::{Before, DeleteMany, Fail, Update},
     user,
 };
 
@@ -16,6 +16,14 @@ async fn remember(world: &World, jar: &mut Jar) {
         session.persist_for(30 * DAY);
     };
     world.visit(jar, remember).await;
+}
+
+async fn shorten(world: &World, jar: &mut Jar) -> Response<String> {
+    let shorten = async |session: Session| {
+        session.load().await.unwrap();
+        session.persist_for(MINUTE);
+    };
+    world.visit(jar, shorten).await.1
 }
 
 #[tokio::test]
@@ -96,17 +104,51 @@ async fn a_session_in_a_cookie_is_listed_as_long_as_its_older_cookies_last() {
         let jar = &mut world.logged_in("ada", "laptop").await;
         let older = jar.clone();
         world.clock.advance(MINUTE);
-        let shorten = async |session: Session| {
-            session.load().await.unwrap();
-            session.persist_for(MINUTE);
-        };
-        world.visit(jar, shorten).await;
+        shorten(&world, jar).await;
         world.clock.advance(HOUR);
         assert!(!world.is_alive(jar).await, "{kind:?}");
         assert_eq!(world.notes("ada").await, ["laptop"], "{kind:?}");
         assert!(world.is_alive(&older).await, "{kind:?}");
         world.clock.advance(2 * DAY);
         assert!(world.notes("ada").await.is_empty(), "{kind:?}");
+    }
+}
+
+/// The list is told first, and the record keeps its time.
+#[tokio::test]
+async fn a_session_that_could_not_be_shortened_stays_listed() {
+    let world = Kind::Remote.world();
+    let jar = &mut world.logged_in("ada", "laptop").await;
+    world.clock.advance(MINUTE);
+    world.records().every(Before, Update.of_sessions(), Fail);
+    let response = shorten(&world, jar).await;
+    assert_eq!(failure(&response), Some(ErrorKind::StoreFailed));
+    world.records().calm();
+    world.clock.advance(HOUR);
+    assert_eq!(world.notes("ada").await, ["laptop"]);
+    assert_eq!(world.destroy_all("ada").await, 1);
+    assert!(!world.is_alive(jar).await);
+}
+
+#[tokio::test]
+async fn a_session_that_is_shortened_under_a_former_name_stays_listed() {
+    for kind in Kind::WITH_SUBJECTS {
+        let world = kind.world();
+        let jar = &mut world.logged_in("ada", "laptop").await;
+        let mut older = jar.clone();
+        world.clock.advance(MINUTE);
+        let late = async |session: Session| {
+            session.load().await.unwrap();
+            world.renew(jar).await;
+            world.clock.advance(10 * SECOND);
+            session.persist_for(MINUTE);
+        };
+        let (_, response) = world.visit(&mut older, late).await;
+        assert_eq!(failure(&response), Some(ErrorKind::Gone), "{kind:?}");
+        world.clock.advance(HOUR);
+        assert_eq!(world.notes("ada").await, ["laptop"], "{kind:?}");
+        assert_eq!(world.destroy_all("ada").await, 1, "{kind:?}");
+        assert!(!world.is_alive(jar).await, "{kind:?}");
     }
 }
 
