@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use silverback::{Rejection, Session, SessionConfig, SessionLayer, Timestamp};
+use silverback::{ErrorKind, Rejection, Session, SessionConfig, SessionLayer, Timestamp};
 
 use crate::support::{
-    DAY, HOUR, Jar, Kind, SECOND, START, Site, Stores, World, keys, no_cookie, scripted::Touch,
-    set_cookie,
+    DAY, HOUR, Jar, Kind, SECOND, START, Site, Stores, World, failure, keys, no_cookie,
+    scripted::Touch, set_cookie,
 };
 
 /// The same settings in every kind of store.
@@ -60,6 +60,28 @@ async fn a_used_session_has_an_absolute_end() {
         assert!(site.visit(jar, user).await.0);
         site.clock.advance(SECOND);
         assert!(!site.visit(jar, user).await.0);
+    }
+}
+
+/// Nobody would find the new session again.
+#[tokio::test]
+async fn a_session_that_ends_in_its_first_request_is_gone() {
+    for saves in [false, true] {
+        for site in worlds(|config| config.idle_timeout(HOUR).absolute_timeout(HOUR)) {
+            let jar = &mut Jar::default();
+            let stays = async |session: Session| {
+                session.load().await.unwrap();
+                session.insert("user", 7).unwrap();
+                site.clock.advance(HOUR);
+                if saves {
+                    let error = session.save().await.unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::Gone);
+                }
+            };
+            let (_, response) = site.visit(jar, stays).await;
+            assert_eq!(failure(&response), Some(ErrorKind::Gone), "{:?}", site.kind);
+            assert!(no_cookie(&response), "{:?}", site.kind);
+        }
     }
 }
 
