@@ -64,9 +64,10 @@ pub(crate) struct State {
     pub(crate) moved_from: Option<Box<CookieAttributes>>,
     /// Saves that were cut off or failed.
     pub(crate) cut_off: Vec<CutOff>,
-    /// The session was to be destroyed, and nobody knows what has become of it: it may live on under
-    /// another ID.
-    pub(crate) is_lost: bool,
+    /// The sessions that may live on under another ID, and when they were created: one that was
+    /// missing when it was to be destroyed or reopened, or whose destroy was cut off, or that a
+    /// failed request had open.
+    pub(crate) lost: Vec<(Home, Timestamp)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -368,7 +369,10 @@ impl State {
                 view.content = Content::new(view.content.created);
                 view.content.attributes = attributes;
             }
-            _ => self.view = None,
+            _ => {
+                self.lose();
+                self.view = None;
+            }
         }
         mem::take(&mut self.log)
     }
@@ -395,6 +399,18 @@ impl State {
             content: view.content.clone(),
             rejection: None,
         })
+    }
+
+    /// Notes that the open session is missing, or may be when it is opened again.
+    pub(crate) fn lose(&mut self) {
+        let open = self.open_home();
+        self.lost.extend(open);
+    }
+
+    fn open_home(&self) -> Option<(Home, Timestamp)> {
+        let view = self.view.as_ref();
+        let view = view.filter(|view| !view.home.is_nowhere())?;
+        Some((view.home.clone(), view.content.created))
     }
 
     /// Prepares for being opened again. Returns the request's unsaved changes, to be dropped
@@ -430,7 +446,8 @@ impl State {
     }
 
     /// Becomes a new session whose old cookie, if any, has to go. The attributes of the browser's
-    /// cookie stay: its removal, or the new session's cookie, must carry them.
+    /// cookie stay: its removal, or the new session's cookie, must carry them. The old session
+    /// counts as lost until it has ended.
     #[must_use]
     pub(crate) fn forget(&mut self, now: Timestamp, has_cookie: bool) -> Self {
         let mut view = View::new(now, None);
@@ -450,6 +467,7 @@ impl State {
             is_used: true,
             is_reopened: self.is_reopened,
             skips_touch: self.skips_touch,
+            lost: self.lost.iter().cloned().chain(self.open_home()).collect(),
             ..Self::default()
         };
         mem::replace(self, new)

@@ -39,36 +39,31 @@ impl Operation for Destroy {
         let now = vault.now();
         let has_cookie = exchange.has_cookie(settings);
         let before = turn.state(|state| state.forget(now, has_cookie));
-        let is_lost = before.is_lost;
+        let lost = turn.state(|state| state.lost.clone());
         let claims = claims(turn, now);
         let mut doomed: Vec<_> = claims.sessions.into_iter().map(presented).collect();
         if let Some(view) = &before.view {
-            add(&mut doomed, view);
+            add(&mut doomed, &view.home, view.content.created);
+        }
+        for (home, created) in &lost {
+            add(&mut doomed, home, *created);
         }
         match destroy(&vault, doomed, claims.foreign, now).await {
             Ok((ended, count)) => {
                 // Without a store it is unknown whether they had ended before.
                 let ended = if settings.has_store() { ended } else { count };
                 vault.report_ended(Cause::Logout, ended);
-                if is_lost {
-                    return lose(turn);
-                }
+                turn.state(|state| state.lost.clear());
                 Ok(())
             }
             // The session had ended before, so the state keeps the cookie's removal.
-            Err(error) if error.kind() == ErrorKind::Gone => lose(turn),
+            Err(error) if error.kind() == ErrorKind::Gone => Err(error),
             Err(error) => {
                 restore(turn, before);
                 Err(error)
             }
         }
     }
-}
-
-/// A later attempt in this request finds no more than this one.
-fn lose(turn: &Turn<'_>) -> Result<(), Error> {
-    turn.state(|state| state.is_lost = true);
-    Err(Error::new(ErrorKind::Gone))
 }
 
 /// Puts the session back. Changes made meanwhile, which found an empty session, follow its own.
@@ -116,7 +111,7 @@ async fn destroy(
         let known: Vec<_> = doomed.iter().map(|one| one.id.record_key()).collect();
         // A session without a record gets one, so that its end is remembered.
         let view = vault.take_in(foreign, &known, now).await?;
-        add(&mut doomed, &view);
+        add(&mut doomed, &view.home, view.content.created);
     }
     let ended = vault.destroy(&doomed).await?;
     Ok((ended, doomed.len()))
@@ -131,20 +126,23 @@ fn presented((id, created): (SessionId, Timestamp)) -> Doomed {
     }
 }
 
-/// Adds the opened session. It differs from those in the cookies after a renewal, or if the cookies
-/// were ambiguous.
-fn add(doomed: &mut Vec<Doomed>, view: &View) {
-    let (id, version) = match &view.home {
+/// Adds a session that the request had open. It differs from those in the cookies after a renewal,
+/// or if the cookies were ambiguous.
+fn add(doomed: &mut Vec<Doomed>, home: &Home, created: Timestamp) {
+    let (id, version) = match home {
         Home::Nowhere => return,
         Home::Cookie { id, .. } | Home::Marked(id) => (id, None),
         Home::Record(place) => (&place.id, Some(place.version)),
     };
-    let is_open = !view.home.is_nowhere();
+    let is_open = !home.is_nowhere();
     match doomed.iter_mut().find(|known| known.id == *id) {
-        Some(known) => (known.is_open, known.version) = (is_open, version),
+        Some(known) => {
+            known.is_open |= is_open;
+            known.version = version.or(known.version);
+        }
         None => doomed.push(Doomed {
             id: id.clone(),
-            created: view.content.created,
+            created,
             is_open,
             version,
         }),

@@ -86,7 +86,12 @@ impl Operation for Reopen {
             .map_err(Error::of_load)?;
         // Dropped outside the lock: it may own closures of the application.
         turn.exchange.reopen();
-        let dropped = turn.state(|state| state.reopen(source));
+        let dropped = turn.state(|state| {
+            if opened.view.home.is_nowhere() {
+                state.lose();
+            }
+            state.reopen(source)
+        });
         drop(dropped);
         turn.enter(opened)?;
         // The session still belongs to the same cookie.

@@ -9,13 +9,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use silverback::{ErrorKind, FailedCommit, ResponseFuture, Session};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::support::{
-    DAY, HOUR, Jar, Kind, Site, log_in, no_cookie,
+    DAY, HOUR, Jar, Kind, MINUTE, Site, log_in, no_cookie,
     schedule::until_it_hangs,
     scripted::{ANY, Before, Hang, Update},
     streams::Late,
@@ -223,6 +223,36 @@ async fn it_can_log_out() {
     let socket = kept(&world, jar).await;
     socket.destroy().await.unwrap();
     assert_eq!(world.records().sessions().await, 0);
+}
+
+/// Nobody knows whether the session lives under another ID: to load it again changes nothing.
+#[tokio::test]
+async fn a_logout_that_comes_too_late_is_an_error() {
+    for kind in Kind::ENDED_BY_SERVER {
+        for (status, loads) in [
+            (StatusCode::OK, true),
+            (StatusCode::INTERNAL_SERVER_ERROR, false),
+        ] {
+            let world = kind.world();
+            let jar = &mut world.grown().await;
+            let keep = async |session: Session| {
+                session.load().await.unwrap();
+                session.insert("n", 1).unwrap();
+                session
+            };
+            let late = world.answer(jar, status, keep).await.0;
+            world.renew(jar).await;
+            world.clock.advance(MINUTE);
+            if loads {
+                late.load().await.unwrap();
+                assert!(late.is_new().unwrap(), "{kind:?}");
+            }
+            for _ in 0..2 {
+                let error = late.destroy().await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Gone, "{kind:?}, {status}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use crate::support::{
     Jar, Kind, MINUTE, SECOND, World, failure, no_cookie,
+    schedule::cut_off,
     scripted::{After, Before, Create, LoadMany, Scripted, Update, Wait},
     set_cookie,
     steps::in_between,
@@ -281,6 +282,50 @@ async fn one_that_comes_too_late_to_follow_is_an_error() {
             assert_eq!(done, expected, "{kind:?}, {age:?}");
             let lives = is_there(&world, renewed).await;
             assert_eq!(lives, expected.is_err(), "{kind:?}, {age:?}");
+        }
+    }
+}
+
+/// The first attempt is cut off, and nobody can tell what it has done. The session was renewed too
+/// long ago to be followed.
+#[tokio::test]
+async fn one_that_was_cut_off_is_no_excuse_for_the_next() {
+    for kind in [Kind::RemoteRevocable, Kind::RevocableOverflow, Kind::Remote] {
+        for polls in 1..=4 {
+            let world = kind.world();
+            let jar = &mut world.grown().await;
+            let renewed = &mut jar.clone();
+            let destroy = async |session: Session| {
+                session.load().await.unwrap();
+                world.renew(renewed).await;
+                world.clock.advance(MINUTE);
+                let _ = cut_off(polls, session.destroy()).await;
+                session.destroy().await.map_err(|error| error.kind())
+            };
+            let done = world.visit(jar, destroy).await.0;
+            assert_eq!(done, Err(ErrorKind::Gone), "{kind:?}, after {polls} polls");
+            assert!(is_there(&world, renewed).await, "{kind:?}");
+        }
+    }
+}
+
+/// Only the request knows the ID that it has given the session.
+#[tokio::test]
+async fn one_that_was_cut_off_can_be_repeated() {
+    for kind in [Kind::RevocableOverflow, Kind::Remote] {
+        for polls in 1..=4 {
+            let world = kind.world();
+            let jar = &mut world.grown().await;
+            let destroy = async |session: Session| {
+                session.load().await.unwrap();
+                session.renew();
+                session.save().await.unwrap();
+                world.clock.advance(MINUTE);
+                let _ = cut_off(polls, session.destroy()).await;
+                session.destroy().await.unwrap();
+            };
+            world.visit(jar, destroy).await;
+            assert_eq!(world.records().sessions().await, 0, "{kind:?}, {polls}");
         }
     }
 }
