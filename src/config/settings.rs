@@ -274,20 +274,19 @@ impl Settings {
         }
     }
 
-    /// Returns the session of an expired cookie, and when the session was created, if a store can
-    /// end it.
-    pub(crate) fn expired_session(&self, value: &[u8]) -> Option<(SessionId, Timestamp)> {
+    /// Returns the session of an expired cookie, if a store can end it.
+    pub(crate) fn expired_session(&self, value: &[u8]) -> Option<(SessionId, Stamp)> {
         if !self.has_store() {
             return None;
         }
         if self.may_be_in_cookie()
             && let Some((stamp, _)) = self.codec.read(value)
         {
-            return Some((SessionId::of_token(&stamp.token_id?), stamp.created));
+            return Some((SessionId::of_token(stamp.token_id.as_ref()?), stamp));
         }
         let (stamp, payload) = self.reference_codec().read(value)?;
         let (id, _) = Self::open_reference(payload.as_slice()).ok()?;
-        Some((id, stamp.created))
+        Some((id, stamp))
     }
 
     /// Opens a cookie's value in Go's format, unless it opened as one of ours.

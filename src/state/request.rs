@@ -335,6 +335,14 @@ impl State {
         matches!(home, Some(Home::Cookie { expires, .. }) if *expires <= now)
     }
 
+    /// Whether this request puts a new session in the place of one whose cookie has expired.
+    pub(crate) fn replaces_expired(&self) -> bool {
+        let is_expired = |view: &View| {
+            matches!(view.home, Home::Nowhere) && view.rejection == Some(Rejection::Expired)
+        };
+        self.is_filled() && !self.renews && self.view.as_ref().is_some_and(is_expired)
+    }
+
     /// Whether this request has destroyed the session.
     pub(crate) fn is_destroyed(&self) -> bool {
         matches!(self.source, Source::Nothing)

@@ -7,6 +7,7 @@ use crate::{
     cookie::{CookieMatch, RequestCookies},
     error::Rejection,
     id::SessionId,
+    vault::MARK_LIFETIME,
 };
 
 /// How many valid cookies of one name are considered. Whether their sessions live is not known yet.
@@ -93,7 +94,10 @@ impl Presented {
             let (session, payload) = match named.open_cookie(value, now) {
                 Ok(candidate) => (session_of(&candidate.payload), Some(candidate.payload)),
                 // An overlapping request may have got the session a newer cookie.
-                Err(Refusal::For(Rejection::Expired)) => (named.expired_session(value), None),
+                Err(Refusal::For(Rejection::Expired)) => {
+                    let session = named.expired_session(value);
+                    (session.map(|(id, stamp)| (id, stamp.created)), None)
+                }
                 Err(_) => continue,
             };
             let is_known = |(id, _): &_| all.sessions.iter().any(|(known, _)| known == id);
@@ -112,6 +116,22 @@ impl Presented {
         }
         all
     }
+}
+
+/// The sessions of cookies that have expired since a moment before `now`, so that a request which
+/// was sent before may still be under way.
+pub(super) fn just_expired(
+    settings: &Settings,
+    cookies: &RequestCookies,
+    now: Timestamp,
+) -> Vec<SessionId> {
+    let values = of_all_names(settings, cookies).take(MAX_TRIED);
+    let expired = values.filter_map(|(named, value)| match named.open_cookie(value, now) {
+        Err(Refusal::For(Rejection::Expired)) => named.expired_session(value),
+        _ => None,
+    });
+    let expired = expired.filter(|(_, stamp)| stamp.expires().saturating_add(MARK_LIFETIME) > now);
+    expired.map(|(id, _)| id).take(MAX_CANDIDATES).collect()
 }
 
 /// All sessions whose cookies came with the request, dead or alive.

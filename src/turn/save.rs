@@ -2,7 +2,10 @@
 
 use std::mem;
 
-use super::cell::{Operation, Turn};
+use super::{
+    cell::{Operation, Turn},
+    presented::just_expired,
+};
 use crate::{
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
@@ -61,6 +64,9 @@ impl Turn<'_> {
         if self.state(|state| state.needs_opening()) {
             self.open().await?;
         }
+        if self.state(|state| state.replaces_expired()) {
+            Box::pin(self.check_replaced()).await?;
+        }
         let metrics = &self.vault.settings.metrics;
         let begun = self.begin(when);
         let Some(mut taken) = begun.inspect_err(|error| metrics.save_failed(error))? else {
@@ -92,6 +98,18 @@ impl Turn<'_> {
                     .leave_former_roster(&enrolment, &key, before.as_ref()),
             )
             .await;
+        }
+        Ok(())
+    }
+
+    /// Checks that no mark would meet a request whose cookie has just expired. Its new session would
+    /// take the place of a login that was sent with the same cookie.
+    async fn check_replaced(&self) -> Result<(), Error> {
+        let (settings, cookies) = (self.vault.settings, &self.exchange.cookies);
+        for id in just_expired(settings, cookies, self.vault.now()) {
+            if self.vault.is_marked(&id).await? {
+                return Err(Error::new(ErrorKind::Gone));
+            }
         }
         Ok(())
     }

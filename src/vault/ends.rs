@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::records::{Vault, is_own, load_all, next_answer};
+use super::records::{Found, Vault, is_own, load_all, next_answer};
 use crate::{
     clock::Timestamp,
     content::{End, Mark, Subject},
@@ -14,7 +14,7 @@ use crate::{
 
 /// How long a request may be under way with a session's former name. A mark lives this long, and an
 /// end acts as a mark this long.
-pub(super) const MARK_LIFETIME: Duration = Duration::from_secs(60);
+pub(crate) const MARK_LIFETIME: Duration = Duration::from_secs(60);
 
 /// How a session ended.
 pub(crate) enum Ending {
@@ -177,6 +177,14 @@ impl Vault<'_> {
     /// Returns whether the end of a session in a cookie is remembered.
     pub(super) async fn is_revoked(&self, key: &RecordKey) -> Result<bool, Error> {
         Ok(self.remembered_end(key).await?.is_some())
+    }
+
+    /// Returns whether the session was renewed or destroyed a moment ago.
+    pub(crate) async fn is_marked(&self, id: &SessionId) -> Result<bool, Error> {
+        if let Some(Ending::Marked(_)) = self.remembered_end(&id.record_key()).await? {
+            return Ok(true);
+        }
+        Ok(matches!(self.find(id, self.now()).await?, Found::Marked(_)))
     }
 
     /// How a session in a cookie ended, if its end is remembered.

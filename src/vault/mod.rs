@@ -18,7 +18,7 @@ mod write;
 
 pub(crate) use self::{
     destroy::Doomed,
-    ends::Token,
+    ends::{MARK_LIFETIME, Token},
     records::{Found, Vault},
     subjects::Unlisted,
 };

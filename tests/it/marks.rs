@@ -4,7 +4,7 @@ use http::{Response, StatusCode};
 use silverback::{ErrorKind, Rejection, Session, store::RecordKind};
 
 use crate::support::{
-    Jar, Kind, MINUTE, SECOND, START, World, failure, no_cookie,
+    DAY, Jar, Kind, MINUTE, SECOND, START, World, failure, no_cookie,
     scripted::{After, Create, Fail},
     set_cookie,
 };
@@ -59,6 +59,39 @@ async fn keys(world: &World, jar: &Jar) -> Vec<String> {
 fn assert_gone(response: &Response<String>, what: &str) {
     assert_eq!(failure(response), Some(ErrorKind::Gone), "{what}");
     assert!(no_cookie(response), "{what}");
+}
+
+/// The request may have been sent before the login or the logout.
+#[tokio::test]
+async fn a_cookie_that_has_just_expired_writes_nothing() {
+    for kind in Kind::ENDED_BY_SERVER {
+        for end in ENDS {
+            let world = kind.world();
+            let jar = &mut Jar::default();
+            let remember = |session: &Session| {
+                session.insert("cart", 1).unwrap();
+                session.persist_for(DAY);
+            };
+            world
+                .visit(jar, |session| load_and(session, remember))
+                .await;
+            world.clock.advance(DAY - SECOND);
+            end.happen(&world, &mut jar.clone()).await;
+            for (age, is_marked) in [(SECOND, true), (58 * SECOND, true), (SECOND, false)] {
+                world.clock.advance(age);
+                let what = format!("{kind:?}, {end:?}, {age:?}");
+                let response = put(&world, &mut jar.clone(), false).await;
+                if is_marked {
+                    assert_gone(&response, &what);
+                    assert_eq!(keys(&world, jar).await, [""; 0], "{what}");
+                } else {
+                    assert_eq!(failure(&response), None, "{what}");
+                }
+                let response = put(&world, &mut jar.clone(), true).await;
+                assert_eq!(failure(&response), None, "{what}: it renews");
+            }
+        }
+    }
 }
 
 #[tokio::test]
