@@ -113,8 +113,8 @@ impl State {
     /// - [`ErrorKind::Gone`] if the session was renewed or destroyed a moment before the request
     ///   came, because the changes may date from before a login. A request that itself renews, as a
     ///   login does, gets a session of its own changes instead.
-    /// - [`ErrorKind::Gone`] if the session is in a cookie or new, and has expired since it was
-    ///   opened.
+    /// - [`ErrorKind::Gone`] if the session is in a cookie and has expired since it was opened, or if
+    ///   it would be over with this save.
     pub(crate) fn plan(
         &self,
         settings: &Settings,
@@ -143,7 +143,7 @@ impl State {
             settings.check_in_go(&view.content)?;
         }
         let lifetime = Lifetime::of(&view.content, settings);
-        if view.home.is_nowhere() && lifetime.end <= now {
+        if is_change && lifetime.end <= now {
             return Err(Error::new(ErrorKind::Gone));
         }
         let due = self.due(view, settings, lifetime, now);

@@ -86,6 +86,23 @@ async fn a_session_that_ends_in_its_first_request_is_gone() {
 }
 
 #[tokio::test]
+async fn a_session_that_is_shortened_until_before_its_save_is_not_saved() {
+    for site in worlds(|config| config) {
+        let jar = &mut Jar::default();
+        log_in(&site, jar).await;
+        let shorten = async |session: Session| {
+            session.load().await.unwrap();
+            session.persist_for(SECOND);
+            session.insert("more", 1).unwrap();
+            site.clock.advance(SECOND);
+        };
+        let (_, response) = site.visit(jar, shorten).await;
+        assert_eq!(failure(&response), Some(ErrorKind::Gone), "{:?}", site.kind);
+        assert!(site.visit(jar, user).await.0, "{:?}", site.kind);
+    }
+}
+
+#[tokio::test]
 async fn a_renewal_keeps_the_absolute_end() {
     for site in worlds(|config| config.idle_timeout(DAY).absolute_timeout(DAY)) {
         let jar = &mut Jar::default();
