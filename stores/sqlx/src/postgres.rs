@@ -2,7 +2,8 @@
 
 use silverback::store::{Expiry, Read, RecordKey, Version};
 use sqlx::{
-    AssertSqlSafe, PgConnection, Postgres, error::DatabaseError, query, query_scalar, raw_sql,
+    AssertSqlSafe, PgConnection, Postgres, error::DatabaseError, postgres::PgArguments, query,
+    query::Query, query_scalar, raw_sql,
 };
 
 use crate::{
@@ -99,12 +100,7 @@ impl Table for PostgresTable {
         keys: &[RecordKey],
         _: Read,
     ) -> Answer<Vec<Loaded>> {
-        let table = &self.quoted;
-        let sql = format!(
-            "SELECT id, version, data, app_expires FROM {table} \
-             WHERE id = ANY ($1) AND expires > now()"
-        );
-        let load = query(AssertSqlSafe(sql)).bind(ids(keys));
+        let load = self.living("id, version, data, app_expires", keys);
         let rows = load.fetch_all(conn).await?;
         Ok(rows.iter().filter_map(loaded).collect())
     }
@@ -114,11 +110,7 @@ impl Table for PostgresTable {
         conn: &mut PgConnection,
         keys: &[RecordKey],
     ) -> Answer<Vec<(RecordKey, Vec<u8>)>> {
-        let table = &self.quoted;
-        let sql =
-            format!("SELECT id, version FROM {table} WHERE id = ANY ($1) AND expires > now()");
-        let look = query(AssertSqlSafe(sql)).bind(ids(keys));
-        let rows = look.fetch_all(conn).await?;
+        let rows = self.living("id, version", keys).fetch_all(conn).await?;
         Ok(rows.iter().filter_map(version).collect())
     }
 
@@ -197,6 +189,9 @@ impl Table for PostgresTable {
         records: &[(RecordKey, Option<Version>)],
     ) -> Answer<Deleted> {
         let table = &self.quoted;
+        if let [(key, expected)] = records {
+            return self.delete_one(conn, key, *expected).await;
+        }
         let sql = format!(
             "WITH found AS (SELECT old.id FROM {table} AS old \
              JOIN unnest($1::bytea[], $2::bytea[]) AS asked (id, version) ON asked.id = old.id \
@@ -247,16 +242,51 @@ impl Table for PostgresTable {
 }
 
 impl PostgresTable {
+    /// Asks for the living records under these keys.
+    ///
+    /// One key is no array: PostgreSQL guesses that an array has ten items, so a plan made for the
+    /// real one looks cheaper, and it makes such a plan for each call. The plan for a key is kept.
+    fn living(&self, columns: &str, keys: &[RecordKey]) -> Query<'_, Postgres, PgArguments> {
+        let table = &self.quoted;
+        let id = match keys {
+            [_] => "= $1",
+            _ => "= ANY ($1)",
+        };
+        let sql = format!("SELECT {columns} FROM {table} WHERE id {id} AND expires > now()");
+        let look = query(AssertSqlSafe(sql));
+        match keys {
+            [key] => look.bind(key.as_bytes().as_slice()),
+            keys => look.bind(keys.iter().map(RecordKey::as_bytes).collect::<Vec<_>>()),
+        }
+    }
+
+    /// Removes one record, without an array, as in [`living`](Self::living).
+    async fn delete_one(
+        &self,
+        conn: &mut PgConnection,
+        key: &RecordKey,
+        expected: Option<Version>,
+    ) -> Answer<Deleted> {
+        let table = &self.quoted;
+        let sql = format!(
+            "DELETE FROM {table} WHERE id = $1 \
+             AND ($2::bytea IS NULL OR version = $2 OR expires <= now()) RETURNING id"
+        );
+        let version = expected
+            .as_ref()
+            .map(|version| version.as_bytes().as_slice());
+        let delete = query_scalar(AssertSqlSafe(sql))
+            .bind(key.as_bytes().as_slice())
+            .bind(version);
+        Ok(Deleted::of(&delete.fetch_all(conn).await?))
+    }
+
     async fn exists(&self, conn: &mut PgConnection) -> Answer<bool> {
         let index = format!("{}{}", self.name.quoted_schema('"'), self.name.index('"'));
         let look = "SELECT to_regclass($1) IS NOT NULL AND to_regclass($2) IS NOT NULL";
         let look = query_scalar(look).bind(&self.quoted).bind(index);
         look.fetch_one(conn).await
     }
-}
-
-fn ids(keys: &[RecordKey]) -> Vec<&[u8]> {
-    keys.iter().map(|key| key.as_bytes().as_slice()).collect()
 }
 
 /// Says whether somebody else has just made what was to be made.

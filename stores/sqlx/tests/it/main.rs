@@ -17,6 +17,7 @@
 mod contract;
 mod deletions;
 mod faults;
+mod plans;
 mod refusals;
 mod support;
 mod tables;
