@@ -30,13 +30,13 @@ fn told(asked: Answer<()>, dsn: &Dsn, report: &mut Report) {
 }
 
 /// Reports whether the sweep has an index, and which indexes nobody uses.
-fn indexes(has_expires: bool, unused: &[String], report: &mut Report) {
+fn indexes(column: &str, is_indexed: bool, unused: &[String], report: &mut Report) {
     report.either(
-        has_expires,
+        is_indexed,
         "index",
         format!(
-            "the column `expires` has {} index",
-            if has_expires { "an" } else { "no" }
+            "the column `{column}` has {} index",
+            if is_indexed { "an" } else { "no" }
         ),
         "create the index from SqlStore::schema: without it, each sweep reads the whole table",
     );
@@ -89,7 +89,7 @@ async fn examine_postgres(pool: &PgPool, dsn: &Dsn, report: &mut Report) -> Answ
         missing(&full, report);
         return Ok(());
     };
-    let sql = "SELECT i.indexrelid::regclass::text, a.attname = 'expires' AND i.indisvalid, \
+    let sql = "SELECT i.indexrelid::regclass::text, a.attname = 'sweep_after' AND i.indisvalid, \
                i.indisprimary, coalesce(s.idx_scan, 0)::int8 FROM pg_index i \
                JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] \
                LEFT JOIN pg_stat_user_indexes s ON s.indexrelid = i.indexrelid \
@@ -104,7 +104,8 @@ async fn examine_postgres(pool: &PgPool, dsn: &Dsn, report: &mut Report) -> Answ
         .map(|(name, ..)| name.clone())
         .collect();
     indexes(
-        found.iter().any(|(_, expires, ..)| *expires),
+        "sweep_after",
+        found.iter().any(|(_, is_swept_by, ..)| *is_swept_by),
         &unused,
         report,
     );
@@ -166,9 +167,10 @@ async fn examine_mysql(pool: &MySqlPool, dsn: &Dsn, report: &mut Report) -> Answ
     );
     let sql = "SELECT count(*) FROM information_schema.statistics \
                WHERE table_schema = coalesce(?, database()) AND table_name = ? \
-               AND column_name = 'expires' AND seq_in_index = 1";
+               AND column_name = 'sweep_after' AND seq_in_index = 1";
     let count = query_scalar::<_, i64>(sql).bind(schema).bind(name);
-    indexes(count.fetch_one(pool).await? > 0, &[], report);
+    let is_indexed = count.fetch_one(pool).await? > 0;
+    indexes("sweep_after", is_indexed, &[], report);
     Ok(())
 }
 
@@ -203,6 +205,7 @@ async fn examine_sqlite(pool: &SqlitePool, dsn: &Dsn, report: &mut Report) -> An
     let sql = "SELECT count(*) FROM pragma_index_list(?1, ?2) AS i \
                JOIN pragma_index_info(i.name, ?2) AS c WHERE c.seqno = 0 AND c.name = 'expires'";
     let count = query_scalar::<_, i64>(sql).bind(name).bind(schema);
-    indexes(count.fetch_one(pool).await? > 0, &[], report);
+    let is_indexed = count.fetch_one(pool).await? > 0;
+    indexes("expires", is_indexed, &[], report);
     Ok(())
 }

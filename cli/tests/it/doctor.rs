@@ -63,11 +63,11 @@ pub(crate) fn examines(world: &World) {
 pub(crate) async fn misses_indexes(world: &World) {
     match world.at {
         At::Postgres => world.sql(
-            "DROP INDEX silverback_sessions_expires; \
+            "DROP INDEX silverback_sessions_sweep; \
              CREATE INDEX extra ON silverback_sessions (app_expires)",
         ),
         At::MariaDb => {
-            world.sql("DROP INDEX silverback_sessions_expires ON silverback_sessions");
+            world.sql("DROP INDEX silverback_sessions_sweep ON silverback_sessions");
         }
         At::DynamoDb => return misses_time_to_live(world),
         At::MongoDb => return misses_the_index_of_mongodb(world).await,

@@ -48,7 +48,11 @@
 //! | `version` | 16 random bytes, new for each write |
 //! | `data` | the record, [encrypted](silverback::SessionConfig::encrypt_records) on request |
 //! | `app_expires` | when the record expires by the application's clock, in seconds since 1970; SQLite has no such column |
-//! | `expires` | when the record expires by the database's clock; indexed |
+//! | `expires` | when the record expires by the database's clock |
+//! | `sweep_after` | from when on a sweep looks at the record, not after `expires`; indexed. SQLite has no such column, and an index on `expires` |
+//!
+//! Most writes move the end and leave `sweep_after` as it is, so they write no index: in PostgreSQL
+//! they are HOT updates. A sweep that finds a living record there sets its `sweep_after` to its end.
 //!
 //! # Whose clock
 //!

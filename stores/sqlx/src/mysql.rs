@@ -56,7 +56,8 @@ impl Table for MySqlTable {
              \n    data LONGBLOB NOT NULL,\
              \n    app_expires BIGINT NOT NULL,\
              \n    expires DATETIME(6) NOT NULL,\
-             \n    INDEX {index} (expires)\
+             \n    sweep_after DATETIME(6) NOT NULL,\
+             \n    INDEX {index} (sweep_after)\
              \n) ENGINE = InnoDB"
         )]
     }
@@ -166,14 +167,15 @@ impl Table for MySqlTable {
     ) -> Answer<bool> {
         let table = &self.quoted;
         let sql = format!(
-            "INSERT INTO {table} (id, version, data, app_expires, expires) \
-             VALUES (?, ?, ?, ?, UTC_TIMESTAMP(6) + INTERVAL ? SECOND)"
+            "INSERT INTO {table} (id, version, data, app_expires, expires, sweep_after) \
+             VALUES (?, ?, ?, ?, {END}, {END})"
         );
         let insert = query(AssertSqlSafe(sql))
             .bind(key.as_bytes().as_slice())
             .bind(write.version.as_bytes().as_slice())
             .bind(write.data.as_ref())
             .bind(kept_end(write.expiry))
+            .bind(kept_life(write.expiry))
             .bind(kept_life(write.expiry));
         match insert.execute(&mut *conn).await {
             Ok(_) => Ok(true),
@@ -194,13 +196,14 @@ impl Table for MySqlTable {
         let table = &self.quoted;
         let sql = format!(
             "UPDATE {table} SET version = ?, data = ?, app_expires = ?, \
-             expires = UTC_TIMESTAMP(6) + INTERVAL ? SECOND \
+             expires = {END}, sweep_after = LEAST(sweep_after, {END}) \
              WHERE id = ? AND version = ? AND expires > UTC_TIMESTAMP(6)"
         );
         let update = query(AssertSqlSafe(sql))
             .bind(write.version.as_bytes().as_slice())
             .bind(write.data.as_ref())
             .bind(kept_end(write.expiry))
+            .bind(kept_life(write.expiry))
             .bind(kept_life(write.expiry))
             .bind(key.as_bytes().as_slice())
             .bind(expected.as_bytes().as_slice());
@@ -216,11 +219,13 @@ impl Table for MySqlTable {
     ) -> Answer<bool> {
         let table = &self.quoted;
         let sql = format!(
-            "UPDATE {table} SET app_expires = ?, expires = UTC_TIMESTAMP(6) + INTERVAL ? SECOND \
+            "UPDATE {table} SET app_expires = ?, \
+             expires = {END}, sweep_after = LEAST(sweep_after, {END}) \
              WHERE id = ? AND version = ? AND expires > UTC_TIMESTAMP(6)"
         );
         let touch = query(AssertSqlSafe(sql))
             .bind(kept_end(expiry))
+            .bind(kept_life(expiry))
             .bind(kept_life(expiry))
             .bind(key.as_bytes().as_slice())
             .bind(expected.as_bytes().as_slice());
@@ -255,12 +260,14 @@ impl Table for MySqlTable {
         Ok(Deleted::Number(deleted))
     }
 
-    /// Looks first, without locks, and deletes by keys then: a range of ends would be locked with
-    /// the gap after it, into which others write.
+    /// Looks first, without locks, and writes by keys then: a range of ends would be locked with the
+    /// gap after it, into which others write. Like PostgreSQL, the index learns the ends of those
+    /// that live on.
     async fn sweep(&self, conn: &mut MySqlConnection, limit: i64) -> Answer<Batch> {
         let table = &self.quoted;
         let sql = format!(
-            "SELECT id FROM {table} WHERE expires <= UTC_TIMESTAMP(6) ORDER BY expires LIMIT ?"
+            "SELECT id FROM {table} WHERE sweep_after <= UTC_TIMESTAMP(6) \
+             ORDER BY sweep_after LIMIT ?"
         );
         let look = sqlx::query_scalar(AssertSqlSafe(sql)).bind(limit);
         let ids: Vec<Vec<u8>> = look.fetch_all(&mut *conn).await?;
@@ -271,13 +278,20 @@ impl Table for MySqlTable {
         let ids: Vec<_> = ids.iter().map(Vec::as_slice).collect();
         let ids = padded(&ids);
         let places = places(ids.len());
+        let by_ids = async |conn: &mut MySqlConnection, sql| {
+            let mut write = query(AssertSqlSafe(sql));
+            for id in &ids {
+                write = write.bind(*id);
+            }
+            write.execute(conn).await
+        };
         let sql =
             format!("DELETE FROM {table} WHERE id IN ({places}) AND expires <= UTC_TIMESTAMP(6)");
-        let mut delete = query(AssertSqlSafe(sql));
-        for id in ids {
-            delete = delete.bind(id);
+        let removed = by_ids(conn, sql).await?.rows_affected();
+        if removed < found {
+            let sql = format!("UPDATE {table} SET sweep_after = expires WHERE id IN ({places})");
+            by_ids(conn, sql).await?;
         }
-        let removed = delete.execute(conn).await?.rows_affected();
         Ok(Batch { found, removed })
     }
 
@@ -315,13 +329,14 @@ impl MySqlTable {
         let table = &self.quoted;
         let sql = format!(
             "UPDATE {table} SET version = ?, data = ?, app_expires = ?, \
-             expires = UTC_TIMESTAMP(6) + INTERVAL ? SECOND \
+             expires = {END}, sweep_after = {END} \
              WHERE id = ? AND expires <= UTC_TIMESTAMP(6)"
         );
         let replace = query(AssertSqlSafe(sql))
             .bind(write.version.as_bytes().as_slice())
             .bind(write.data.as_ref())
             .bind(kept_end(write.expiry))
+            .bind(kept_life(write.expiry))
             .bind(kept_life(write.expiry))
             .bind(key.as_bytes().as_slice());
         Ok(replace.execute(conn).await?.rows_affected() == 1)
@@ -364,6 +379,9 @@ fn is_galera(variables: &HashMap<String, String>, record_bytes: usize) -> Result
     }
     Ok(is_galera)
 }
+
+/// The time that is so many seconds from now.
+const END: &str = "UTC_TIMESTAMP(6) + INTERVAL ? SECOND";
 
 /// The rest of the longest statement: its text and the other arguments.
 const PACKET_OVERHEAD: u64 = 4_096;

@@ -46,10 +46,11 @@ impl Table for PostgresTable {
                  \n    version bytea NOT NULL,\
                  \n    data bytea NOT NULL,\
                  \n    app_expires bigint NOT NULL,\
-                 \n    expires timestamptz NOT NULL\
+                 \n    expires timestamptz NOT NULL,\
+                 \n    sweep_after timestamptz NOT NULL\
                  \n)"
             ),
-            format!("CREATE INDEX IF NOT EXISTS {index} ON {table} (expires)"),
+            format!("CREATE INDEX IF NOT EXISTS {index} ON {table} (sweep_after)"),
         ]
     }
 
@@ -120,13 +121,13 @@ impl Table for PostgresTable {
         key: &RecordKey,
         write: &Write,
     ) -> Answer<bool> {
-        let table = &self.quoted;
+        let (table, end) = (&self.quoted, end("$5"));
         let sql = format!(
-            "INSERT INTO {table} AS old (id, version, data, app_expires, expires) \
-             VALUES ($1, $2, $3, $4, now() + $5::float8 * interval '1 second') \
+            "INSERT INTO {table} AS old (id, version, data, app_expires, expires, sweep_after) \
+             VALUES ($1, $2, $3, $4, {end}, {end}) \
              ON CONFLICT (id) DO UPDATE SET version = excluded.version, data = excluded.data, \
-             app_expires = excluded.app_expires, expires = excluded.expires \
-             WHERE old.expires <= now()"
+             app_expires = excluded.app_expires, expires = excluded.expires, \
+             sweep_after = excluded.sweep_after WHERE old.expires <= now()"
         );
         let insert = query(AssertSqlSafe(sql))
             .bind(key.as_bytes().as_slice())
@@ -144,10 +145,10 @@ impl Table for PostgresTable {
         expected: Version,
         write: &Write,
     ) -> Answer<bool> {
-        let table = &self.quoted;
+        let (table, end) = (&self.quoted, end("$4"));
         let sql = format!(
             "UPDATE {table} SET version = $1, data = $2, app_expires = $3, \
-             expires = now() + $4::float8 * interval '1 second' \
+             expires = {end}, sweep_after = LEAST(sweep_after, {end}) \
              WHERE id = $5 AND version = $6 AND expires > now()"
         );
         let update = query(AssertSqlSafe(sql))
@@ -167,10 +168,10 @@ impl Table for PostgresTable {
         expected: Version,
         expiry: Expiry,
     ) -> Answer<bool> {
-        let table = &self.quoted;
+        let (table, end) = (&self.quoted, end("$2"));
         let sql = format!(
             "UPDATE {table} SET app_expires = $1, \
-             expires = now() + $2::float8 * interval '1 second' \
+             expires = {end}, sweep_after = LEAST(sweep_after, {end}) \
              WHERE id = $3 AND version = $4 AND expires > now()"
         );
         let touch = query(AssertSqlSafe(sql))
@@ -211,17 +212,24 @@ impl Table for PostgresTable {
         Ok(Deleted::of(&delete.fetch_all(conn).await?))
     }
 
+    /// Ends move with each write, and the index leads to where they were. Of the records that live
+    /// on, the index learns the ends, so that the next sweep does not find them.
     async fn sweep(&self, conn: &mut PgConnection, limit: i64) -> Answer<Batch> {
         let table = &self.quoted;
         let sql = format!(
-            "DELETE FROM {table} WHERE id = ANY (ARRAY (SELECT id FROM {table} \
-             WHERE expires <= now() ORDER BY expires LIMIT $1 FOR UPDATE SKIP LOCKED))"
+            "WITH due AS (SELECT id, expires <= now() AS is_over FROM {table} \
+             WHERE sweep_after <= now() ORDER BY sweep_after LIMIT $1 FOR UPDATE SKIP LOCKED), \
+             removed AS (DELETE FROM {table} \
+             WHERE id = ANY (ARRAY (SELECT id FROM due WHERE is_over)) RETURNING id), \
+             kept AS (UPDATE {table} SET sweep_after = expires \
+             WHERE id = ANY (ARRAY (SELECT id FROM due WHERE NOT is_over))) \
+             SELECT (SELECT count(*) FROM due), (SELECT count(*) FROM removed)"
         );
-        let sweep = query(AssertSqlSafe(sql)).bind(limit);
-        let removed = sweep.execute(conn).await?.rows_affected();
+        let sweep = sqlx::query_as(AssertSqlSafe(sql)).bind(limit);
+        let (found, removed): (i64, i64) = sweep.fetch_one(conn).await?;
         Ok(Batch {
-            found: removed,
-            removed,
+            found: found.cast_unsigned(),
+            removed: removed.cast_unsigned(),
         })
     }
 
@@ -287,6 +295,11 @@ impl PostgresTable {
         let look = query_scalar(look).bind(&self.quoted).bind(index);
         look.fetch_one(conn).await
     }
+}
+
+/// The time that is so many seconds from now.
+fn end(seconds: &str) -> String {
+    format!("now() + {seconds}::float8 * interval '1 second'")
 }
 
 /// Says whether somebody else has just made what was to be made.

@@ -20,9 +20,9 @@ impl TableName {
         format!("{quote}{}{quote}", self.name)
     }
 
-    /// Returns the name of the index on `expires`, without a schema.
+    /// Returns the name of the sweep's index, without a schema.
     pub(crate) fn index(&self, quote: char) -> String {
-        format!("{quote}{}_expires{quote}", self.name)
+        format!("{quote}{}_sweep{quote}", self.name)
     }
 
     /// Returns the schema and a dot, or nothing.
@@ -61,7 +61,7 @@ impl FromStr for TableName {
 }
 
 /// Lower case only: PostgreSQL folds unquoted names to it, and operators type them without quotes.
-/// With `_expires`, the longest name stays below 63 bytes, where PostgreSQL truncates.
+/// With `_sweep`, the longest name stays below 63 bytes, where PostgreSQL truncates.
 fn is_name(text: &str) -> bool {
     let is_ordinary = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_');
     (1..=MOST).contains(&text.len())
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn an_index_is_named_after_its_table() {
         let name: TableName = "shop.sessions".parse().unwrap();
-        assert_eq!(name.index('`'), "`sessions_expires`");
+        assert_eq!(name.index('`'), "`sessions_sweep`");
         assert_eq!(name.alone('`'), "`sessions`");
         assert_eq!(name.quoted_schema('`'), "`shop`.");
     }

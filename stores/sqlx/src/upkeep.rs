@@ -28,7 +28,7 @@ impl<DB: Dialect> SqlStore<DB> {
     }
 }
 
-/// The index on `expires` leads to ended records, so a sweep reads no others.
+/// An index leads to ended records, so a sweep reads few others.
 impl<DB: Dialect> Sweep for SqlStore<DB> {
     async fn sweep_some(&self, limit: usize) -> Swept {
         let limit = at_once(limit);

@@ -185,7 +185,8 @@ impl World {
             ),
         };
         self.sql(&format!(
-            "UPDATE silverback_sessions SET expires = {then}, app_expires = 1000 WHERE id = {id}"
+            "UPDATE silverback_sessions \
+             SET expires = {then}, sweep_after = {then}, app_expires = 1000 WHERE id = {id}"
         ));
     }
 

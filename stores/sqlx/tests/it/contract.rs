@@ -111,7 +111,7 @@ async fn left_in_postgres(pool: PgPool, key: RecordKey) -> Option<Duration> {
 
 async fn damage_postgres(pool: PgPool, key: RecordKey) {
     let sql = "INSERT INTO silverback_sessions \
-               VALUES ($1, '\\x00', '\\x00', 9000000000, now() + interval '1 day') \
+               VALUES ($1, '\\x00', '\\x00', 9000000000, now() + interval '1 day', now()) \
                ON CONFLICT (id) DO UPDATE SET version = '\\x00'";
     let damage = query(sql).bind(key.as_bytes().as_slice());
     damage.execute(&pool).await.unwrap();
@@ -172,7 +172,7 @@ async fn mysql_that_fails(url: String, port: u16) -> Subject<MySqlStore> {
 /// The columns for keys and versions accept only one length, so the garbage is an end before 1970.
 async fn damage_mysql(pool: MySqlPool, key: RecordKey) {
     let sql = "INSERT INTO silverback_sessions \
-               VALUES (?, REPEAT('x', 16), '', -1, UTC_TIMESTAMP(6) + INTERVAL 1 DAY) \
+               VALUES (?, REPEAT('x', 16), '', -1, UTC_TIMESTAMP(6) + INTERVAL 1 DAY, UTC_TIMESTAMP(6)) \
                ON DUPLICATE KEY UPDATE version = REPEAT('x', 16), app_expires = -1";
     loop {
         let damage = query(sql).bind(key.as_bytes().as_slice());

@@ -150,9 +150,9 @@ async fn expired_records_are_found_by_an_index() {
             .unwrap();
         let plan = server.sql(
             "SET enable_seqscan = off; \
-             EXPLAIN SELECT id FROM indexed WHERE expires <= now() ORDER BY expires LIMIT 9",
+             EXPLAIN SELECT id FROM indexed WHERE sweep_after <= now() ORDER BY sweep_after LIMIT 9",
         );
-        assert!(plan.contains("indexed_expires"), "{plan}");
+        assert!(plan.contains("indexed_sweep"), "{plan}");
     }
     if let Some(server) = mariadb() {
         let store = on(mysql_pool(&server.url()));
@@ -163,6 +163,6 @@ async fn expired_records_are_found_by_an_index() {
             .await
             .unwrap();
         let indexes = server.sql("SHOW INDEX FROM indexed");
-        assert!(indexes.contains("indexed_expires"), "{indexes}");
+        assert!(indexes.contains("indexed_sweep"), "{indexes}");
     }
 }

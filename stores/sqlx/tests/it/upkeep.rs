@@ -63,6 +63,27 @@ async fn is_swept_by_all<DB: Dialect>(nodes: Vec<SqlStore<DB>>) {
     assert_eq!(first.sweep().await.examined(), 0);
 }
 
+/// `set_back` has the sweep look at all records of the table `outlived`, as if their ends had been
+/// nearer once.
+async fn are_kept<DB: Dialect>(store: SqlStore<DB>, set_back: impl Fn()) {
+    store.create_table().await.unwrap();
+    let version = make(&store, 1, b"data", HOUR).await;
+    set_back();
+    for examined in [1, 0] {
+        let swept = store.sweep_some(9).await;
+        assert!(swept.is_finished() && swept.failed() == 0, "{swept:?}");
+        assert_eq!((swept.examined(), swept.removed()), (examined, 0));
+    }
+    // An end that comes nearer is not missed.
+    let data = Bytes::from_static(b"over");
+    let over = until(Duration::ZERO);
+    let version = store.update(&key(1), version, data, until(HOUR * 2)).await;
+    store.touch(&key(1), version.unwrap(), over).await.unwrap();
+    make(&store, 2, b"data", HOUR).await;
+    let swept = store.sweep().await;
+    assert_eq!((swept.examined(), swept.removed()), (1, 1));
+}
+
 async fn shows_all<DB: Dialect>(store: SqlStore<DB>) {
     store.create_table().await.unwrap();
     let end = until(HOUR);
@@ -128,6 +149,24 @@ async fn galera_is_swept_by_all_of_its_nodes() {
         nodes.push(mysql_store(&url).await);
     }
     is_swept_by_all(nodes).await;
+}
+
+#[tokio::test]
+async fn records_that_outlive_their_first_end_are_kept() {
+    if let Some(server) = postgres() {
+        let store = on(postgres_pool(&server.url()));
+        are_kept(store.table("outlived").unwrap(), || {
+            server.sql("UPDATE outlived SET sweep_after = expires - interval '2 hours'");
+        })
+        .await;
+    }
+    if let Some(server) = mariadb() {
+        let store = on(mysql_pool(&server.url()));
+        are_kept(store.table("outlived").unwrap(), || {
+            server.sql("UPDATE outlived SET sweep_after = expires - INTERVAL 2 HOUR");
+        })
+        .await;
+    }
 }
 
 #[tokio::test]
