@@ -415,9 +415,15 @@ impl Store for Client {
     }
 }
 
+impl Fault {
+    /// Whether it shows only if two calls meet.
+    pub(crate) const fn is_race(self) -> bool {
+        matches!(self, Self::ComparesThenSets | Self::LooksThenSets)
+    }
+}
+
 /// Two processes on one server, with everything that the rules can use.
 pub(crate) fn subject(fault: Fault, server: &Arc<Server>) -> Subject<Client> {
-    let is_race = matches!(fault, Fault::ComparesThenSets | Fault::LooksThenSets);
     let [silent, cut, dirty, counted, asked] = [(); 5].map(|()| Arc::clone(server));
     Subject::new(Client::of(fault, server))
         .peer(Client::of(fault, server))
@@ -431,5 +437,5 @@ pub(crate) fn subject(fault: Fault, server: &Arc<Server>) -> Subject<Client> {
         .time_left(move |_, key| std::future::ready(asked.time_left(&key)))
         .deadline(DEADLINE)
         // A race is lost only after many tries.
-        .scale(if is_race { 1.0 } else { 0.1 })
+        .scale(if fault.is_race() { 1.0 } else { 0.1 })
 }
