@@ -164,6 +164,11 @@ impl Codec {
         self.keys.is_same(keys) && &*self.audience == audience
     }
 
+    /// How far the clocks of two machines may differ.
+    pub(crate) const fn skew(&self) -> Duration {
+        self.skew
+    }
+
     /// Accepts tokens that hold a session from clocks that are ahead by this much.
     pub(crate) fn with_skew(self, skew: Duration) -> Self {
         Self { skew, ..self }

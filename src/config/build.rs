@@ -41,9 +41,10 @@ impl SessionConfig {
             Some(_) => (Mode::Sealed, Purpose::Values),
             None => (Mode::Signed, Purpose::Reference),
         };
-        let skew = cookies.map(|cookies| cookies.clock_skew.unwrap_or(Codec::SKEW));
+        let skew = cookies.and_then(|cookies| cookies.clock_skew);
+        let skew = skew.unwrap_or(Codec::SKEW);
         // A token may come from a clock that is ahead, and be opened by one that is behind.
-        let ends_longer = 2 * skew.unwrap_or_default();
+        let ends_longer = cookies.map_or(Duration::ZERO, |_| 2 * skew);
         let longest = absolute.max(self.max_age.unwrap_or_default());
         let longest = longest.max(PERSIST_UP_TO).min(wire::MAX_AGE);
         let persist_up_to = self.persist_up_to.unwrap_or(longest);
@@ -53,9 +54,7 @@ impl SessionConfig {
             finder: wire::Finder::new(&cookie_name),
             backend: self.backend.clone(),
             records: self.records(),
-            codec: self
-                .codec(mode, purpose, &cookie_name)
-                .with_skew(skew.unwrap_or(Codec::SKEW)),
+            codec: self.codec(mode, purpose, &cookie_name).with_skew(skew),
             ends_longer,
             tag: Settings::tag_of(&self.attributes.render()),
             rendered: self.attributes.render(),
@@ -73,7 +72,10 @@ impl SessionConfig {
             persist_up_to,
             not_before: self.not_before,
             reads_recent: self.reads_recent,
-            rosters: self.build_rosters(absolute.max(persist_up_to).saturating_add(ends_longer)),
+            rosters: self.build_rosters(
+                skew,
+                absolute.max(persist_up_to).saturating_add(ends_longer),
+            ),
             cookie_name,
             sessions_per_subject: self.sessions_per_subject.unwrap_or(1_000),
             store_timeout: self.store_timeout.unwrap_or(STORE_TIMEOUT),
@@ -271,13 +273,14 @@ impl SessionConfig {
     }
 
     /// `memory` is the longest that any of a subject's sessions can live.
-    fn build_rosters(&self, memory: Duration) -> Option<Rosters> {
+    fn build_rosters(&self, skew: Duration, memory: Duration) -> Option<Rosters> {
         let store = match self.backend.server() {
             Ok(store) => Some(store),
             Err(cookies) => cookies.revocation.as_ref(),
         };
         let store = store.filter(|store| !self.forgets(store))?;
         let codec = self.codec(Mode::Sealed, Purpose::Roster, &self.name);
+        let codec = codec.with_skew(skew);
         let (name, audience) = (&self.name, &self.audience);
         let rosters = Rosters::new(Reserve::new(store.clone()), codec, name, audience, memory);
         Some(rosters.named_with(self.subject_key.as_ref()))

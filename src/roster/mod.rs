@@ -55,6 +55,11 @@ impl Entry {
         std::iter::once(self.key).chain(self.former.iter().copied())
     }
 
+    /// Whether it is to be used, by this machine's clock.
+    pub(crate) fn is_alive(&self, now: Timestamp) -> bool {
+        !self.ended && self.expires > now
+    }
+
     pub(crate) fn has(&self, key: &RecordKey) -> bool {
         self.key == *key || self.former.contains(key)
     }
@@ -118,8 +123,9 @@ impl Roster {
     }
 
     /// How many sessions exceed the limit once one more is added, under any of the names in `keep`.
-    pub(crate) fn surplus(&self, limit: usize, keep: &[RecordKey]) -> usize {
-        let others = self.entries.iter().filter(|entry| is_other(entry, keep));
+    pub(crate) fn surplus(&self, limit: usize, keep: &[RecordKey], now: Timestamp) -> usize {
+        let others = self.entries.iter();
+        let others = others.filter(|entry| is_other(entry, keep, now));
         // A session about to get another key counts once.
         (others.count() + 1).saturating_sub(limit.max(1))
     }
@@ -147,12 +153,12 @@ impl Roster {
 
     /// Marks the least recently used sessions as ended until `limit` are left, sparing those in
     /// `keep`. Returns how many were marked.
-    pub(crate) fn make_room(&mut self, limit: usize, keep: &[RecordKey]) -> usize {
-        let surplus = self.surplus(limit, keep);
+    pub(crate) fn make_room(&mut self, limit: usize, keep: &[RecordKey], now: Timestamp) -> usize {
+        let surplus = self.surplus(limit, keep, now);
         self.entries.sort_by_key(|entry| entry.last_used);
         self.entries
             .iter_mut()
-            .filter(|entry| is_other(entry, keep))
+            .filter(|entry| is_other(entry, keep, now))
             .take(surplus)
             .map(|entry| entry.ended = true)
             .count()
@@ -165,25 +171,27 @@ impl Roster {
         self.entries.drain(..half).collect()
     }
 
-    /// Removes expired sessions, and resets `not_before` once it is older than `memory`.
-    fn prune(&mut self, now: Timestamp, memory: Duration) {
-        self.entries.retain(|entry| entry.expires > now);
+    /// Removes the sessions that have expired by any clock, as clocks may differ by `skew`. Resets
+    /// `not_before` once it is older than `memory`.
+    fn prune(&mut self, now: Timestamp, skew: Duration, memory: Duration) {
+        let is_alive = |entry: &Entry| entry.expires.saturating_add(skew) > now;
+        self.entries.retain(is_alive);
         if self.not_before.saturating_add(memory) <= now {
             self.not_before = Timestamp::default();
         }
     }
 
-    fn expires(&self, now: Timestamp, memory: Duration) -> Timestamp {
+    fn expires(&self, now: Timestamp, skew: Duration, memory: Duration) -> Timestamp {
         let last = self.entries.iter().map(|entry| entry.expires).max();
         let memory = self.not_before.saturating_add(memory);
-        last.unwrap_or_default()
+        last.map_or_else(Timestamp::default, |last| last.saturating_add(skew))
             .max(memory)
             .max(now.saturating_add(EMPTY_LIFETIME))
     }
 }
 
-fn is_other(entry: &Entry, keep: &[RecordKey]) -> bool {
-    !entry.ended && !keep.iter().any(|key| entry.has(key))
+fn is_other(entry: &Entry, keep: &[RecordKey], now: Timestamp) -> bool {
+    entry.is_alive(now) && !keep.iter().any(|key| entry.has(key))
 }
 
 #[cfg(test)]

@@ -129,7 +129,7 @@ impl Rosters {
         };
         let version = record.version();
         let mut roster = self.open(key, record.data(), now)?;
-        roster.prune(now, self.memory);
+        roster.prune(now, self.codec.skew(), self.memory);
         Ok((roster, Some(version)))
     }
 
@@ -146,7 +146,7 @@ impl Rosters {
         data.extend(self.codec.seal_bytes(len, |out| roster.encode(key, out))?);
         Ok(SealedRoster {
             data: data.into(),
-            expiry: Expiry::new(roster.expires(now, self.memory), now),
+            expiry: Expiry::new(roster.expires(now, self.codec.skew(), self.memory), now),
         })
     }
 

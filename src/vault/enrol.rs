@@ -176,7 +176,7 @@ impl Entrant<'_> {
         }
         let keep = [self.key, self.before];
         match &answers.lives {
-            None if roster.surplus(limit, &keep) > 0 => {
+            None if roster.surplus(limit, &keep, now) > 0 => {
                 let names = roster.entries.iter().flat_map(Entry::names);
                 return Ok(Some(Question::WhoLives(names.collect())));
             }
@@ -189,7 +189,7 @@ impl Entrant<'_> {
         roster.remove_session(&self.key);
         roster.remove_session(&self.before);
         roster.entries.push(entry);
-        *ended = roster.make_room(limit, &keep);
+        *ended = roster.make_room(limit, &keep, now);
         Ok(None)
     }
 

@@ -28,8 +28,8 @@ impl Vault<'_> {
         if roster.is_damaged {
             return Err(damaged());
         }
-        let oldest = self.settings.not_before;
-        let is_listed = |entry: &Entry| !entry.ended && entry.created >= oldest;
+        let (now, oldest) = (self.now(), self.settings.not_before);
+        let is_listed = |entry: &Entry| entry.is_alive(now) && entry.created >= oldest;
         let entries: Vec<_> = roster.entries.into_iter().filter(is_listed).collect();
         let names: Vec<_> = entries.iter().flat_map(Entry::names).collect();
         if names.is_empty() {
@@ -92,17 +92,22 @@ impl Vault<'_> {
         which: impl Fn(&Entry) -> bool,
         unlisted: Unlisted,
     ) -> Result<usize, Error> {
-        let ends_unlisted = unlisted == Unlisted::End;
+        let (now, ends_unlisted) = (self.now(), unlisted == Unlisted::End);
         let (mut ended, mut is_whole) = (0, true);
         self.change(subject, |roster| {
             if !is_expected(roster) {
                 return Err(Error::new(ErrorKind::Conflict));
             }
+            // One that has expired by this clock may be alive by another, and be extended there.
             let picked = roster
                 .entries
                 .iter_mut()
                 .filter(|entry| !entry.ended && which(entry));
-            ended = picked.map(|entry| entry.ended = true).count();
+            ended = 0;
+            for entry in picked {
+                ended += usize::from(entry.is_alive(now));
+                entry.ended = true;
+            }
             is_whole = !roster.is_damaged;
             if ends_unlisted && self.settings.may_be_in_cookie() {
                 roster.raise(self.now());

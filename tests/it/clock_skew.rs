@@ -117,6 +117,34 @@ async fn an_end_is_remembered_as_long_as_a_cookie_of_any_clock() {
     }
 }
 
+/// By the clock that is ahead the laptop's session has expired. By the other it can be extended.
+#[tokio::test]
+async fn a_session_stays_listed_until_it_has_expired_by_every_clock() {
+    let kinds = Kind::WITH_SUBJECTS.into_iter();
+    for (kind, ends) in kinds.flat_map(|kind| [(kind, false), (kind, true)]) {
+        let stores = Stores::new();
+        let config = kind.config(&stores, keys()).idle_timeout(120 * SECOND);
+        let ahead = Clock::manual(START.saturating_add(50 * SECOND));
+        let [early, late] =
+            [&ahead, &stores.clock].map(|clock| Site::at(clock, SessionLayer::new(config.clone())));
+        let (laptop, phone) = (&mut Jar::default(), &mut Jar::default());
+        late.log_in(laptop, "ada", "laptop").await;
+        for site in [&early, &late] {
+            site.clock.advance(100 * SECOND);
+        }
+        early.log_in(phone, "ada", "phone").await;
+        if ends {
+            let destroy_others = async |session: Session| {
+                session.load().await.unwrap();
+                session.destroy_others().await.unwrap();
+            };
+            early.visit(phone, destroy_others).await;
+        }
+        assert_eq!(late.is_alive(laptop).await, !ends, "{kind:?}");
+        assert!(early.is_alive(phone).await, "{kind:?}");
+    }
+}
+
 /// A machine reissues the cookie of a session that is created in the future by its own clock.
 #[tokio::test]
 async fn machines_within_the_skew_write_by_turns() {
