@@ -48,6 +48,7 @@ impl SessionConfig {
         let longest = absolute.max(self.max_age.unwrap_or_default());
         let longest = longest.max(PERSIST_UP_TO).min(wire::MAX_AGE);
         let persist_up_to = self.persist_up_to.unwrap_or(longest);
+        let memory = absolute.max(persist_up_to).saturating_add(ends_longer);
         Ok(Settings {
             name: self.name.as_str().into(),
             metrics: SessionMetrics::new(&self.name),
@@ -72,10 +73,7 @@ impl SessionConfig {
             persist_up_to,
             not_before: self.not_before,
             reads_recent: self.reads_recent,
-            rosters: self.build_rosters(
-                skew,
-                absolute.max(persist_up_to).saturating_add(ends_longer),
-            ),
+            rosters: self.build_rosters(skew, memory),
             cookie_name,
             sessions_per_subject: self.sessions_per_subject.unwrap_or(1_000),
             store_timeout: self.store_timeout.unwrap_or(STORE_TIMEOUT),

@@ -4,7 +4,7 @@ use std::{future::Future, pin::pin};
 
 use super::{
     exchange::Exchange,
-    flight::{Flights, Prepared},
+    flights::{Flights, Prepared},
 };
 use crate::{
     error::{Error, ErrorKind},

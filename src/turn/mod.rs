@@ -6,7 +6,7 @@ mod contenders;
 mod destroy;
 mod direct;
 mod exchange;
-mod flight;
+mod flights;
 mod look;
 mod open;
 mod presented;

@@ -210,7 +210,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
     (
         "turn",
         &[
-            "flight",
+            "flights",
             "exchange",
             "cell",
             "rebase",

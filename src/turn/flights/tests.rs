@@ -3,7 +3,15 @@
 mod caller;
 mod schedules;
 
-use std::{sync::mpsc, thread, time::Duration};
+use std::{
+    sync::{
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
+    },
+    task::Waker,
+    thread,
+    time::Duration,
+};
 
 use self::caller::{Caller, Gate, done, gated, panicking, poll_caught};
 use super::*;
