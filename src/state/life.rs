@@ -47,6 +47,7 @@ impl State {
         // The browser may drop its cookie earlier.
         let stays = plan.is_none_or(|plan| plan.duty == CookieDuty::Nothing);
         let sent = self
+            .provenance
             .sent
             .filter(|_| stays && self.duty == CookieDuty::Nothing);
         let forgotten = sent.and_then(|sent| lifetime.forgotten(sent, content, settings));

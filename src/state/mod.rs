@@ -10,6 +10,7 @@ mod life;
 mod lifetime;
 mod log;
 mod plan;
+mod provenance;
 mod request;
 mod value_key;
 mod view;
@@ -24,6 +25,7 @@ pub(crate) use self::{
     lifetime::Lifetime,
     log::Log,
     plan::{When, Write},
+    provenance::Provenance,
     request::{CookieDuty, Source, State, Use},
     view::View,
 };

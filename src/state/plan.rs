@@ -246,20 +246,20 @@ impl State {
                 Home::Cookie {
                     issued, expires, ..
                 } => {
-                    self.moves
+                    self.provenance.moves
                         || self.restarts
                         || lifetime.is_worth_resealing(now, (issued, expires), settings)
                 }
                 Home::Nowhere | Home::Marked(_) => false,
             };
         let is_cookie_due = |sent| lifetime.is_cookie_due(now, sent, &view.content, settings);
-        let is_late = self.sent.is_some_and(is_cookie_due);
-        let cookie = is_use && view.home.is_record() && (self.is_outdated || is_late);
+        let is_late = self.provenance.sent.is_some_and(is_cookie_due);
+        let cookie = is_use && view.home.is_record() && (self.provenance.is_outdated || is_late);
         // A session in its cookie gets a new cookie with each change.
         let is_known_alive = is_use && view.home.is_cookie() && settings.ends().is_some();
         let is_resealed = self.is_changed() && (is_use || view.home.is_cookie());
         let reseals = cookie || end || is_resealed || is_known_alive;
-        let new_key = self.is_outdated && reseals;
+        let new_key = self.provenance.is_outdated && reseals;
         let subject = view.content.subject.as_deref();
         let is_silent = |subject| is_use && enrolment::is_due(subject, lifetime, now);
         let is_due = |subject| new_key || self.log.kinds().is_told || is_silent(subject);

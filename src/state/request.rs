@@ -10,6 +10,7 @@ use super::{
     cut_off::CutOff,
     home::Home,
     log::Log,
+    provenance::Provenance,
     view::View,
 };
 use crate::{
@@ -19,7 +20,6 @@ use crate::{
     cookie::CookieAttributes,
     error::{Error, ErrorKind, Rejection},
     id::SessionId,
-    key::KeyId,
 };
 
 /// Empty until the session is used.
@@ -39,14 +39,8 @@ pub(crate) struct State {
     /// The session is to get a new ID.
     pub(crate) renews: bool,
     pub(crate) duty: CookieDuty,
-    /// The request's cookie has another key or other attributes than new cookies.
-    pub(crate) is_outdated: bool,
-    /// The key of the request's cookie.
-    pub(crate) sealed_by: Option<KeyId>,
-    /// When the request's cookie was issued, if it refers to the session's record.
-    pub(crate) sent: Option<Timestamp>,
-    /// The request's cookie has another format than new cookies, so that use moves the session.
-    pub(crate) moves: bool,
+    /// Of the request's cookie.
+    pub(crate) provenance: Provenance,
     /// This request made the session.
     pub(crate) has_begun: bool,
     /// This request does not count as use of the session, so that the session's end stays.
@@ -324,7 +318,8 @@ impl State {
 
     /// Whether the key of the request's cookie has been revoked since the session was opened.
     pub(crate) fn is_locked_out(&self, settings: &Settings) -> bool {
-        self.sealed_by
+        self.provenance
+            .key
             .is_some_and(|key| !settings.codec.accepts(key))
     }
 

@@ -4,26 +4,12 @@ use std::cmp::Ordering;
 
 use crate::{
     clock::Timestamp,
-    config::{Accepted, AttributesTag, Foreign, Payload, Settings},
+    config::Foreign,
     error::{Error, ErrorKind, Rejection},
     id::SessionId,
-    key::KeyId,
-    state::{Home, State, View},
+    state::{Home, Provenance, View},
     vault::{Found, Token, Vault},
 };
-
-/// What a cookie says about itself, apart from its session.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Provenance {
-    /// Sealed by a key other than the active one.
-    is_outdated: bool,
-    tag: Option<AttributesTag>,
-    key: Option<KeyId>,
-    /// When the cookie was issued, if it refers to a record.
-    sent: Option<Timestamp>,
-    /// New cookies have another format.
-    moves: bool,
-}
 
 /// An open session and its cookie.
 pub(super) struct Opened {
@@ -61,35 +47,6 @@ impl Opened {
         let mut view = found.into_view(id, now);
         view.home.hear();
         Self { view, provenance }
-    }
-}
-
-impl Provenance {
-    pub(super) fn of(cookie: &Accepted) -> Self {
-        let (tag, sent) = match &cookie.payload {
-            Payload::Values(..) | Payload::Foreign(_) => (None, None),
-            Payload::Reference(stamp, _, tag) => (Some(*tag), Some(stamp.issued)),
-        };
-        Self {
-            is_outdated: !cookie.current,
-            tag,
-            key: cookie.key,
-            sent,
-            moves: cookie.moves,
-        }
-    }
-
-    /// Notes in the state what the cookie says about itself.
-    pub(super) fn enter(self, state: &mut State, view: &View, settings: &Settings) {
-        let own = view.content.attributes.as_deref();
-        let is_other = |tag| match own {
-            None => tag != settings.tag,
-            Some(own) => tag != Settings::tag_of(&own.render()),
-        };
-        state.is_outdated = self.is_outdated || self.tag.is_some_and(is_other);
-        state.sealed_by = self.key;
-        state.sent = self.sent;
-        state.moves = self.moves;
     }
 }
 

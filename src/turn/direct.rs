@@ -3,13 +3,13 @@
 
 use std::mem;
 
-use super::{cell::Turn, contenders::Provenance, presented::Presented, reply::Reply};
+use super::{cell::Turn, presented::Presented, reply::Reply};
 use crate::{
     config::Payload,
     error::Error,
     id::SessionId,
     report::Saved,
-    state::{Home, Source, View},
+    state::{Home, Provenance, Source, View},
     store::{Expiry, Read, StoreError},
 };
 
@@ -61,7 +61,7 @@ impl Turn<'_> {
                 && state.log.is_empty()
                 && state.cut_off.is_empty();
             if is_fresh {
-                provenance.enter(state, &view, settings);
+                state.provenance = provenance.beside(&view, settings);
                 state.view = Some(view);
             }
             is_fresh

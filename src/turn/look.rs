@@ -2,7 +2,7 @@
 
 use super::{
     cell::Anchor,
-    contenders::{Contender, Opened, Provenance, Stranger, ask_several, token},
+    contenders::{Contender, Opened, Stranger, ask_several, token},
     exchange::Exchange,
     presented::Presented,
 };
@@ -14,7 +14,7 @@ use crate::{
     content::Content,
     error::{Error, ErrorKind, Rejection},
     id::{RecordKey, SessionId},
-    state::{Home, Lifetime, Source, View},
+    state::{Home, Lifetime, Provenance, Source, View},
     store::{self, Read, Record, StoreError},
     vault::Vault,
 };

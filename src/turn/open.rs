@@ -4,7 +4,7 @@ use std::mem;
 
 use super::{
     cell::{Operation, Turn, finish_now},
-    contenders::{Opened, Provenance},
+    contenders::Opened,
     exchange::Exchange,
     look::{Fetched, Lookup, ask, look},
     rebase::Rebase,
@@ -15,7 +15,7 @@ use crate::{
     error::{Error, ErrorKind, Rejection},
     id::SessionId,
     report::Opening,
-    state::{Home, State, View},
+    state::{Home, Provenance, State, View},
     store,
     vault::Vault,
 };
@@ -74,7 +74,7 @@ impl Operation for Reopen {
         let settings = turn.vault.settings;
         let (source, kept) = turn.state(|state| (state.source_again(), state.in_cookie()));
         let (key, is_locked_out) =
-            turn.state(|state| (state.sealed_by, state.is_locked_out(settings)));
+            turn.state(|state| (state.provenance.key, state.is_locked_out(settings)));
         let lookup = match kept {
             _ if is_locked_out => Lookup::new(now, Some(Rejection::UnknownKey)),
             // This request's response may have replaced the cookie that came with it.
@@ -95,7 +95,7 @@ impl Operation for Reopen {
         drop(dropped);
         turn.enter(opened)?;
         // The session still belongs to the same cookie.
-        turn.state(|state| state.sealed_by = state.sealed_by.or(key));
+        turn.state(|state| state.provenance.key = state.provenance.key.or(key));
         Ok(())
     }
 }
@@ -120,7 +120,7 @@ pub(crate) fn open_cookie(
         Lookup::LaterFormat => return Err(Error::new(ErrorKind::LaterFormat)),
         _ => Opened::new(now, Some(Rejection::NotFound)),
     };
-    provenance.enter(state, &view, vault.settings);
+    state.provenance = provenance.beside(&view, vault.settings);
     let view = state.view.insert(view);
     let opening = view.opening();
     // The log holds only changes from before the opening. Of these only an update can fail.
@@ -204,7 +204,7 @@ impl Turn<'_> {
             if state.log.is_empty()
                 && let Some(view) = view.take()
             {
-                provenance.enter(state, &view, settings);
+                state.provenance = provenance.beside(&view, settings);
                 state.view = Some(view);
             }
         });
@@ -222,7 +222,7 @@ impl Turn<'_> {
                 content,
                 rejection,
             };
-            provenance.enter(state, &view, settings);
+            state.provenance = provenance.beside(&view, settings);
             state.view = Some(view);
         })
     }

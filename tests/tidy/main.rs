@@ -175,6 +175,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "change",
             "enrolment",
             "log",
+            "provenance",
             "request",
             "plan",
             "direct",

@@ -71,7 +71,7 @@ fn what_else_has_a_say_in_it_goes_the_way_of_all() {
         }),
         ("its cookie's key was revoked", |state| {
             let key = Key::from_bytes(b"another key of thirty-two bytes.").unwrap();
-            state.sealed_by = Some(key.id());
+            state.provenance.key = Some(key.id());
         }),
         ("it is renewed", |state| state.renews = true),
         ("it is in its cookie", |state| {

@@ -10,6 +10,7 @@ mod lifetime;
 mod marked;
 mod outcome;
 mod plan;
+mod provenance;
 mod request;
 mod take;
 mod term;

@@ -203,9 +203,9 @@ fn arrange(row: Row) -> (State, Settings) {
         _ => None,
     };
     let mut state = opened(home, content);
-    state.sent = Some(before(ABSOLUTE / 20));
+    state.provenance.sent = Some(before(ABSOLUTE / 20));
     if matches!(time, Time::RetiredKey | Time::RetiredKeyOfListed) {
-        state.is_outdated = true;
+        state.provenance.is_outdated = true;
     }
     match done {
         Done::Untouched => {}

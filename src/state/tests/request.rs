@@ -316,11 +316,9 @@ fn a_session_of_a_revoked_key_is_locked_out() {
         keys.add(key(retired), KeyState::Retired).unwrap();
     }
     let settings = SessionConfig::cookie("sid", &keys).build().unwrap();
-    let is_locked_out = |sealed_by| {
-        let state = State {
-            sealed_by,
-            ..State::default()
-        };
+    let is_locked_out = |key| {
+        let mut state = State::default();
+        state.provenance.key = key;
         state.is_locked_out(&settings)
     };
     let found = || {

@@ -164,7 +164,7 @@ fn a_roster_is_sealed_anew_when_the_cookie_is() {
     for is_outdated in [false, true] {
         let mut state = changed(cookie(), 10);
         state.view.as_mut().unwrap().content.subject = subject("ada", NOW);
-        state.is_outdated = is_outdated;
+        state.provenance.is_outdated = is_outdated;
         let job = take(&mut state, &settings, When::Response);
         assert_eq!(job.draft.enrolment.unwrap().reseals, is_outdated);
     }

@@ -125,7 +125,7 @@ fn nothing_is_due_for_a_request_that_does_not_count() {
             let mut state = opened(home.clone(), content(10));
             let content = &mut state.view.as_mut().unwrap().content;
             content.subject = subject("ada", before(IDLE));
-            state.is_outdated = true;
+            state.provenance.is_outdated = true;
             state.skips_touch = skips;
             let settings = kept.config().max_age(secs(IDLE)).build().unwrap();
             let now = after(IDLE - 1);
@@ -146,7 +146,7 @@ fn a_change_in_such_a_request_takes_the_roster_along_to_a_new_key() {
     ] {
         let mut state = opened(home, content(10));
         state.view.as_mut().unwrap().content.subject = subject("ada", NOW);
-        (state.is_outdated, state.skips_touch) = (true, true);
+        (state.provenance.is_outdated, state.skips_touch) = (true, true);
         state.log.push(insert("k", "1"));
         let plan = state.plan(&kept.settings(), NOW, When::Response);
         let plan = plan.unwrap().unwrap();

@@ -2,12 +2,9 @@
 
 use super::*;
 use crate::{
-    config::SessionConfig,
     content::{Browser, Content, Writes},
-    cookie::CookieAttributes,
-    key::Keys,
     state::Place,
-    store::{MemoryStore, Version},
+    store::Version,
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -164,45 +161,5 @@ fn the_one_that_lives_counts() {
         assert_eq!(text, expected, "{}", found.len());
         // Nothing is known of the cookie of a session that is not there.
         assert_eq!(number == 0, view.home.is_nowhere());
-    }
-}
-
-/// A cookie with an older key or with other attributes is sent again.
-#[test]
-fn a_cookie_tells_whether_it_is_outdated() {
-    let config = SessionConfig::new("sid", MemoryStore::new(), Keys::generate().unwrap());
-    let settings = config
-        .attributes(|cookie| cookie.path("/shop"))
-        .build()
-        .unwrap();
-    let other = Settings::tag_of("another");
-    let own = CookieAttributes::default().path("/own");
-    let own_tag = Settings::tag_of(&own.render());
-    //   of an older key, the cookie's tag, has own attributes, is outdated
-    #[rustfmt::skip]
-    let rows = [
-        (false, Some(settings.tag), false, false),
-        (true,  Some(settings.tag), false, true),
-        (false, Some(other),        false, true),
-        (false, None,               false, false),
-        (true,  None,               false, true),
-        (false, Some(own_tag),      true,  false),
-        (false, Some(settings.tag), true,  true),
-    ];
-    for (is_outdated, tag, has_own, expected) in rows {
-        let key = Some(crate::key::Key::generate().unwrap().id());
-        let provenance = Provenance {
-            is_outdated,
-            tag,
-            key,
-            sent: tag.map(|_| NOW),
-            moves: false,
-        };
-        let mut view = record(1);
-        view.content.attributes = has_own.then(|| Box::new(own.clone()));
-        let mut state = State::default();
-        provenance.enter(&mut state, &view, &settings);
-        assert_eq!(state.is_outdated, expected, "{is_outdated} {tag:?}");
-        assert_eq!(state.sealed_by, key);
     }
 }
