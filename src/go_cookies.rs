@@ -27,13 +27,13 @@ pub(crate) fn presented<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator
         .map(|(_, _, value)| value)
 }
 
-/// Removes the request's cookies of this name that `is_removed` picks by value. Adds one with
-/// `value`, if given.
+/// Removes the request's cookies of this name that `is_removed` picks by value. Adds those
+/// with these values.
 pub(crate) fn replace(
     headers: &mut HeaderMap,
     name: &str,
     is_removed: impl Fn(&[u8]) -> bool,
-    value: Option<&[u8]>,
+    values: &[String],
 ) {
     let mut kept: Vec<Vec<u8>> = Vec::new();
     for header in headers.get_all(COOKIE) {
@@ -41,9 +41,8 @@ pub(crate) fn replace(
         let others = pairs(header.as_bytes()).filter(|(_, other, value)| !is_removed(other, value));
         kept.extend(others.map(|(pair, _, _)| pair.to_vec()));
     }
-    if let Some(value) = value {
-        kept.push([name.as_bytes(), b"=", value].concat());
-    }
+    let added = values.iter().map(|value| format!("{name}={value}"));
+    kept.extend(added.map(String::into_bytes));
     headers.remove(COOKIE);
     // Parts of a header, and the text of a cookie, are valid in a header.
     if let Ok(cookies) = HeaderValue::from_bytes(&kept.join(&b"; "[..]))

@@ -19,13 +19,11 @@ use crate::{
 const MOST: usize = 4;
 
 impl<R: GoRecords> GorillaRecords<R> {
-    /// Replaces the ID in a request's cookie by its session.
-    pub(super) async fn enter(
-        &self,
-        headers: &mut HeaderMap,
-    ) -> Result<Option<Opened>, StoreError> {
+    /// Replaces the IDs in a request's cookies by their sessions. Returns those that live. If
+    /// there are two, the session layer takes neither, and a logout ends both.
+    pub(super) async fn enter(&self, headers: &mut HeaderMap) -> Result<Vec<Opened>, StoreError> {
         let Some(claims) = self.claims(headers) else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
         let mut living = Vec::new();
         if claims.len() <= MOST {
@@ -33,18 +31,13 @@ impl<R: GoRecords> GorillaRecords<R> {
                 living.extend(self.open(claim).await?);
             }
         }
-        // If two are alive, nobody can tell which one is the visitor's.
-        let is_clear = living.len() < 2;
-        let opened = living.pop().filter(|_| is_clear);
-        let text = match (&opened, &*claims) {
-            (Some(opened), _) => Some(self.carry(opened)?),
-            (None, [claim]) => Some(self.carry_name(claim)?),
-            (None, _) => None,
+        let carried: Result<Vec<_>, _> = match (&*living, &*claims) {
+            ([], [claim]) => self.carry_name(claim).map(|carried| vec![carried]),
+            (living, _) => living.iter().map(|opened| self.carry(opened)).collect(),
         };
         let goes = |value: &[u8]| !matches!(self.presented(value), Presented::Other);
-        let text = text.as_deref().map(str::as_bytes);
-        go_cookies::replace(headers, &self.name, goes, text);
-        Ok(opened)
+        go_cookies::replace(headers, &self.name, goes, &carried?);
+        Ok(living)
     }
 
     /// Returns the IDs in a request's cookies, or `None` if no cookie is Go's.
@@ -69,7 +62,7 @@ impl<R: GoRecords> GorillaRecords<R> {
     /// Saves the session that the response sets, and replaces it by its ID.
     pub(super) async fn leave(
         &self,
-        opened: Option<&Opened>,
+        living: &[Opened],
         headers: &mut HeaderMap,
     ) -> Result<(), Error> {
         let (mut ends, mut lives) = (false, false);
@@ -88,6 +81,10 @@ impl<R: GoRecords> GorillaRecords<R> {
                 continue;
             };
             let lasts = self.lasts(max_age(attributes));
+            let opened = match living {
+                [opened] => Some(opened),
+                _ => None,
+            };
             let changed = match self.save(opened, &carried, lasts).await? {
                 Saved::Under(id) => {
                     go_cookies::set_cookie_header(&self.name, &self.cookie(&id)?, attributes)
@@ -97,11 +94,24 @@ impl<R: GoRecords> GorillaRecords<R> {
             };
             cookies.push(changed.ok_or_else(|| Error::new(ErrorKind::InvalidAttributes))?);
         }
-        if let Some(opened) = opened.filter(|_| ends && !lives) {
-            self.records.remove(opened.id.as_str(), None).await?;
+        if ends && !lives {
+            self.end(living).await?;
         }
         go_cookies::write_set_cookies(headers, cookies);
         Ok(())
+    }
+
+    /// Ends the sessions that a request came with. If one is gone already, another request may have
+    /// renewed it, and it lives on under an ID that is not known here.
+    async fn end(&self, living: &[Opened]) -> Result<(), Error> {
+        let mut are_gone = false;
+        for opened in living {
+            are_gone |= !self.records.remove(opened.id.as_str(), None).await?;
+        }
+        match are_gone {
+            true => Err(Error::new(ErrorKind::Gone)),
+            false => Ok(()),
+        }
     }
 }
 

@@ -72,8 +72,8 @@ where
         let mut inner = mem::replace(&mut self.inner, clone);
         Box::pin(async move {
             let head = Head::of(&request, request.headers().contains_key(header::COOKIE));
-            let opened = match records.enter(request.headers_mut()).await {
-                Ok(opened) => opened,
+            let living = match records.enter(request.headers_mut()).await {
+                Ok(living) => living,
                 Err(error) => {
                     let error = Error::from(error).of_load();
                     let error = trace::load_failed(error, &records.report, &records.clock);
@@ -83,7 +83,7 @@ where
                 }
             };
             let mut response = inner.call(request).await?;
-            let left = records.leave(opened.as_ref(), response.headers_mut()).await;
+            let left = records.leave(&living, response.headers_mut()).await;
             let mut committed: Option<Inner> = response.extensions_mut().remove();
             if let Some(committed) = &mut committed {
                 let own = go_cookies::of_name(response.headers(), &records.name);

@@ -977,3 +977,45 @@ async fn a_cookie_that_go_would_refuse_is_refused() {
     site.clock.advance(second);
     assert_eq!(site.get(&mut jar.clone(), "n").await, None);
 }
+
+#[tokio::test]
+async fn a_logout_ends_both_of_two_sessions() {
+    for site in sites() {
+        let (one, other) = (&mut Jar::default(), &mut Jar::default());
+        site.put(one, "n", 1).await;
+        site.put(other, "n", 2).await;
+        let both = format!("{}; sid={}", one.value("sid"), other.value("sid"));
+        let jar = &mut Jar::with("sid", &both);
+        let look = async |session: Session| {
+            session.load().await.unwrap();
+            session.rejection()
+        };
+        let (found, response) = site.visit(jar, look).await;
+        assert_eq!(found, Some(Rejection::Ambiguous));
+        assert!(no_cookie(&response) && site.table.ids().len() == 2);
+        let destroy = async |session: Session| session.destroy().await.unwrap();
+        let jar = &mut Jar::with("sid", &both);
+        let header = set_cookie(&site.visit(jar, destroy).await.1);
+        assert!(header.starts_with("sid=; Max-Age=0;"), "{header}");
+        assert!(site.table.ids().is_empty());
+    }
+}
+
+/// A renewal has moved the session to another ID, so it may live on.
+#[tokio::test]
+async fn a_logout_that_finds_no_record_is_an_error() {
+    for site in sites() {
+        let jar = &mut Jar::default();
+        site.put(jar, "n", 1).await;
+        let (table, id) = (site.table.clone(), site.table.only().0);
+        let late = async move |session: Session| {
+            session.destroy().await.unwrap();
+            let mut rows = table.rows.lock().unwrap();
+            let row = rows.remove(&id).unwrap();
+            rows.insert("renewed".to_owned(), row);
+        };
+        let (_, response) = site.visit(jar, late).await;
+        assert_eq!((status(&response), no_cookie(&response)), (409, true));
+        assert_eq!(site.table.ids(), ["renewed"]);
+    }
+}
