@@ -25,7 +25,7 @@
 //! | slices, arrays, maps | lists and objects |
 //! | structs | objects with all exported fields, in Go's spelling |
 //! | types that write their own bytes | a string: their own text, or base64 |
-//! | keys that are not a `string` | [`GoKey`] |
+//! | keys that are not a `string` | [`GoKey`]; a float that is NaN or infinite is `"NaN"`, `"inf"` or `"-inf"` |
 //!
 //! A value that you leave alone is written back as it came. A value that you change keeps its Go
 //! type if it fits: an `int64` stays one, an `int8` becomes an `int` at 128, a struct keeps its

@@ -154,6 +154,10 @@ pub(crate) fn key_text(key: &Value, types: &Types) -> String {
         (None, Value::String(bytes)) => {
             other_key(name, &bytes.iter().map(|byte| Json::from(*byte)).collect())
         }
+        // As values they are `null`, all three.
+        (_, Value::Float(number)) if !number.is_finite() => {
+            other_key(name, &number.to_string().into())
+        }
         (_, key) => other_key(name, &to_json(key, types)),
     }
 }

@@ -414,6 +414,14 @@ fn every_key_has_its_own_text() {
     let odd = Value::String(vec![0xff, b'a']).named("string");
     assert_eq!(key_text(&odd, &go.types), "\0string:[255,97]");
     assert_eq!(key_text(&Value::string("a"), &go.types), "a");
+    for (number, text) in [
+        (f64::NAN, "NaN"),
+        (f64::INFINITY, "inf"),
+        (f64::NEG_INFINITY, "-inf"),
+    ] {
+        let key = Value::Float(number).named("float64");
+        assert_eq!(key_text(&key, &go.types), format!("\0float64:\"{text}\""));
+    }
     let types = &mut go.types;
     let mut fitter = Fitter { types };
     assert_eq!(fitter.key("a", TypeId::STRING), Ok(Value::string("a")));
