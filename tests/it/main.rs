@@ -53,6 +53,7 @@ mod hot_records;
 mod hyper;
 #[cfg(unix)]
 mod in_files;
+#[cfg(feature = "gorilla")]
 mod interleaved;
 mod jar;
 mod key_rings;

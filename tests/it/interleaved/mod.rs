@@ -1,6 +1,7 @@
 //! Random schedules of overlapping requests, on every kind of session, judged by an oracle that
 //! uses only the public API. `SILVERBACK_SOAK` multiplies their number.
 
+mod go;
 mod oracle;
 mod plan;
 mod run;

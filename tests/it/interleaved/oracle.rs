@@ -273,7 +273,9 @@ impl Oracle {
                 Report::Began(act) => self.begins(number, act),
                 Report::Done(act, Ok(())) => {
                     self.request(number).done.push(act);
-                    self.ended(number, act);
+                    if self.kind != Kind::Go {
+                        self.ended(number, act);
+                    }
                 }
                 Report::Done(act, Err(error)) => self.request(number).errors.push((act, error)),
                 Report::LateBegan(late) => {
@@ -305,7 +307,9 @@ impl Oracle {
         let is_late = source
             .and_then(|of| self.requests[&of].until)
             .is_some_and(|until| until <= since);
-        if is_dead && is_late && done.is_ok() && late != Late::Destroy && can_end(self.kind) {
+        // A handle cannot ask Go's store, which is behind the other layer.
+        let can_know = can_end(self.kind) && self.kind != Kind::Go;
+        if is_dead && is_late && done.is_ok() && late != Late::Destroy && can_know {
             self.rings(
                 "a kept handle of a dead session",
                 format!("request {number}, {late:?}"),
@@ -361,7 +365,7 @@ impl Oracle {
     }
 
     /// Notes that an end succeeded: its targets must stay dead.
-    fn ended(&mut self, number: u32, act: Act) {
+    pub(super) fn ended(&mut self, number: u32, act: Act) {
         if !matches!(act, Act::Destroy | Act::DestroyOthers) || !can_end(self.kind) {
             return;
         }

@@ -1,10 +1,10 @@
 //! The plan of a world, drawn from a seed and shortened when it rings an alarm.
 
-use super::run::can_end;
+use super::run::has_subjects;
 use crate::support::{Kind, schedule::next};
 
 /// Every kind of session.
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 8] = [
     Kind::Remote,
     Kind::RemoteRevocable,
     Kind::RevocableOverflow,
@@ -12,6 +12,7 @@ const KINDS: [Kind; 7] = [
     Kind::Revocable,
     Kind::Overflow,
     Kind::Cookie,
+    Kind::Go,
 ];
 
 /// Sequences that chance alone would seldom produce.
@@ -128,6 +129,8 @@ pub(super) enum Event {
     /// Seconds pass. Store calls take a few at most, handlers any number.
     Pass(u16),
     Rotate,
+    /// The tab visits a page in Go.
+    Go(Act),
 }
 
 impl Plan {
@@ -153,7 +156,7 @@ impl Plan {
                     acts.iter_mut().for_each(of_nobody);
                 }
                 acts.retain(|act| match act {
-                    Act::SetSubject | Act::RemoveSubject => moves && can_end(kind),
+                    Act::SetSubject | Act::RemoveSubject => moves && has_subjects(kind),
                     Act::Empty => empties,
                     _ => true,
                 });
@@ -164,7 +167,10 @@ impl Plan {
         }
         Self {
             kind,
-            is_encrypted: is_encrypted && kind != Kind::Cookie && kind != Kind::RemoteRevocable,
+            is_encrypted: is_encrypted
+                && kind != Kind::Go
+                && kind != Kind::Cookie
+                && kind != Kind::RemoteRevocable,
             has_max_age,
             events,
         }
@@ -240,8 +246,19 @@ fn event(seed: &mut u64) -> Event {
             2 => 20,
             n => u16::from(n) / 2,
         }),
+        16 if next(seed).is_multiple_of(2) => Event::Go(go(seed)),
         15 if next(seed).is_multiple_of(4) => Event::Rotate,
         _ => Event::Poll(next(seed), [1, 1, 2, 9][usize::from(next(seed) % 4)]),
+    }
+}
+
+fn go(seed: &mut u64) -> Act {
+    match next(seed) % 8 {
+        0..=3 => Act::Count,
+        4 => Act::Flash,
+        5 => Act::TakeFlashes,
+        6 => Act::Destroy,
+        _ => Act::Wait,
     }
 }
 

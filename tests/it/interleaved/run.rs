@@ -16,6 +16,7 @@ use http::Response;
 use silverback::{Key, Keys, SessionConfig, SessionLayer, Subjects, store::RecordKind};
 
 use super::{
+    go::Table,
     oracle::{Alarm, Ended, Oracle, Started},
     plan::{Act, Event, Fault, Late, Mishap, Order, Plan, Who},
     script::{ADA, Kept, Report, Reports, Script},
@@ -75,6 +76,7 @@ pub(super) struct Runner {
     plan: Plan,
     world: World,
     keys: Keys,
+    go: Table,
     subjects: Option<Subjects>,
     oracle: Oracle,
     actors: Vec<Actor>,
@@ -86,8 +88,11 @@ pub(super) struct Runner {
     pub(super) counts: Counts,
 }
 
-pub(super) fn configure(plan: &Plan, stores: &Stores, keys: Keys) -> SessionConfig {
+pub(super) fn configure(plan: &Plan, stores: &Stores, go: &Table, keys: Keys) -> SessionConfig {
     let mut config = plan.kind.config(stores, keys);
+    if plan.kind == Kind::Go {
+        config = config.write_gorilla(go.records().session_format());
+    }
     if plan.is_encrypted {
         config = config.encrypt_records();
     }
@@ -112,15 +117,17 @@ pub(super) async fn run(plan: &Plan) -> (Counts, Option<Alarm>) {
 impl Runner {
     fn new(plan: Plan) -> Self {
         let (stores, keys) = (Stores::new(), keys());
-        let config = configure(&plan, &stores, keys.clone());
+        let go = Table::new(&stores.clock);
+        let config = configure(&plan, &stores, &go, keys.clone());
         let subjects = Subjects::new(&config).ok();
         let clock = stores.clock.clone();
-        let watcher = Watcher::new(&plan, &stores, keys.clone());
+        let watcher = Watcher::new(&plan, &stores, &go, keys.clone());
         Self {
             oracle: Oracle::new(plan.kind, watcher, clock.clone()),
             world: World::new(plan.kind, stores, config),
             subjects: subjects.map(|subjects| subjects.clock(clock)),
             keys,
+            go,
             plan,
             actors: Vec::new(),
             letters: Vec::new(),
@@ -168,6 +175,7 @@ impl Runner {
                 self.oracle.look(None)?;
             }
             Event::Rotate => self.keys.rotate(another_key()).unwrap(),
+            Event::Go(act) => self.visit_go(*act)?,
             Event::Poll(..) | Event::Deliver(_) | Event::Lose(_) => {}
         }
         Ok(())
@@ -193,10 +201,53 @@ impl Runner {
             is_head,
             of: None,
         });
-        let served = script.serve(self.layer(), cookie);
+        let go = (self.plan.kind == Kind::Go).then(|| self.go.records());
+        let served = script.serve(self.layer(), go, cookie);
         self.add(Some(who), (reports, is_busy), mishap, async {
             Outcome::Answered(served.await)
         });
+    }
+
+    /// Go's requests take no time, as Go overwrites what others save in between.
+    fn visit_go(&mut self, act: Act) -> Result<(), Alarm> {
+        let Some(cookie) = self.jars[0].clone().filter(|_| self.plan.kind == Kind::Go) else {
+            return Ok(());
+        };
+        let number = self.next;
+        let mut took = Vec::new();
+        let Some(set) = self.go.go(&cookie, act, number * 100, &mut took) else {
+            return Ok(());
+        };
+        self.next += 1;
+        self.count(&[act]);
+        self.oracle.starts(Started {
+            number,
+            who: Some(Who::Tab),
+            cookie: Some(cookie),
+            acts: vec![act],
+            order: None,
+            fails: false,
+            is_head: false,
+            of: None,
+        });
+        let mut reports = vec![Report::Began(act), Report::Done(act, Ok(()))];
+        if act == Act::TakeFlashes {
+            reports.push(Report::Took(took));
+        }
+        reports.push(Report::Returned);
+        self.oracle.hears(number, reports);
+        self.oracle.look(Some(number))?;
+        self.oracle.judge(number)?;
+        let answered = Ended::Answered(http::StatusCode::OK, Some(set.clone()));
+        self.oracle.ends(number, answered)?;
+        let who = Who::Tab;
+        let cookie = set;
+        self.letters.push(Letter {
+            number,
+            who,
+            cookie,
+        });
+        Ok(())
     }
 
     fn layer(&self) -> SessionLayer {
@@ -340,6 +391,7 @@ impl Runner {
                 Fault::Repeated => store.nth(n, After, ANY, Lose),
             }
         }
+        self.go.fails(fault.map(|(_, fault)| fault));
         if fault.is_some() {
             self.counts.faults += 1;
             self.oracle.fails(actor.number);
@@ -348,6 +400,7 @@ impl Runner {
         let mut cx = Context::from_waker(Waker::noop());
         let polled = catch_unwind(AssertUnwindSafe(|| actor.running.as_mut().poll(&mut cx)));
         self.world.calm();
+        self.go.fails(None);
         let (is_written, calls) = self.note_writes(at);
         let (number, reports) = (self.actors[at].number, self.actors[at].reports.clone());
         let reports: Vec<_> = reports.lock().unwrap().drain(..).collect();
@@ -383,7 +436,7 @@ impl Runner {
             .any(|op| !matches!(op, Op::Load | Op::LoadMany));
         let actor = &mut self.actors[at];
         let was_writing = std::mem::replace(&mut actor.is_writing, writes);
-        (was_writing || writes, calls)
+        (was_writing || writes || self.plan.kind == Kind::Go, calls)
     }
 
     fn done(&mut self, actor: &Actor, outcome: Outcome) -> Result<(), Alarm> {
@@ -447,7 +500,10 @@ impl Runner {
         }
         self.oracle.look(None)?;
         let records = self.world.records().keys_of(RecordKind::Session).await;
-        self.oracle.rests(&records)
+        self.oracle.rests(
+            &records,
+            (self.plan.kind == Kind::Go).then(|| self.go.len()),
+        )
     }
 }
 
@@ -465,4 +521,8 @@ fn another_key() -> Key {
 /// Returns whether a server can enforce the end of a session of this kind.
 pub(super) fn can_end(kind: Kind) -> bool {
     !matches!(kind, Kind::Cookie | Kind::Overflow)
+}
+
+pub(super) fn has_subjects(kind: Kind) -> bool {
+    can_end(kind) && kind != Kind::Go
 }

@@ -10,13 +10,14 @@ use std::{
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use silverback::{Error, ErrorKind, Session, SessionLayer, store::RecordKey};
+use silverback::{Error, ErrorKind, GorillaRecords, Session, SessionLayer, store::RecordKey};
 use tokio::task::yield_now;
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::{
+    go::Table,
     plan::{Act, Late},
-    run::can_end,
+    run::has_subjects,
 };
 use crate::support::Kind;
 
@@ -98,7 +99,7 @@ pub(super) fn see(session: &Session) -> Result<Option<Seen>, Error> {
         key: session.record_key(),
         birth: session.get("birth")?,
         user: session.get("user")?,
-        counted: session.get("counted")?.unwrap_or_default(),
+        counted: counted(session)?,
         values: value("k0")?.into_iter().chain(value("k1")?).collect(),
         flashes: Vec::new(),
         has_subject: session.subject()?.is_some(),
@@ -114,6 +115,7 @@ impl Script {
     pub(super) async fn serve(
         self,
         layer: SessionLayer,
+        go: Option<GorillaRecords<Table>>,
         cookie: Option<String>,
     ) -> Response<String> {
         let mut request = Request::new(());
@@ -134,7 +136,14 @@ impl Script {
                 Ok::<_, Infallible>(response)
             }
         });
-        layer.layer(service).oneshot(request).await.unwrap()
+        match go {
+            None => layer.layer(service).oneshot(request).await.unwrap(),
+            Some(go) => go
+                .layer(layer.layer(service))
+                .oneshot(request)
+                .await
+                .unwrap(),
+        }
     }
 
     async fn run(&self, session: Session) -> StatusCode {
@@ -186,6 +195,7 @@ impl Script {
             Act::Put(number) => session.insert(key(number), Value(tag, String::new())),
             Act::PutLarge(number) => session.insert(key(number), Value(tag, "x".repeat(500))),
             Act::Remove(number) => session.remove(key(number)).map(drop),
+            Act::Count if self.kind == Kind::Go => session.insert(&format!("{COUNTED}{tag}"), tag),
             Act::Count => count(session, tag),
             Act::Flash => session.flash(tag),
             Act::TakeFlashes => {
@@ -229,7 +239,7 @@ impl Script {
     }
 
     fn set_subject(&self, session: &Session) -> Result<(), Error> {
-        if can_end(self.kind) {
+        if has_subjects(self.kind) {
             session.set_subject(ADA, "device")?;
         }
         Ok(())
@@ -251,6 +261,21 @@ impl Script {
         }
     }
 }
+
+/// The list in which updates leave their marks and, where changes of one value are not merged, the
+/// keys in which they do.
+fn counted(session: &Session) -> Result<Vec<Tag>, Error> {
+    let mut all: Vec<Tag> = session.get("counted")?.unwrap_or_default();
+    for key in session.keys()? {
+        if key.starts_with(COUNTED) {
+            all.extend(session.get::<Tag>(&key)?);
+        }
+    }
+    Ok(all)
+}
+
+/// What the key of a count begins with, where each has one of its own.
+pub(super) const COUNTED: &str = "counted ";
 
 fn count(session: &Session, tag: Tag) -> Result<(), Error> {
     let push = move |counted: &mut Vec<Tag>| counted.push(tag);

@@ -9,10 +9,11 @@ use std::{
 };
 
 use http::{HeaderValue, Request, Response, header};
-use silverback::{Keys, Session, SessionLayer, Subjects, store::RecordKey};
+use silverback::{GorillaRecords, Keys, Session, SessionLayer, Subjects, store::RecordKey};
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::{
+    go::Table,
     plan::Plan,
     run::configure,
     script::{ADA, Seen, see},
@@ -21,20 +22,22 @@ use crate::support::{Kind, Stores, scripted::Scripted};
 
 pub(super) struct Watcher {
     layer: SessionLayer,
+    go: Option<GorillaRecords<Table>>,
     subjects: Option<Subjects>,
 }
 
 impl Watcher {
-    pub(super) fn new(plan: &Plan, stores: &Stores, keys: Keys) -> Self {
+    pub(super) fn new(plan: &Plan, stores: &Stores, go: &Table, keys: Keys) -> Self {
         let at_once = |store: &Scripted| Scripted::new(store.memory.clone()).at_once();
         let stores = Stores {
             records: at_once(&stores.records),
             ends: at_once(&stores.ends),
             clock: stores.clock.clone(),
         };
-        let config = configure(plan, &stores, keys);
+        let config = configure(plan, &stores, go, keys);
         let subjects = Subjects::new(&config).ok();
         Self {
+            go: (plan.kind == Kind::Go).then(|| go.at_once().records()),
             layer: SessionLayer::new(config).clock(stores.clock.clone()),
             subjects: subjects.map(|subjects| subjects.clock(stores.clock)),
         }
@@ -62,7 +65,13 @@ impl Watcher {
         let mut request = Request::new(());
         let field = HeaderValue::from_str(&format!("s={cookie}")).unwrap();
         request.headers_mut().insert(header::COOKIE, field);
-        let answer = pin!(self.layer.layer(service).oneshot(request));
+        let answer = async {
+            match &self.go {
+                None => drop(self.layer.layer(service).oneshot(request).await),
+                Some(go) => drop(go.layer(self.layer.layer(service)).oneshot(request).await),
+            }
+        };
+        let answer = pin!(answer);
         assert!(
             answer
                 .poll(&mut Context::from_waker(Waker::noop()))
@@ -87,5 +96,5 @@ impl Watcher {
 
 /// Returns whether a session of this kind is in a record from its first save.
 pub(super) fn is_in_record(kind: Kind) -> bool {
-    matches!(kind, Kind::Memory | Kind::Remote)
+    matches!(kind, Kind::Memory | Kind::Remote | Kind::Go)
 }

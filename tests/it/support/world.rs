@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     Memory,
     /// In a store that waits.
     Remote,
+    /// In a Go store's records, which another layer loads and saves.
+    Go,
 }
 
 impl Kind {
@@ -97,11 +99,12 @@ impl Kind {
         let config = match self {
             Self::Memory => SessionConfig::new("s", stores.records.at_once(), keys),
             Self::Remote => SessionConfig::new("s", stores.records.clone(), keys),
+            Self::Go => SessionConfig::cookie("s", keys),
             _ => SessionConfig::new("s", self.cookies(stores), keys),
         };
         let config = config.cookie_name("s");
         match self {
-            Self::Cookie => config,
+            Self::Cookie | Self::Go => config,
             _ => config.store_timeout(HOUR),
         }
     }
@@ -117,7 +120,7 @@ impl Kind {
             Self::RevocableOverflow => Self::Overflow
                 .cookies(stores)
                 .revocation(stores.ends.clone()),
-            Self::Memory | Self::Remote => panic!("is in a store"),
+            Self::Memory | Self::Remote | Self::Go => panic!("is in a store"),
         }
     }
 
@@ -128,7 +131,7 @@ impl Kind {
 
     /// Returns whether a new session is in its cookie.
     pub(crate) fn is_cookie(self) -> bool {
-        !matches!(self, Self::Memory | Self::Remote)
+        !matches!(self, Self::Memory | Self::Remote | Self::Go)
     }
 }
 

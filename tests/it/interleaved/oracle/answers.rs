@@ -13,12 +13,22 @@ use crate::interleaved::{
 };
 use crate::support::Kind;
 
+const REMOVALS: [Act; 4] = [Act::Empty, Act::TakeFlashes, Act::Remove(0), Act::Remove(1)];
 const ENDS: [Act; 2] = [Act::Destroy, Act::DestroyOthers];
 pub(super) const RENEWALS: [Act; 3] = [Act::Renew, Act::LogIn, Act::SetSubject];
 
 impl Request {
     pub(super) fn did(&self, acts: &[Act]) -> bool {
         self.started.acts.iter().any(|act| acts.contains(act))
+    }
+
+    /// Returns whether the response with this status acknowledges an end.
+    fn has_destroyed(&self, status: StatusCode) -> bool {
+        let is_own = match self.started.fails {
+            true => StatusCode::INTERNAL_SERVER_ERROR,
+            false => StatusCode::OK,
+        };
+        status == is_own && self.done.contains(&Act::Destroy)
     }
 
     pub(super) fn is_end(&self) -> bool {
@@ -66,6 +76,10 @@ impl Oracle {
             Ended::Done => self.check_errors(number),
             Ended::Answered(status, cookie) => {
                 request.status = Some(status);
+                // Go's record goes with the response.
+                if request.has_destroyed(status) && self.kind == Kind::Go {
+                    self.ended(number, Act::Destroy);
+                }
                 let was_known = cookie.clone().flatten().map(|cookie| self.learn(&cookie));
                 self.look(Some(number))?;
                 self.check_errors(number)?;
@@ -154,8 +168,8 @@ impl Oracle {
         let is_login =
             request.started.acts.last() == Some(&Act::LogIn) && !request.did(&[Act::Save]);
         let has_ends = has_ends || !self.is_not_of_old(request);
-        // Marks live for a minute.
-        let is_login = is_login && self.is_young(request.began);
+        // Marks live for a minute. Of two renewals of Go's session one gets a conflict.
+        let is_login = is_login && self.is_young(request.began) && self.kind != Kind::Go;
         if is_login && !has_ends && !has_crowd && request.errors.is_empty() {
             return Err(Alarm::new("a login refused", story()));
         }
@@ -193,12 +207,14 @@ impl Oracle {
         let (step, time, how) = (self.died(died), died.time, died.how);
         let returned = request.returned.unwrap_or(self.step);
         let was_marked = step <= request.since && how != Death::Otherwise && self.is_young(time);
-        let was_marked = was_marked && !self.is_mark_gone(died.step);
+        let was_marked = self.kind != Kind::Go && was_marked && !self.is_mark_gone(died.step);
         let has_died_since = loaded.is_some() && step < returned;
         if !was_marked && !has_died_since {
             return Ok(());
         }
-        let has_written = request.has_written() && !request.started.fails;
+        // What is put in and removed again is no write for Go's records.
+        let writes = self.kind != Kind::Go || !request.left().is_empty();
+        let has_written = request.has_written() && writes && !request.started.fails;
         if sets || (status == StatusCode::OK && has_written) {
             let story = format!("request {number}, {key:?} {how:?} at {step}: {status}, {sets}");
             return Err(Alarm::new("a write into a dead session", story));
@@ -216,7 +232,9 @@ impl Oracle {
         let Some(key) = key else {
             // The session was dead when the cookie came: another request must have ended it in
             // between.
-            let is_harmless = |other: &Request| !other.is_end() && !other.did(&RENEWALS);
+            let empties = |other: &Request| self.kind == Kind::Go && other.did(&REMOVALS);
+            let is_harmless =
+                |other: &Request| !other.is_end() && !other.did(&RENEWALS) && !empties(other);
             if self.others(number).all(is_harmless) && self.is_not_of_old(request) {
                 return alarm(format!("request {number}, never alive: {}", cookie.len()));
             }
@@ -271,7 +289,9 @@ impl Oracle {
             return self.check_lost(number, cookie);
         };
         let is_ours = seen.names().iter().all(|name| name / 100 != number) || request.is_alone;
-        if keeps_all(self.kind) && is_ours {
+        // A change in mid-renewal stays behind in Go's record.
+        let stays = self.kind == Kind::Go && self.others(number).any(|other| other.did(&RENEWALS));
+        if keeps_all(self.kind) && is_ours && !stays {
             for name in seen.names() {
                 self.owed
                     .entry(name)
@@ -295,7 +315,9 @@ impl Oracle {
             let names = request.loaded.as_ref().map(Seen::names).unwrap_or_default();
             let lives = |seen: &Seen| seen.names().iter().any(|name| names.contains(name));
             let is_over = !self.alive().any(|(_, seen)| lives(seen));
-            (ended || renewed) && (is_over || request.did(&RENEWALS))
+            // A change in mid-renewal stays behind in Go's record.
+            let stays = renewed && self.kind == Kind::Go;
+            stays || (ended || renewed) && (is_over || request.did(&RENEWALS))
         } else {
             ended || renewed || (cookie.is_none() && !others.is_empty())
         };

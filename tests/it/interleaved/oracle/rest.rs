@@ -43,9 +43,24 @@ impl Oracle {
         }
     }
 
-    pub(in crate::interleaved) fn rests(&self, records: &[RecordKey]) -> Result<(), Alarm> {
+    /// Checks that every session of Go's store can be opened. One that a request has made and then
+    /// given up may be left only after a fault.
+    fn check_rows(&self, rows: usize) -> Result<(), Alarm> {
+        if self.is_calm() && rows > self.keys_alive().len() {
+            return Err(Alarm::new("a row that nobody can open", rows.to_string()));
+        }
+        Ok(())
+    }
+
+    /// `rows` is the number of sessions in Go's store, if there is one.
+    pub(in crate::interleaved) fn rests(
+        &self,
+        records: &[RecordKey],
+        rows: Option<usize>,
+    ) -> Result<(), Alarm> {
         self.check_logins()?;
         self.check_left(records)?;
+        self.check_rows(rows.unwrap_or_default())?;
         if !can_end(self.kind) {
             return Ok(());
         }
