@@ -1,16 +1,25 @@
 //! Moves among operations of several processes, with kills, lost answers and late writes.
 
+mod bench;
+mod cuts;
 mod oracle;
-mod steps;
+mod places;
+mod refusals;
+mod trips;
 mod wires;
 mod world;
 
-use std::env;
+use std::{env, pin::pin};
 
 use self::{
     wires::Lie,
     world::{Fault, run},
 };
+use crate::store::poll_once;
+
+fn at_once<T>(done: impl Future<Output = T>) -> T {
+    poll_once(pin!(done)).unwrap()
+}
 
 /// The number of random schedules to try.
 fn worlds(few: u64) -> u64 {

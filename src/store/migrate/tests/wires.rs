@@ -2,7 +2,6 @@
 
 use std::{
     future::poll_fn,
-    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -10,6 +9,7 @@ use std::{
     task::Poll,
 };
 
+use super::at_once;
 use crate::store::{
     Browse, Bytes, Cursor, Expiry, Limits, MemoryStore, Page, Read, Record, RecordKey, Store,
     StoreError, Version,
@@ -17,7 +17,6 @@ use crate::store::{
         pair::{of_copy, of_from},
         wire::{self, Form},
     },
-    poll_once,
 };
 
 /// A deviation of a store, as if the protocol omitted a step.
@@ -337,10 +336,6 @@ impl Wire {
             _ => version,
         }
     }
-}
-
-fn at_once<T>(done: impl Future<Output = T>) -> T {
-    poll_once(pin!(done)).unwrap()
 }
 
 impl Store for Wire {

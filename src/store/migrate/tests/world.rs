@@ -1,7 +1,7 @@
 //! Processes that use a record while others move it.
 
 use std::{
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::{
+    at_once,
     oracle::{Answer, Asked, Call, is_linearizable},
     wires::{Lie, Mode, Net, Side, Wire},
 };
@@ -17,7 +18,7 @@ use crate::{
     clock::{Clock, Timestamp},
     store::{
         Bytes, Expiry, MemoryStore, MigratingStore, Read, Record, RecordKey, Store as _,
-        StoreError, Version, migrate::wire::Form, poll_once,
+        StoreError, Version, migrate::wire::Form,
     },
 };
 
@@ -292,8 +293,4 @@ fn is_over(net: &Net, world: &World) -> Result<(), Fault> {
             "the new store has {alone:?}, and {last:?} was read"
         ))),
     }
-}
-
-fn at_once<T>(done: impl Future<Output = T>) -> T {
-    poll_once(pin!(done)).unwrap()
 }

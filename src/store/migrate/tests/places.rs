@@ -1,0 +1,90 @@
+//! Where records are, before a move, after it, and after a move back.
+
+use super::{
+    at_once,
+    bench::{KEY, NEW, NOW, OLD, OTHER, expiry},
+};
+use crate::{
+    clock::{Clock, Timestamp},
+    store::{
+        Browse as _, Cursor, Expiry, MemoryStore, Migrated, MigratingStore, Read, RecordKind,
+        Store, Sweep as _,
+    },
+};
+
+#[test]
+fn a_new_record_is_created_where_its_store_says() {
+    for (is_prepared, places) in [(true, [true, false]), (false, [false, true])] {
+        let [from, to] = [(); 2].map(|()| MemoryStore::new());
+        let store = match is_prepared {
+            true => MigratingStore::prepared(from.clone(), to.clone()),
+            false => MigratingStore::new(from.clone(), to.clone()),
+        };
+        let end = Expiry::new(Timestamp::LATEST, Clock::system().now());
+        at_once(store.create(&KEY, OLD, end)).unwrap();
+        let is_plain = |store: &MemoryStore| {
+            let record = at_once(store.load(&KEY, Read::Current)).unwrap();
+            record.is_some_and(|record| record.data() == OLD)
+        };
+        assert_eq!([&from, &to].map(is_plain), places);
+    }
+}
+
+/// There and back: the marks of the first move are not in the way.
+#[test]
+fn a_move_back_returns_everything() {
+    let clock = Clock::manual(NOW);
+    let [one, other] = [(); 2].map(|()| MemoryStore::new().clock(clock.clone()));
+    at_once(one.create(&KEY, OLD, expiry(60))).unwrap();
+    for (from, to) in [(&one, &other), (&other, &one), (&one, &other)] {
+        let store = MigratingStore::new(from.clone(), to.clone()).clock(clock.clone());
+        let mut migration = store.migration();
+        while !at_once(migration.step(10)).is_finished() {}
+        let alone = at_once(to.load(&KEY, Read::Current)).unwrap().unwrap();
+        assert_eq!((alone.data(), alone.expires()), (&OLD[..], expiry(60).at));
+        // Another record is created there, and ends.
+        at_once(store.create(&OTHER, NEW, expiry(60))).unwrap();
+        at_once(store.delete(&OTHER, None)).unwrap();
+    }
+}
+
+#[test]
+fn a_record_is_counted_once_on_its_way_back() {
+    let [one, other] = [(); 2].map(|()| MemoryStore::new());
+    let end = Expiry::new(Timestamp::LATEST, Clock::system().now());
+    at_once(one.create(&KEY, OLD, end)).unwrap();
+    for (from, to) in [(&one, &other), (&other, &one)] {
+        let store = MigratingStore::new(from.clone(), to.clone());
+        let (mut migration, mut moved) = (store.migration(), Migrated::default());
+        while !moved.is_finished() {
+            moved.add(at_once(migration.step(10)));
+        }
+        assert_eq!(moved.moved(), 1);
+    }
+}
+
+#[test]
+fn listings_and_sweeps_cover_both_stores() {
+    let clock = Clock::manual(NOW);
+    let [from, to] = [(); 2].map(|()| MemoryStore::new().clock(clock.clone()));
+    at_once(from.create(&KEY, OLD, expiry(60))).unwrap();
+    let store = MigratingStore::new(from.clone(), to).clock(clock.clone());
+    at_once(store.create(&OTHER, NEW, expiry(60))).unwrap();
+    let (mut keys, mut cursor) = (Vec::new(), Some(Cursor::default()));
+    while let Some(from) = cursor {
+        let page = at_once(store.browse(&from, 1)).unwrap();
+        keys.extend(page.entries.iter().map(|entry| (entry.key, entry.kind)));
+        cursor = page.next;
+    }
+    let session = Some(RecordKind::Session);
+    assert_eq!(keys, [(KEY, session), (OTHER, session)]);
+    clock.advance(std::time::Duration::from_secs(60));
+    let (mut swept, mut removed) = (false, 0);
+    while !swept {
+        let step = at_once(store.sweep_some(1));
+        (swept, removed) = (step.is_finished(), removed + step.removed());
+    }
+    assert_eq!((removed, from.len()), (2, 0), "the mark stays longer");
+    clock.advance(std::time::Duration::from_secs(600));
+    assert_eq!(at_once(store.sweep()).removed(), 1);
+}

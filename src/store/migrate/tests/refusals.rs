@@ -1,0 +1,91 @@
+//! Records that are not moved.
+
+use super::{
+    at_once,
+    bench::{Bench, KEY, NOW, OLD, expiry},
+    wires::Mode,
+};
+use crate::{
+    clock::{Clock, Timestamp},
+    store::{Bytes, MemoryStore, Migrated, MigratingStore, Read, Store, StoreError},
+};
+
+#[test]
+fn a_record_that_the_new_store_refuses_stays_in_use() {
+    let clock = Clock::manual(NOW);
+    let [from, to] =
+        [1 << 20, 64 << 10].map(|size| MemoryStore::new().max_bytes(size).clock(clock.clone()));
+    let large = Bytes::from(vec![1; 2_000]);
+    at_once(from.create(&KEY, large.clone(), expiry(60))).unwrap();
+    let store = MigratingStore::new(from, to).clock(clock);
+    let mut migration = store.migration();
+    let step = at_once(migration.step(10));
+    assert!(
+        matches!(step.error(), Some(StoreError::TooLarge { .. })),
+        "{step:?}"
+    );
+    assert_eq!((step.moved(), step.failed()), (0, 1));
+    let step = at_once(migration.step(10));
+    assert!(step.is_finished() && !step.is_complete());
+    let loaded = at_once(store.load(&KEY, Read::Current)).unwrap().unwrap();
+    assert_eq!(loaded.data(), large);
+    let (size, most) = (large.len(), store.limits().record_bytes);
+    let refused = at_once(store.update(&KEY, loaded.version(), large, expiry(90)));
+    assert!(
+        matches!(refused, Err(StoreError::TooLarge { size: told, limit }) if (told, limit) == (size, most)),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_move_that_has_begun_is_not_reversed() {
+    let bench = Bench::new();
+    assert!(bench.cut(Mode::Early, 3));
+    let [from, to] = bench.net.stores.clone();
+    let back = MigratingStore::new(to, from);
+    let loaded = at_once(back.load(&KEY, Read::Current));
+    assert!(matches!(loaded, Err(StoreError::Refused(_))), "{loaded:?}");
+    let mut migration = back.migration();
+    let step = at_once(migration.step(10));
+    let step = (step.moved(), at_once(migration.step(10)).failed());
+    assert_eq!(step, (0, 1));
+}
+
+#[test]
+fn a_store_is_not_moved_to_itself() {
+    let clock = Clock::manual(NOW);
+    let only = MemoryStore::new().clock(clock.clone());
+    at_once(only.create(&KEY, OLD, expiry(60))).unwrap();
+    let store = MigratingStore::new(only.clone(), only.clone()).clock(clock);
+    let (mut migration, mut all) = (store.migration(), Migrated::default());
+    while !all.is_finished() {
+        all.add(at_once(migration.step(10)));
+    }
+    let refused = matches!(all.error(), Some(StoreError::Refused(_)));
+    assert!(refused && !all.is_complete(), "{all:?}");
+    let loaded = at_once(store.load(&KEY, Read::Current)).unwrap().unwrap();
+    assert_eq!((loaded.data(), loaded.expires()), (&OLD[..], expiry(60).at));
+    let alone = at_once(only.load(&KEY, Read::Current)).unwrap().unwrap();
+    assert_eq!(alone.data(), &OLD[..]);
+}
+
+/// A store that uses its server's clock would end the record.
+#[test]
+fn a_record_that_is_over_by_the_movers_clock_alone_stays() {
+    for (ahead, moved) in [(61, 1), (600, 1), (3_600, 0)] {
+        let clock = Clock::manual(NOW);
+        let stores = [(); 2].map(|()| MemoryStore::new().clock(clock.clone()));
+        at_once(stores[0].create(&KEY, OLD, expiry(60))).unwrap();
+        let [from, to] = stores.clone();
+        let late = Timestamp::from_secs(NOW.as_secs() + ahead);
+        let store = MigratingStore::new(from, to).clock(Clock::manual(late));
+        let step = at_once(store.migration().step(10));
+        assert_eq!(
+            (step.moved(), step.failed()),
+            (moved, 1 - moved),
+            "{step:?}"
+        );
+        let data = at_once(stores[0].load(&KEY, Read::Current)).unwrap();
+        assert_eq!(data.is_some_and(|record| record.data() == OLD), moved == 0);
+    }
+}
