@@ -250,6 +250,8 @@ pub(super) fn found(there: Option<Record>, here: Option<Record>) -> Result<Found
         Some(record) => match Form::of(record.data()) {
             Form::Plain => return Ok(Found::Placed(Place::To(record))),
             Form::Copy { data, .. } => Some((record, data)),
+            // The same record, if both stores are the same one. Completing the move undoes it.
+            Form::Moving(_) if is_at(&here, record.version()) => None,
             Form::Moving(_) => return Err(other_way()),
             // A mark from an earlier move in the other direction.
             Form::Moved(_) => None,
@@ -274,6 +276,12 @@ pub(super) fn found(there: Option<Record>, here: Option<Record>) -> Result<Found
         },
         Form::Copy { .. } => return Err(other_way()),
     })
+}
+
+fn is_at(record: &Option<Record>, version: Version) -> bool {
+    record
+        .as_ref()
+        .is_some_and(|record| record.version() == version)
 }
 
 /// The outcome of a write at a version. `None` if another write came first.

@@ -42,6 +42,17 @@ impl Bench {
     pub(super) fn new() -> Self {
         let clock = Clock::manual(NOW);
         let stores = [(); 2].map(|()| MemoryStore::new().clock(clock.clone()));
+        Self::of(stores, clock)
+    }
+
+    /// The same with one store, which is to be moved to itself.
+    pub(super) fn of_one_store() -> Self {
+        let clock = Clock::manual(NOW);
+        let only = MemoryStore::new().clock(clock.clone());
+        Self::of([only.clone(), only], clock)
+    }
+
+    fn of(stores: [MemoryStore; 2], clock: Clock) -> Self {
         let version = at_once(stores[0].create(&KEY, OLD, expiry(60))).unwrap();
         let net = Net::new(1, Lie::None, stores);
         net.set(Mode::Calm);

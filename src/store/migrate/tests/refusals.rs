@@ -2,12 +2,12 @@
 
 use super::{
     at_once,
-    bench::{Bench, KEY, NOW, OLD, expiry},
+    bench::{Bench, KEY, NEW, NOW, OLD, expiry},
     wires::Mode,
 };
 use crate::{
     clock::{Clock, Timestamp},
-    store::{Bytes, MemoryStore, Migrated, MigratingStore, Read, Store, StoreError},
+    store::{Bytes, MemoryStore, Migrated, MigratingStore, Read, Store, StoreError, migrate::wire},
 };
 
 #[test]
@@ -87,5 +87,23 @@ fn a_record_that_is_over_by_the_movers_clock_alone_stays() {
         );
         let data = at_once(stores[0].load(&KEY, Read::Current)).unwrap();
         assert_eq!(data.is_some_and(|record| record.data() == OLD), moved == 0);
+    }
+}
+
+#[test]
+fn a_move_of_a_store_to_itself_that_is_cut_off_leaves_its_record_in_use() {
+    for mode in [Mode::Early, Mode::Late] {
+        for wait in 0.. {
+            let bench = Bench::of_one_store();
+            let is_cut = bench.cut(mode, wait);
+            assert_eq!(bench.load(), Some((OLD, expiry(60).at)), "{mode:?} {wait}");
+            let version = bench.current();
+            at_once(bench.store.update(&KEY, version, NEW, expiry(90))).unwrap();
+            let alone = at_once(bench.net.stores[0].load(&KEY, Read::Current)).unwrap();
+            assert_eq!(alone.unwrap().data(), NEW);
+            if !is_cut {
+                break;
+            }
+        }
     }
 }
