@@ -51,18 +51,17 @@ impl<From: Store, To: Store> Pair<From, To> {
         expiry: Expiry,
     ) -> Result<Option<Version>, StoreError> {
         let saved = self.to.update(key, expected, data.clone(), expiry).await;
-        let is_there = matches!(saved, Err(StoreError::Conflict));
-        if let Some(version) = unless_overtaken(saved)? {
-            return Ok(Some(version));
+        if saved.is_ok() {
+            return saved.map(Some);
         }
         let copy = async {
-            match is_there {
-                true => {
+            match saved {
+                Err(StoreError::Conflict) => {
                     self.to
                         .update(key, of_copy(expected), data.clone(), expiry)
                         .await
                 }
-                false => Err(StoreError::Gone),
+                saved => saved,
             }
         };
         let here = self
@@ -70,11 +69,29 @@ impl<From: Store, To: Store> Pair<From, To> {
             .update(key, of_from(expected), data.clone(), expiry);
         // No version is valid in both.
         let (copy, here) = join::both_unless(copy, here, Result::is_ok).await;
-        if let Some(version) = unless_overtaken(copy)? {
-            return Ok(Some(version));
+        if copy.is_ok() {
+            return copy.map(Some);
         }
-        let here = here.map_or(Ok(None), unless_overtaken)?;
-        Ok(here.map(of_from))
+        if let Some(version) = here.map_or(Ok(None), unless_overtaken)? {
+            return Ok(Some(of_from(version)));
+        }
+        self.saved_in_to(key, copy).await
+    }
+
+    /// The outcome of a save that `from` has not made. What `to` refuses may be in `from`, with
+    /// another version.
+    async fn saved_in_to(
+        &self,
+        key: &RecordKey,
+        saved: Result<Version, StoreError>,
+    ) -> Result<Option<Version>, StoreError> {
+        let saved = unless_overtaken(saved);
+        if let Err(StoreError::TooLarge { .. } | StoreError::Refused(_)) = saved
+            && let Place::From(_) = self.find(key, Read::Current).await?
+        {
+            return Ok(None);
+        }
+        saved
     }
 
     /// Moves the end of a record where it is. A record in `from` and a copy are updated instead of
@@ -88,11 +105,11 @@ impl<From: Store, To: Store> Pair<From, To> {
         let (touched, loaded) = join::both_unless(
             self.to.touch(key, expected, expiry),
             self.load_both(key),
-            |touched| !matches!(touched, Err(StoreError::Conflict | StoreError::Gone)),
+            Result::is_ok,
         )
         .await;
-        if let Some(version) = unless_overtaken(touched)? {
-            return Ok(Some(version));
+        if touched.is_ok() {
+            return touched.map(Some);
         }
         let [here, there] = loaded.transpose()?.unwrap_or_default();
         if let Some(record) = here.filter(|record| record.version() == of_from(expected)) {
@@ -105,7 +122,7 @@ impl<From: Store, To: Store> Pair<From, To> {
             Some((version, Form::Copy { data, .. })) => {
                 unless_overtaken(self.to.update(key, version, data, expiry).await)
             }
-            _ => Ok(None),
+            _ => self.saved_in_to(key, touched).await,
         }
     }
 

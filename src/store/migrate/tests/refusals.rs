@@ -3,7 +3,7 @@
 use super::{
     at_once,
     bench::{Bench, KEY, NEW, NOW, OLD, expiry},
-    wires::Mode,
+    wires::{Mode, Side},
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -88,6 +88,54 @@ fn a_record_that_is_over_by_the_movers_clock_alone_stays() {
         let data = at_once(stores[0].load(&KEY, Read::Current)).unwrap();
         assert_eq!(data.is_some_and(|record| record.data() == OLD), moved == 0);
     }
+}
+
+/// For example because its disk is full.
+#[test]
+fn a_record_is_saved_in_the_old_store_while_the_new_one_refuses_writes() {
+    for is_loaded in [false, true] {
+        let bench = Bench::new();
+        if is_loaded {
+            bench.load();
+        }
+        let store = &bench.store;
+        bench
+            .net
+            .fail(Side::To, 0, || StoreError::refused("it is full"));
+        let saved = at_once(store.update(&KEY, bench.version, NEW, expiry(90))).unwrap();
+        let late = at_once(store.update(&KEY, bench.version, OLD, expiry(90)));
+        assert!(matches!(late, Err(StoreError::Conflict)), "{late:?}");
+        let late = at_once(store.touch(&KEY, bench.version, expiry(90)));
+        assert!(matches!(late, Err(StoreError::Conflict)), "{late:?}");
+        let touched = at_once(store.touch(&KEY, saved, expiry(99))).unwrap();
+        assert_eq!(bench.load(), Some((NEW, expiry(99).at)));
+        at_once(store.delete(&KEY, Some(touched))).unwrap();
+        assert_eq!(bench.load(), None);
+    }
+    let bench = Bench::new();
+    bench.migrate();
+    bench
+        .net
+        .fail(Side::To, 0, || StoreError::refused("it is full"));
+    let refused = at_once(bench.store.update(&KEY, bench.current(), NEW, expiry(90)));
+    assert!(
+        matches!(refused, Err(StoreError::Refused(_))),
+        "{refused:?}"
+    );
+}
+
+/// A useless copy in the new store takes one more look there, whose failure says nothing.
+#[test]
+fn a_save_that_was_made_in_the_old_store_is_no_error() {
+    let bench = Bench::new();
+    let useless = wire::copy(&OLD, bench.version);
+    at_once(bench.net.stores[1].create(&KEY, useless, expiry(60))).unwrap();
+    bench
+        .net
+        .fail(Side::To, 1, || StoreError::unavailable("no answer"));
+    let saved = at_once(bench.store.update(&KEY, bench.version, NEW, expiry(90)));
+    assert!(saved.is_ok(), "{saved:?}");
+    assert_eq!(bench.load(), Some((NEW, expiry(90).at)));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::{
 use super::at_once;
 use crate::store::{
     Browse, Bytes, Cursor, Expiry, Limits, MemoryStore, Page, Read, Record, RecordKey, Store,
-    StoreError, Version,
+    StoreError, Sweep, Swept, Version,
     migrate::{
         pair::{of_copy, of_from},
         wire::{self, Form},
@@ -58,6 +58,15 @@ pub(super) struct Net {
     numbers: AtomicU64,
     late: Mutex<Vec<(Wire, RecordKey, Write)>>,
     mode: Mutex<Mode>,
+    failing: Mutex<Option<Failing>>,
+}
+
+/// Writes that fail without being made.
+struct Failing {
+    side: Side,
+    /// How many succeed before.
+    after: usize,
+    error: fn() -> StoreError,
 }
 
 /// How the network treats calls.
@@ -80,6 +89,7 @@ impl Net {
             numbers: AtomicU64::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             late: Mutex::default(),
             mode: Mutex::new(Mode::Faulty),
+            failing: Mutex::default(),
         })
     }
 
@@ -97,6 +107,19 @@ impl Net {
 
     pub(super) fn set(&self, mode: Mode) {
         *self.mode.lock().unwrap() = mode;
+    }
+
+    /// Has the writes and sweeps of a store fail, except for the first few.
+    pub(super) fn fail(&self, side: Side, after: usize, error: fn() -> StoreError) {
+        *self.failing.lock().unwrap() = Some(Failing { side, after, error });
+    }
+
+    fn failure(&self, of: Side) -> Option<StoreError> {
+        let mut failing = self.failing.lock().unwrap();
+        let failing = failing.as_mut().filter(|failing| failing.side == of)?;
+        let is_failing = failing.after == 0;
+        failing.after = failing.after.saturating_sub(1);
+        is_failing.then_some(failing.error).map(|error| error())
     }
 
     fn mode(&self) -> Mode {
@@ -175,7 +198,11 @@ impl Wire {
     async fn write(&self, key: &RecordKey, write: Write) -> Result<Version, StoreError> {
         let net = &self.net;
         if net.mode() != Mode::Faulty {
-            return self.waiting(|| self.apply(key, write)).await;
+            let write = || match net.failure(self.side) {
+                Some(error) => Err(error),
+                None => self.apply(key, write),
+            };
+            return self.waiting(write).await;
         }
         pause().await;
         let mut sent = Sent {
@@ -419,5 +446,18 @@ impl Store for Wire {
 impl Browse for Wire {
     async fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
         self.store().browse(from, limit).await
+    }
+}
+
+impl Sweep for Wire {
+    async fn sweep_some(&self, limit: usize) -> Swept {
+        match self.net.failure(self.side) {
+            Some(error) => Swept::failure(error),
+            None => self.store().sweep_some(limit).await,
+        }
+    }
+
+    async fn sweep(&self) -> Swept {
+        self.store().sweep().await
     }
 }
