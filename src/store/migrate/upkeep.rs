@@ -35,6 +35,7 @@ impl<From: Browse, To: Browse> Pair<From, To> {
 
 impl<From: Sweep, To: Sweep> Pair<From, To> {
     /// Sweeps both stores a little. `finished` holds which of them is done while the other is not.
+    /// One that fails has its next turn when the other is done too.
     pub(super) async fn sweep_some(&self, finished: &AtomicU8, limit: usize) -> Swept {
         let before = finished.load(Ordering::Relaxed);
         let from = match before & FROM {
@@ -45,7 +46,7 @@ impl<From: Sweep, To: Sweep> Pair<From, To> {
             0 => self.to.sweep_some(limit).await,
             _ => Swept::default().finished(),
         };
-        let (is_from, is_to) = (from.is_finished(), to.is_finished());
+        let [is_from, is_to] = [&from, &to].map(|swept| swept.is_finished() || has_failed(swept));
         let (mut swept, is_finished) = (from.unfinished(), is_from && is_to);
         swept.add(to.unfinished());
         let done = u8::from(is_from) * FROM + u8::from(is_to) * TO;
@@ -59,4 +60,8 @@ impl<From: Sweep, To: Sweep> Pair<From, To> {
         swept.add(self.to.sweep().await);
         swept
     }
+}
+
+fn has_failed(swept: &Swept) -> bool {
+    swept.failed() > 0 && swept.examined() == 0
 }

@@ -32,6 +32,7 @@ pub(super) fn expiry(secs: u64) -> Expiry {
 
 pub(super) struct Bench {
     pub(super) net: Arc<Net>,
+    pub(super) clock: Clock,
     pub(super) store: Migrating,
     /// The version of the record in `from`.
     pub(super) version: Version,
@@ -57,10 +58,11 @@ impl Bench {
         let net = Net::new(1, Lie::None, stores);
         net.set(Mode::Calm);
         let [from, to] = [Side::From, Side::To].map(|side| Wire::new(side, &net));
-        let store = MigratingStore::new(from, to).clock(clock);
+        let store = MigratingStore::new(from, to).clock(clock.clone());
         let version = of_from(version);
         Self {
             net,
+            clock,
             store,
             version,
         }

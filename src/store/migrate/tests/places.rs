@@ -1,14 +1,17 @@
 //! Where records are, before a move, after it, and after a move back.
 
+use std::time::Duration;
+
 use super::{
     at_once,
-    bench::{KEY, NEW, NOW, OLD, OTHER, expiry},
+    bench::{Bench, KEY, NEW, NOW, OLD, OTHER, expiry},
+    wires::Side,
 };
 use crate::{
     clock::{Clock, Timestamp},
     store::{
         Browse as _, Cursor, Expiry, MemoryStore, Migrated, MigratingStore, Read, RecordKind,
-        Store, Sweep as _,
+        Store, StoreError, Sweep as _,
     },
 };
 
@@ -78,13 +81,34 @@ fn listings_and_sweeps_cover_both_stores() {
     }
     let session = Some(RecordKind::Session);
     assert_eq!(keys, [(KEY, session), (OTHER, session)]);
-    clock.advance(std::time::Duration::from_secs(60));
+    clock.advance(Duration::from_secs(60));
     let (mut swept, mut removed) = (false, 0);
     while !swept {
         let step = at_once(store.sweep_some(1));
         (swept, removed) = (step.is_finished(), removed + step.removed());
     }
     assert_eq!((removed, from.len()), (2, 0), "the mark stays longer");
-    clock.advance(std::time::Duration::from_secs(600));
+    clock.advance(Duration::from_secs(600));
     assert_eq!(at_once(store.sweep()).removed(), 1);
+}
+
+#[test]
+fn a_store_that_fails_does_not_keep_the_other_from_being_swept() {
+    for (failing, sound) in [(Side::From, 1), (Side::To, 0)] {
+        let bench = Bench::new();
+        bench
+            .net
+            .fail(failing, 0, || StoreError::unavailable("no answer"));
+        for _ in 0..3 {
+            let now = bench.clock.now();
+            let end = Timestamp::from_secs(now.as_secs() + 60);
+            let record = bench.net.stores[sound].create(&OTHER, NEW, Expiry::new(end, now));
+            at_once(record).unwrap();
+            bench.clock.advance(Duration::from_secs(60));
+            let step = at_once(bench.store.sweep_some(10));
+            // A sweeper continues at once unless it is finished.
+            assert!(step.is_finished() && step.failed() == 1, "{step:?}");
+            assert!(bench.net.stores[sound].is_empty());
+        }
+    }
 }
