@@ -36,6 +36,14 @@ pub(crate) struct Place {
     pub(crate) writes: Writes,
 }
 
+impl Place {
+    /// Returns whether no request has written to the record since it had these writes: then only
+    /// its move to another store has changed its version. Stores that never wait cannot tell.
+    pub(crate) fn has_only_moved(&self, writes: &Writes) -> bool {
+        !writes.is_empty() && self.writes == *writes
+    }
+}
+
 impl Home {
     pub(crate) fn id(&self) -> Option<&SessionId> {
         match self {

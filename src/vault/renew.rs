@@ -183,19 +183,31 @@ impl Vault<'_> {
         moved
     }
 
-    /// Writes the draft over a record that this request has made.
+    /// Writes the draft over a record that this request has made. Nobody else writes to it, but its
+    /// version also changes when it moves to another store.
     async fn rewrite(&self, place: &Place, job: &mut Job) -> Result<Home, Error> {
         let data = self.seal(&job.id, std::mem::take(&mut job.draft.plain))?;
         let (key, expiry) = (job.id.record_key(), self.expiry(job.draft.expires));
-        let updated = self
-            .records()?
-            .update(&key, place.version, data, expiry)
-            .await;
-        let version = match updated.0 {
-            // Only this request writes to this record.
-            Err(StoreError::Conflict) => self.own_version(&job.id, job.write).await?,
-            updated => updated?,
-        };
+        let (records, mut version) = (self.records()?, place.version);
+        let mut rounds = Rounds::start(records, &key, RENEW).await?;
+        loop {
+            let updated = records.update(&key, version, data.clone(), expiry).await;
+            match updated.0 {
+                Err(StoreError::Conflict) => {}
+                updated => {
+                    version = updated?;
+                    break;
+                }
+            }
+            let Found::Session { place, .. } = self.find(&job.id, self.now()).await? else {
+                return Err(gone());
+            };
+            version = place.version;
+            if job.write.is_some_and(|write| place.writes.contain(write)) {
+                break;
+            }
+            rounds.lost().await?;
+        }
         Ok(Home::Record(job.draft.place(job.id.clone(), version)))
     }
 

@@ -20,6 +20,8 @@ use crate::{
 };
 
 const SAVE: Policy = Policy::new("save", Queue::Never);
+const TOUCH: Policy = Policy::new("touch", Queue::Never);
+const REMOVE: Policy = Policy::new("remove", Queue::Never);
 
 impl Written {
     pub(super) fn at(home: Home) -> Self {
@@ -288,21 +290,31 @@ impl Vault<'_> {
     ///
     /// [`ErrorKind::Gone`] if another request has renewed or destroyed the session.
     async fn remove_emptied(&self, place: Place) -> Result<(Home, Option<Content>), Error> {
-        let records = self.records()?;
-        let (key, version) = (place.id.record_key(), Some(place.version));
-        match records.delete(&key, version).await {
-            Ok(()) => Ok((Home::Nowhere, None)),
-            Err(StoreError::Conflict) => match self.find(&place.id, self.now()).await {
-                Ok(Found::Session { content, place }) => Ok((Home::Record(place), Some(content))),
-                Ok(Found::Marked(_)) => Err(Error::new(ErrorKind::Gone)),
+        let (records, key) = (self.records()?, place.id.record_key());
+        let mut place = place;
+        let mut rounds = Rounds::start(records, &key, REMOVE).await?;
+        loop {
+            match records.delete(&key, Some(place.version)).await {
+                Ok(()) => return Ok((Home::Nowhere, None)),
+                Err(StoreError::Conflict) => {}
+                Err(error) => {
+                    trace::left_behind(&self.settings.name, &error);
+                    return Ok((Home::Nowhere, None));
+                }
+            }
+            match self.find(&place.id, self.now()).await {
+                Ok(Found::Session { place: found, .. }) if found.has_only_moved(&place.writes) => {
+                    place = found;
+                    rounds.lost().await?;
+                }
+                Ok(Found::Session { content, place }) => {
+                    return Ok((Home::Record(place), Some(content)));
+                }
+                Ok(Found::Marked(_)) => return Err(Error::new(ErrorKind::Gone)),
                 // The request that removed it since then removes the cookie.
-                Ok(Found::Nothing(_)) => Ok((Home::Marked(place.id), None)),
+                Ok(Found::Nothing(_)) => return Ok((Home::Marked(place.id), None)),
                 // The next save finds out.
-                Err(_) => Ok((Home::Record(place), None)),
-            },
-            Err(error) => {
-                trace::left_behind(&self.settings.name, &error);
-                Ok((Home::Nowhere, None))
+                Err(_) => return Ok((Home::Record(place), None)),
             }
         }
     }
@@ -327,16 +339,37 @@ impl Vault<'_> {
                 let place = job.draft.place(job.id.clone(), version);
                 Ok(Written::at(Home::Record(place)))
             }
-            // Another request was faster, and its end will do.
-            Err(StoreError::Conflict) => match Box::pin(self.find(&job.id, self.now())).await? {
-                Found::Session { content, place } => Ok(Written {
-                    home: Home::Record(place),
-                    merged: Some(content),
-                    since: None,
-                }),
-                Found::Marked(_) | Found::Nothing(_) => Err(Error::new(ErrorKind::Gone)),
-            },
+            Err(StoreError::Conflict) => Box::pin(self.touch_again(&job.id, &job.draft)).await,
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Finds the record after a conflict. If another request was faster, its end will do. If the
+    /// record has only moved to another store, its end is as before.
+    async fn touch_again(&self, id: &SessionId, draft: &Draft) -> Result<Written, Error> {
+        let (records, key, expires) = (self.records()?, id.record_key(), draft.expires);
+        let mut rounds = Rounds::start(records, &key, TOUCH).await?;
+        loop {
+            let found = self.find(id, self.now()).await?;
+            let Found::Session { content, mut place } = found else {
+                return Err(Error::new(ErrorKind::Gone));
+            };
+            if place.expires < expires && place.has_only_moved(&draft.writes) {
+                let touched = records.touch(&key, place.version, self.expiry(expires));
+                match touched.await {
+                    Ok(version) => (place.version, place.expires) = (version, expires),
+                    Err(StoreError::Conflict) => {
+                        rounds.lost().await?;
+                        continue;
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            return Ok(Written {
+                home: Home::Record(place),
+                merged: Some(content),
+                since: None,
+            });
         }
     }
 

@@ -75,6 +75,7 @@ mod marks;
 mod mid_request_ends;
 mod mistakes;
 #[cfg(unix)]
+mod moved_meanwhile;
 mod moves;
 mod names;
 mod nested_layers;

@@ -12,8 +12,8 @@ use std::{
 use silverback::{
     Timestamp,
     store::{
-        Bytes, Expiry, Limits, MemoryStore, Read, Record, RecordKey, RecordKind, Store, StoreError,
-        Version,
+        Browse, Bytes, Cursor, Expiry, Limits, MemoryStore, Page, Read, Record, RecordKey,
+        RecordKind, Store, StoreError, Version,
     },
 };
 use tokio::sync::Semaphore;
@@ -56,6 +56,8 @@ pub(crate) enum Act {
     /// passes on the answer to the retry: a conflict with its own write. The store declares that it
     /// repeats writes.
     Lose,
+    /// The record gets another version, as if it had moved to another store.
+    Move,
 }
 
 /// The calls to which a rule applies.
@@ -319,7 +321,9 @@ impl Scripted {
         if self.waits {
             tokio::task::yield_now().await;
         }
-        self.act(Before, op, is_roster).await?;
+        if let Some(Move) = self.act(Before, op, is_roster).await? {
+            self.moves(key).await;
+        }
         if data.len() > self.limit {
             return Err(StoreError::TooLarge {
                 size: data.len(),
@@ -366,6 +370,16 @@ impl Scripted {
         script.created.get(key).copied().unwrap_or(false)
     }
 
+    async fn moves(&self, key: &RecordKey) {
+        if let Some(record) = self.memory.load(key, Read::Current).await.unwrap() {
+            let (version, end) = (record.version(), record.expires());
+            let expiry = Expiry::new(end, Timestamp::from_secs(0));
+            let data = record.into_data();
+            let moved = self.memory.update(key, version, data, expiry).await;
+            moved.unwrap();
+        }
+    }
+
     async fn act(&self, when: When, op: Op, is_roster: bool) -> Result<Option<Act>, StoreError> {
         let act = self.script().act(when, op, is_roster);
         match act {
@@ -377,7 +391,7 @@ impl Scripted {
                 self.reached.add_permits(1);
                 self.go.acquire().await.unwrap().forget();
             }
-            Some(Lose) | None => {}
+            Some(Lose | Move) | None => {}
         }
         Ok(act)
     }
@@ -458,5 +472,14 @@ impl Store for Scripted {
             forgotten_until: script.forgotten_until.max(memory.forgotten_until),
             ..memory
         }
+    }
+}
+
+impl Browse for Scripted {
+    async fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
+        if self.waits {
+            tokio::task::yield_now().await;
+        }
+        self.memory.browse(from, limit).await
     }
 }
