@@ -2,6 +2,7 @@
 //! uses only the public API. `SILVERBACK_SOAK` multiplies their number.
 
 mod go;
+mod moving;
 mod oracle;
 mod plan;
 mod run;
@@ -19,12 +20,15 @@ use self::{
 /// The number of worlds in a short run.
 const SHORT: u64 = 840;
 
+/// The same with moves, whose worlds take ten times as long.
+const SHORT_OF_MOVES: u64 = 120;
+
 /// The first seed, and the number of worlds to try.
-fn worlds() -> (u64, u64) {
+fn worlds(short: u64) -> (u64, u64) {
     let number = |name| env::var(name).ok().and_then(|text| text.parse().ok());
     let first = number("SILVERBACK_SEED").unwrap_or(0);
     let soak = env::var_os("SILVERBACK_SOAK").is_some();
-    let many = if soak { SHORT * 100 } else { SHORT };
+    let many = if soak { short * 100 } else { short };
     (first, number("SILVERBACK_WORLDS").unwrap_or(many))
 }
 
@@ -47,10 +51,20 @@ async fn story(seed: u64, plan: Plan, alarm: &Alarm) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn no_schedule_rings_an_alarm() {
-    let (first, many) = worlds();
+    try_all(SHORT, Plan::of).await;
+}
+
+/// The same while servers restart one by one and all records move to another store.
+#[tokio::test(start_paused = true)]
+async fn no_schedule_of_a_move_rings_an_alarm() {
+    try_all(SHORT_OF_MOVES, Plan::of_a_move).await;
+}
+
+async fn try_all(short: u64, plan: fn(u64) -> Plan) {
+    let (first, many) = worlds(short);
     let (mut all, mut alarms) = (Counts::default(), Vec::new());
     for seed in first..first + many {
-        let plan = Plan::of(seed);
+        let plan = plan(seed);
         let (counts, alarm) = run(&plan).await;
         all.requests += counts.requests;
         all.renewals += counts.renewals;

@@ -33,6 +33,8 @@ pub(super) struct Plan {
     pub(super) kind: Kind,
     pub(super) is_encrypted: bool,
     pub(super) has_max_age: bool,
+    /// Its records move to another store.
+    pub(super) moves: bool,
     pub(super) events: Vec<Event>,
 }
 
@@ -131,6 +133,10 @@ pub(super) enum Event {
     Rotate,
     /// The tab visits a page in Go.
     Go(Act),
+    /// A migration is polled or killed.
+    Migrate(u8),
+    /// The servers restart with the next step of a move.
+    Deploy,
 }
 
 impl Plan {
@@ -148,7 +154,7 @@ impl Plan {
             events.iter_mut().for_each(has_no_mishap);
         }
         // Both blur the tags that tell sessions apart.
-        let (moves, empties) = (next(seed).is_multiple_of(4), next(seed).is_multiple_of(3));
+        let (hands_over, empties) = (next(seed).is_multiple_of(4), next(seed).is_multiple_of(3));
         let is_anonymous = next(seed).is_multiple_of(2);
         for event in &mut events {
             if let Event::Visit { acts, .. } = event {
@@ -156,7 +162,7 @@ impl Plan {
                     acts.iter_mut().for_each(of_nobody);
                 }
                 acts.retain(|act| match act {
-                    Act::SetSubject | Act::RemoveSubject => moves && has_subjects(kind),
+                    Act::SetSubject | Act::RemoveSubject => hands_over && has_subjects(kind),
                     Act::Empty => empties,
                     _ => true,
                 });
@@ -172,7 +178,29 @@ impl Plan {
                 && kind != Kind::Cookie
                 && kind != Kind::RemoteRevocable,
             has_max_age,
+            moves: false,
             events,
+        }
+    }
+
+    /// A plan for sessions in a store whose records move to another one.
+    pub(super) fn of_a_move(seed: u64) -> Self {
+        let plan = Self::of(seed * KINDS.len() as u64);
+        assert_eq!(plan.kind, Kind::Remote);
+        let seed = &mut (seed.wrapping_mul(0xd134_2543_de82_ef95) ^ 0x2f);
+        let (mut events, stage) = (Vec::new(), plan.events.len() / 5);
+        for (at, event) in plan.events.into_iter().enumerate() {
+            if (at + 1).is_multiple_of(stage) {
+                events.push(Event::Deploy);
+            }
+            events.push(event);
+            let polls = next(seed) % 6;
+            events.extend((0..polls).map(|_| Event::Migrate(next(seed))));
+        }
+        Self {
+            moves: true,
+            events,
+            ..plan
         }
     }
 

@@ -17,6 +17,7 @@ use silverback::{Key, Keys, SessionConfig, SessionLayer, Subjects, store::Record
 
 use super::{
     go::Table,
+    moving::Moving,
     oracle::{Alarm, Ended, Oracle, Started},
     plan::{Act, Event, Fault, Late, Mishap, Order, Plan, Who},
     script::{ADA, Kept, Report, Reports, Script},
@@ -78,6 +79,7 @@ pub(super) struct Runner {
     keys: Keys,
     go: Table,
     subjects: Option<Subjects>,
+    moving: Option<Moving>,
     oracle: Oracle,
     actors: Vec<Actor>,
     letters: Vec<Letter>,
@@ -89,10 +91,14 @@ pub(super) struct Runner {
 }
 
 pub(super) fn configure(plan: &Plan, stores: &Stores, go: &Table, keys: Keys) -> SessionConfig {
-    let mut config = plan.kind.config(stores, keys);
-    if plan.kind == Kind::Go {
-        config = config.write_gorilla(go.records().session_format());
+    let config = settings(plan, plan.kind.config(stores, keys));
+    match plan.kind {
+        Kind::Go => config.write_gorilla(go.records().session_format()),
+        _ => config,
     }
+}
+
+pub(super) fn settings(plan: &Plan, mut config: SessionConfig) -> SessionConfig {
     if plan.is_encrypted {
         config = config.encrypt_records();
     }
@@ -122,7 +128,9 @@ impl Runner {
         let subjects = Subjects::new(&config).ok();
         let clock = stores.clock.clone();
         let watcher = Watcher::new(&plan, &stores, &go, keys.clone());
+        let moving = plan.moves.then(|| Moving::new(&plan, &stores, &keys));
         Self {
+            moving,
             oracle: Oracle::new(plan.kind, watcher, clock.clone()),
             world: World::new(plan.kind, stores, config),
             subjects: subjects.map(|subjects| subjects.clock(clock)),
@@ -173,6 +181,19 @@ impl Runner {
                     .clock
                     .advance(Duration::from_secs((*seconds).into()));
                 self.oracle.look(None)?;
+            }
+            Event::Migrate(number) => {
+                if let Some(moving) = &mut self.moving {
+                    moving.step(*number);
+                    self.oracle.look(None)?;
+                }
+            }
+            Event::Deploy => {
+                self.settle(false).await?;
+                self.kept.lock().unwrap().clear();
+                if let Some(moving) = &mut self.moving {
+                    moving.deploy();
+                }
             }
             Event::Rotate => self.keys.rotate(another_key()).unwrap(),
             Event::Go(act) => self.visit_go(*act)?,
@@ -250,8 +271,12 @@ impl Runner {
         Ok(())
     }
 
+    /// The layer of the server that gets the latest request.
     fn layer(&self) -> SessionLayer {
-        self.world.layer.clone()
+        match &self.moving {
+            Some(moving) => moving.node(self.next).layer.clone(),
+            None => self.world.layer.clone(),
+        }
     }
 
     fn count(&mut self, acts: &[Act]) {
@@ -281,7 +306,9 @@ impl Runner {
     }
 
     fn order(&mut self, order: Order, mishap: Mishap) {
-        let Some(subjects) = self.subjects.clone() else {
+        let node = self.moving.as_ref().map(|moving| moving.node(self.next));
+        let subjects = node.map(|node| node.subjects.clone());
+        let Some(subjects) = subjects.or_else(|| self.subjects.clone()) else {
             return;
         };
         let key = match order {
@@ -498,12 +525,17 @@ impl Runner {
         for letter in std::mem::take(&mut self.letters) {
             self.deliver(letter)?;
         }
+        if let Some(moving) = &mut self.moving {
+            moving.finish().await?;
+        }
         self.oracle.look(None)?;
-        let records = self.world.records().keys_of(RecordKind::Session).await;
-        self.oracle.rests(
-            &records,
-            (self.plan.kind == Kind::Go).then(|| self.go.len()),
-        )
+        let store = match self.moving {
+            Some(_) => self.world.ends(),
+            None => self.world.records(),
+        };
+        let records = store.keys_of(RecordKind::Session).await;
+        let of_go = (self.plan.kind == Kind::Go).then(|| self.go.len());
+        self.oracle.rests(&records, of_go)
     }
 }
 

@@ -14,6 +14,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use super::{
     go::Table,
+    moving::Glass,
     plan::Plan,
     run::configure,
     script::{ADA, Seen, see},
@@ -24,6 +25,7 @@ pub(super) struct Watcher {
     layer: SessionLayer,
     go: Option<GorillaRecords<Table>>,
     subjects: Option<Subjects>,
+    glass: Option<Glass>,
 }
 
 impl Watcher {
@@ -34,18 +36,30 @@ impl Watcher {
             ends: at_once(&stores.ends),
             clock: stores.clock.clone(),
         };
-        let config = configure(plan, &stores, go, keys);
+        let glass = plan.moves.then(|| Glass::of(&stores));
+        let config = match &glass {
+            Some(glass) => glass.config(plan, &stores, &keys),
+            None => configure(plan, &stores, go, keys),
+        };
         let subjects = Subjects::new(&config).ok();
         Self {
             go: (plan.kind == Kind::Go).then(|| go.at_once().records()),
             layer: SessionLayer::new(config).clock(stores.clock.clone()),
             subjects: subjects.map(|subjects| subjects.clock(stores.clock)),
+            glass,
+        }
+    }
+
+    fn wipe(&self) {
+        if let Some(glass) = &self.glass {
+            glass.wipe();
         }
     }
 
     /// What a request with this cookie would see. The request is dropped before it can change
     /// anything.
     pub(super) fn see(&self, cookie: &str) -> Option<Seen> {
+        self.wipe();
         let seen = Arc::new(Mutex::new(None));
         let inside = seen.clone();
         let service = service_fn(move |request: Request<()>| {
@@ -83,6 +97,7 @@ impl Watcher {
 
     /// The sessions in the user's roster.
     pub(super) fn listed(&self) -> Option<Vec<RecordKey>> {
+        self.wipe();
         let list = pin!(self.subjects.as_ref()?.list(ADA));
         match list.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(listed)) => {
