@@ -150,3 +150,18 @@ fn a_request_that_reads_costs_few_more() {
         assert!(all <= 5, "{all} allocations");
     }
 }
+
+#[test]
+fn a_small_value_in_a_new_cookie_takes_no_buffer_of_its_own() {
+    let keys = Keys::generate().unwrap();
+    let layer = SessionLayer::new(SessionConfig::cookie("s", keys));
+    let mut write = layer.layer(service_fn(async |request: Request<()>| {
+        let session = request.extensions().get::<Session>().unwrap();
+        session.insert("user", "Ada").unwrap();
+        Ok::<_, Infallible>(Response::new(()))
+    }));
+    let (all, _) = count(&mut write, &[]);
+    // The two of every request, the session's values, the token, its header, and the response's
+    // header map, which takes two.
+    assert!(all <= 7, "{all} allocations");
+}

@@ -5,7 +5,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     Session,
     buffer::ValueBuffer,
-    json::{from_json, to_json, unwrap_bytes, wrap_bytes},
+    json::{append_json, from_json, unwrap_bytes, wrap_bytes},
 };
 #[cfg(doc)]
 use crate::ErrorKind;
@@ -108,8 +108,9 @@ impl Session {
     /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
     #[doc(alias = "set")]
     pub fn insert<T: Serialize>(&self, key: &str, value: T) -> Result<(), Error> {
-        let json = to_json(&value).map_err(|error| error.of(self.name()).of_value(key))?;
-        self.put(key, json)
+        let mut json = ValueBuffer::new();
+        append_json(&mut json, &value).map_err(|error| error.of(self.name()).of_value(key))?;
+        self.put(key, json.as_slice())
     }
 
     /// Stores bytes under `key` as they are. Storing equal bytes is not a change.
@@ -130,7 +131,7 @@ impl Session {
     ///
     /// As for [`insert`](Self::insert).
     pub fn insert_bytes(&self, key: &str, bytes: impl AsRef<[u8]>) -> Result<(), Error> {
-        self.put(key, wrap_bytes(bytes.as_ref()))
+        self.put(key, &wrap_bytes(bytes.as_ref()))
     }
 
     /// Returns the bytes under `key`, or `None` if there are none.
@@ -151,17 +152,17 @@ impl Session {
         self.get_by(key, |value| unwrap_bytes(value).map(Some))
     }
 
-    fn put(&self, key: &str, value: Vec<u8>) -> Result<(), Error> {
+    fn put(&self, key: &str, value: &[u8]) -> Result<(), Error> {
         self.write(|content| {
             let place = content.frames.place(key);
-            let is_same = content.frames.at(&place) == Some(&*value);
+            let is_same = content.frames.at(&place) == Some(value);
             if !is_same {
                 self.check_growth(content, place.growth(value.len()))?;
-                content.frames.put(&place, &value);
+                content.frames.put(&place, value);
             }
             let change = || Change::Insert {
                 key: key.into(),
-                value,
+                value: value.into(),
             };
             Ok((Effect::unless(is_same, change), ()))
         })
