@@ -216,7 +216,7 @@ impl SessionRecords {
         registry.exchange.end();
         registry.exchange.reopen();
         let handle = registry.first();
-        let mut view = found.into_view(id.clone(), handle.clock().now());
+        let mut view = found.into_view(&id, handle.clock().now());
         // No cookie has the changes made here, so none may replace the record.
         view.home.hear();
         handle.cell().with(|state| state.open_late(id, view));

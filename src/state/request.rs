@@ -146,6 +146,13 @@ impl State {
         self.view.is_none() && self.is_changed()
     }
 
+    /// Puts an opened session into the state, with what its cookie says about itself.
+    #[inline]
+    pub(crate) fn open(&mut self, view: View, provenance: Provenance, settings: &Settings) {
+        let view = self.view.insert(view);
+        self.provenance = provenance.beside(view, settings);
+    }
+
     /// Notes an effect on the view. `keeps_log` is `false` for a session that never merges.
     #[inline]
     pub(crate) fn enter<C: FnOnce() -> Change>(&mut self, effect: Effect<C>, keeps_log: bool) {

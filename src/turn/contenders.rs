@@ -40,7 +40,7 @@ impl Opened {
     /// Opens the session of a cookie that refers to a record.
     pub(super) fn in_record(
         found: Found,
-        id: SessionId,
+        id: &SessionId,
         provenance: Provenance,
         now: Timestamp,
     ) -> Self {
@@ -141,7 +141,7 @@ async fn ask_known(
         let mut views = Vec::new();
         if is_reference {
             let found = found.next().unwrap_or(Found::Nothing(Rejection::NotFound));
-            let mut view = found.into_view(id, now);
+            let mut view = found.into_view(&id, now);
             view.home.hear();
             views.push(view);
         }

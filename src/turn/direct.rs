@@ -34,11 +34,11 @@ impl Turn<'_> {
             }
             Presented::One(candidate) => {
                 let provenance = Provenance::of(&candidate);
-                let Payload::Reference(_, id, _) = candidate.payload else {
+                let Payload::Reference(_, id, _) = &candidate.payload else {
                     return Ok(false);
                 };
                 let record = records.load_now(&id.record_key());
-                let found = self.vault.read(&id, record, now).map_err(Error::of_load)?;
+                let found = self.vault.read(id, record, now).map_err(Error::of_load)?;
                 let mut view = found.into_view(id, now);
                 view.home.hear();
                 Ok(self.enter_directly(view, provenance))
@@ -61,8 +61,7 @@ impl Turn<'_> {
                 && state.log.is_empty()
                 && state.cut_off.is_empty();
             if is_fresh {
-                state.provenance = provenance.beside(&view, settings);
-                state.view = Some(view);
+                state.open(view, provenance, settings);
             }
             is_fresh
         });

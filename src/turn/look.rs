@@ -43,7 +43,7 @@ impl Lookup {
 
     /// The session that a request had in its own new cookie.
     pub(super) fn of_token(view: View, now: Timestamp) -> Self {
-        match check_times(&view, now) {
+        match check_time(view.home.expires(), now) {
             Ok(()) => Self::Token(Box::new(view), Provenance::default()),
             Err(rejection) => Self::new(now, Some(rejection)),
         }
@@ -190,13 +190,12 @@ fn open_foreign(foreign: Foreign, settings: &Settings, now: Timestamp) -> Result
         issued: foreign.saved,
         expires,
     };
-    let view = View {
+    check_time(Some(expires), now)?;
+    Ok(View {
         home,
         content: foreign.content,
         rejection: None,
-    };
-    check_times(&view, now)?;
-    Ok(view)
+    })
 }
 
 fn open_token(
@@ -218,13 +217,12 @@ fn open_token(
         issued: stamp.issued,
         expires,
     };
-    let view = View {
+    check_time(Some(expires), now)?;
+    Ok(View {
         home,
         content,
         rejection: None,
-    };
-    check_times(&view, now)?;
-    Ok(view)
+    })
 }
 
 /// Checks a cookie's value without asking a store.
@@ -243,8 +241,8 @@ pub(crate) fn check_cookie(
     }
 }
 
-fn check_times(view: &View, now: Timestamp) -> Result<(), Rejection> {
-    match view.home.expires() {
+fn check_time(expires: Option<Timestamp>, now: Timestamp) -> Result<(), Rejection> {
+    match expires {
         Some(expires) if expires <= now => Err(Rejection::Expired),
         _ => Ok(()),
     }
@@ -267,11 +265,11 @@ pub(super) async fn ask(
         Lookup::LaterFormat => Err(Error::new(ErrorKind::LaterFormat)),
         Lookup::Record(id, provenance) => {
             let found = vault.open(&id, Read::Current, now).await?;
-            Ok(Opened::in_record(found, id, provenance, now))
+            Ok(Opened::in_record(found, &id, provenance, now))
         }
         Lookup::Known(id) => {
             let found = vault.open(&id, Read::Current, now).await?;
-            let (view, provenance) = (found.into_view(id, now), Provenance::default());
+            let (view, provenance) = (found.into_view(&id, now), Provenance::default());
             Ok(Opened { view, provenance })
         }
         Lookup::Token(view, provenance) => match vault.ending(token(&view)?).await? {

@@ -115,19 +115,23 @@ pub(crate) fn open_cookie(
     }
     exchange.touch();
     let now = vault.now();
-    let Opened { view, provenance } = match look(&state.source, vault.settings, exchange, now) {
-        Lookup::Found(opened) => opened,
+    let settings = vault.settings;
+    match look(&state.source, settings, exchange, now) {
+        Lookup::Found(Opened { view, provenance }) => state.open(view, provenance, settings),
         Lookup::LaterFormat => return Err(Error::new(ErrorKind::LaterFormat)),
-        _ => Opened::new(now, Some(Rejection::NotFound)),
-    };
-    state.provenance = provenance.beside(&view, vault.settings);
-    let view = state.view.insert(view);
-    let opening = view.opening();
-    // The log holds only changes from before the opening. Of these only an update can fail.
-    for change in state.log.changes_mut() {
-        drop(change.apply(&mut view.content));
+        _ => {
+            let view = View::new(now, Some(Rejection::NotFound));
+            state.open(view, Provenance::default(), settings);
+        }
     }
-    Ok(Some(opening))
+    let opening = state.view.as_mut().map(|view| {
+        // The log holds only changes from before the opening. Of these only an update can fail.
+        for change in state.log.changes_mut() {
+            drop(change.apply(&mut view.content));
+        }
+        view.opening()
+    });
+    Ok(opening)
 }
 
 impl Turn<'_> {
@@ -144,7 +148,7 @@ impl Turn<'_> {
         let read = self.exchange.read(self.vault.settings);
         let found = self.vault.open(&id, read, now).await;
         let found = found.map_err(Error::of_load)?;
-        self.enter(Opened::in_record(found, id, provenance, now))
+        self.enter(Opened::in_record(found, &id, provenance, now))
     }
 
     /// Opens the session as far as possible without a store.
@@ -165,7 +169,7 @@ impl Turn<'_> {
             Some(Lookup::Record(id, provenance)) if id.record_key() == fetched.key => {
                 let found = self.vault.read(&id, fetched.record, now);
                 let found = found.map_err(Error::of_load)?;
-                self.enter(Opened::in_record(found, id, provenance, now))?;
+                self.enter(Opened::in_record(found, &id, provenance, now))?;
                 Ok(true)
             }
             _ => Ok(false),
@@ -204,8 +208,7 @@ impl Turn<'_> {
             if state.log.is_empty()
                 && let Some(view) = view.take()
             {
-                state.provenance = provenance.beside(&view, settings);
-                state.view = Some(view);
+                state.open(view, provenance, settings);
             }
         });
         let Some(View {
@@ -222,8 +225,7 @@ impl Turn<'_> {
                 content,
                 rejection,
             };
-            state.provenance = provenance.beside(&view, settings);
-            state.view = Some(view);
+            state.open(view, provenance, settings);
         })
     }
 

@@ -154,7 +154,7 @@ impl Vault<'_> {
             match found {
                 Found::Session { .. } if !is_mine => {}
                 Found::Nothing(Rejection::NotFound) => return over(Rejection::Revoked),
-                found => return Ok(Some(found.into_view(id.clone(), now))),
+                found => return Ok(Some(found.into_view(id, now))),
             }
         }
         match moved.ids.len() {

@@ -36,14 +36,14 @@ pub(crate) enum Found {
 }
 
 impl Found {
-    pub(crate) fn into_view(self, id: SessionId, now: Timestamp) -> View {
+    pub(crate) fn into_view(self, id: &SessionId, now: Timestamp) -> View {
         match self {
             Self::Session { content, place } => View {
                 home: Home::Record(place),
                 content,
                 rejection: None,
             },
-            Self::Marked(mark) => View::marked(id, mark.fate.reason(), now),
+            Self::Marked(mark) => View::marked(id.clone(), mark.fate.reason(), now),
             Self::Nothing(rejection) => View::new(now, Some(rejection)),
         }
     }
