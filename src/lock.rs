@@ -61,9 +61,9 @@ pub(crate) struct Turnstile {
 impl Turnstile {
     /// # Errors
     ///
-    /// [`ErrorKind::Conflict`] if this thread already holds the right.
+    /// [`ErrorKind::Conflict`] if this thread already holds the right, and that of the closure.
     #[inline]
-    pub(crate) fn pass<R>(&self, work: impl FnOnce() -> R) -> Result<R, Error> {
+    pub(crate) fn pass<R>(&self, work: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
         let me = thread_id();
         if self.holder.load(Ordering::Relaxed) == me {
             return Err(deadlock_error());
@@ -71,7 +71,7 @@ impl Turnstile {
         let _turn = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         self.holder.store(me, Ordering::Relaxed);
         let _holder = Holder(&self.holder);
-        Ok(work())
+        work()
     }
 
     /// Returns whether nobody holds the right, as far as this thread can know. If another lock has
@@ -110,17 +110,18 @@ mod tests {
     #[test]
     fn a_turn_within_a_turn_is_an_error() {
         let turnstile = Turnstile::default();
-        let inner = turnstile.pass(|| turnstile.pass(|| ())).unwrap();
+        let inner = turnstile.pass(|| turnstile.pass(|| Ok(())));
         assert_eq!(inner.unwrap_err().kind(), ErrorKind::Conflict);
-        assert!(turnstile.is_free() && turnstile.pass(|| ()).is_ok());
+        assert!(turnstile.is_free() && turnstile.pass(|| Ok(())).is_ok());
     }
 
     #[test]
     fn a_panic_gives_the_turn_back() {
         let turnstile = Turnstile::default();
-        let panicked = std::panic::AssertUnwindSafe(|| turnstile.pass(|| panic!("on purpose")));
+        let panicked =
+            std::panic::AssertUnwindSafe(|| turnstile.pass::<()>(|| panic!("on purpose")));
         assert!(std::panic::catch_unwind(panicked).is_err());
-        assert!(turnstile.is_free() && turnstile.pass(|| ()).is_ok());
+        assert!(turnstile.is_free() && turnstile.pass(|| Ok(())).is_ok());
     }
 
     #[test]
@@ -131,8 +132,10 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..1_000 {
-                        let add =
-                            || count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+                        let add = || {
+                            count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+                            Ok(())
+                        };
                         turnstile.pass(add).unwrap();
                     }
                 });

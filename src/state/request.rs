@@ -342,7 +342,7 @@ impl State {
         let is_expired = |view: &View| {
             matches!(view.home, Home::Nowhere) && view.rejection == Some(Rejection::Expired)
         };
-        self.is_filled() && !self.renews && self.view.as_ref().is_some_and(is_expired)
+        self.view.as_ref().is_some_and(is_expired) && !self.renews && self.is_filled()
     }
 
     /// Whether this request has destroyed the session.

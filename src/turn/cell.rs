@@ -78,7 +78,7 @@ impl Cell {
     /// Does synchronous work in a turn.
     #[inline]
     pub(super) fn in_turn<R>(&self, work: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
-        self.turnstile.pass(work)?
+        self.turnstile.pass(work)
     }
 
     /// As [`with`](Self::with). `work` also learns whether no operation is under way: what an
@@ -146,9 +146,8 @@ pub(crate) fn run_now<O: Operation>(
     anchor: &impl Anchor,
     operation: O,
 ) -> Result<O::Output, Error> {
-    anchor
-        .cell()
-        .in_turn(|| operation.perform_now(&Turn::of(anchor, None)))
+    let turn = Turn::of(anchor, None);
+    turn.cell.in_turn(|| operation.perform_now(&turn))
 }
 
 #[cfg(test)]

@@ -78,11 +78,12 @@ impl Commit {
 pub(crate) fn commit_cookie(anchor: &impl Anchor, commit: Commit) -> Result<Reply, Error> {
     let (cell, vault, exchange) = (anchor.cell(), anchor.vault(), anchor.exchange());
     let settings = vault.settings;
-    let mut dropped = Log::default();
+    // The discarded changes are dropped outside the lock.
+    let mut discarded = None;
     let (mut opening, mut saved) = (None, None);
     let reply = cell.in_turn(|| {
         cell.with(|state| {
-            dropped = commit.begin(state, settings)?;
+            discarded = Some(commit.begin(state, settings)?);
             if state.needs_opening() {
                 opening = open_cookie(state, &vault, exchange)?;
             }
