@@ -17,11 +17,11 @@ use crate::{
     cookie::NEAR_LIMIT,
     error::Error,
     head::Head,
-    request::{Committed, Cookies, Progress, Registry, Shared, commit},
+    request::{Committed, Progress, Registry, Shared, commit},
     responder::{FailedCommit, Responder},
     state::Use,
     trace,
-    turn::Keep,
+    turn::{Cookies, Keep},
 };
 
 pin_project! {

@@ -36,6 +36,15 @@ impl<T> SmallVec<T> {
         });
     }
 
+    /// Moves all items of `other` to the end.
+    #[inline]
+    pub(crate) fn append(&mut self, other: Self) {
+        match self {
+            Self::Empty => *self = other,
+            Self::One(_) | Self::Several(_) => other.for_each(|item| self.push(item)),
+        }
+    }
+
     pub(crate) fn into_vec(self) -> Vec<T> {
         match self {
             Self::Empty => Vec::new(),

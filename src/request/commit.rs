@@ -2,16 +2,13 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use http::{HeaderMap, HeaderValue, header};
-
 use super::registry::{Handle, Registry};
 use crate::{
     error::Error,
     join,
     report::metrics::Stopwatch,
-    small_vec::SmallVec,
     state::Use,
-    turn::{self, Anchor, Keep, Reply, commit_cookie},
+    turn::{self, Anchor, Cookies, Keep, Reply, commit_cookie},
 };
 
 /// How far a commit has come.
@@ -32,17 +29,6 @@ pub(crate) struct Committed {
     pub(crate) used: Use,
     /// All failures as one.
     pub(crate) failure: Option<Error>,
-}
-
-/// The cookies to set.
-#[derive(Debug, Default)]
-pub(crate) struct Cookies(SmallVec<NewCookie>);
-
-#[derive(Debug)]
-struct NewCookie {
-    value: HeaderValue,
-    /// Whether nothing is lost if the cookie is not sent.
-    is_refresh: bool,
 }
 
 /// Saves the sessions of one layer, and goes on after a failure. Sessions whose stores never wait
@@ -156,17 +142,9 @@ impl Handle {
 impl Committed {
     fn add(&mut self, handle: &Handle, reply: Result<Reply, Error>) {
         match reply {
-            Ok(Reply {
-                cookie,
-                leftovers,
-                used,
-                is_refresh,
-            }) => {
+            Ok(Reply { cookies, used }) => {
                 self.used = self.used.max(used);
-                leftovers.for_each(|value| self.cookies.0.push(NewCookie { value, is_refresh }));
-                if let Some(value) = cookie {
-                    self.cookies.0.push(NewCookie { value, is_refresh });
-                }
+                self.cookies.append(cookies);
             }
             Err(error) => {
                 self.used = Use::There;
@@ -177,26 +155,5 @@ impl Committed {
                 });
             }
         }
-    }
-}
-
-impl Cookies {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Drops the cookies without which nothing is lost.
-    pub(crate) fn drop_refreshes(&mut self) {
-        self.0.retain(|cookie| !cookie.is_refresh);
-    }
-
-    pub(crate) fn values(&self) -> impl Iterator<Item = &HeaderValue> {
-        self.0.iter().map(|cookie| &cookie.value)
-    }
-
-    pub(crate) fn append_to(self, headers: &mut HeaderMap) {
-        self.0.for_each(|cookie| {
-            headers.append(header::SET_COOKIE, cookie.value);
-        });
     }
 }

@@ -5,7 +5,7 @@ mod fetch;
 mod registry;
 
 pub(crate) use self::{
-    commit::{Committed, Cookies, Progress, commit},
+    commit::{Committed, Progress, commit},
     fetch::fetch,
     registry::{Handle, Registry, Shared},
 };

@@ -21,6 +21,6 @@ pub(crate) use self::{
     exchange::{Exchange, Origin},
     look::{Fetched, check_cookie, claimed, wanted},
     open::{Open, OpenFetched, ROUNDS, Reopen, open_cookie},
-    reply::Reply,
+    reply::{Cookies, Reply},
     save::{Save, Touch},
 };

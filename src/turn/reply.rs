@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue, header};
 
 use crate::{
     clock::Timestamp,
@@ -17,13 +17,47 @@ use crate::{
 
 #[derive(Debug, Default)]
 pub(crate) struct Reply {
-    pub(crate) cookie: Option<HeaderValue>,
-    /// Removals of the cookies under another name, path, domain or partition that `cookie`
-    /// replaces.
-    pub(crate) leftovers: SmallVec<HeaderValue>,
+    /// The session's cookie comes last. Before it are removals of the cookies under another name,
+    /// path, domain or partition that it replaces.
+    pub(crate) cookies: Cookies,
     pub(crate) used: Use,
+}
+
+/// The cookies to set.
+#[derive(Debug, Default)]
+pub(crate) struct Cookies(SmallVec<NewCookie>);
+
+#[derive(Debug)]
+struct NewCookie {
+    value: HeaderValue,
     /// Whether nothing is lost if the cookie is not sent.
-    pub(crate) is_refresh: bool,
+    is_refresh: bool,
+}
+
+impl Cookies {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds the cookies of another session.
+    pub(crate) fn append(&mut self, other: Self) {
+        self.0.append(other.0);
+    }
+
+    /// Drops the cookies without which nothing is lost.
+    pub(crate) fn drop_refreshes(&mut self) {
+        self.0.retain(|cookie| !cookie.is_refresh);
+    }
+
+    pub(crate) fn values(&self) -> impl Iterator<Item = &HeaderValue> {
+        self.0.iter().map(|cookie| &cookie.value)
+    }
+
+    pub(crate) fn append_to(self, headers: &mut HeaderMap) {
+        self.0.for_each(|cookie| {
+            headers.append(header::SET_COOKIE, cookie.value);
+        });
+    }
 }
 
 impl Reply {
@@ -52,19 +86,20 @@ impl Reply {
         };
         let moved_from = state.moved_from.take();
         let leaves = moved_from.is_some() || settings.has_former_cookies();
-        let leftovers = match &cookie {
-            Some(_) if leaves => {
-                let moved_from = moved_from.filter(|_| duty == CookieDuty::Set);
-                leftovers(state.view.as_ref(), settings, moved_from)
-            }
-            _ => SmallVec::Empty,
-        };
         let is_refresh = duty == CookieDuty::Refresh;
+        let mut cookies = SmallVec::Empty;
+        if let Some(value) = cookie {
+            if leaves {
+                let moved_from = moved_from.filter(|_| duty == CookieDuty::Set);
+                for value in leftovers(state.view.as_ref(), settings, moved_from) {
+                    cookies.push(NewCookie { value, is_refresh });
+                }
+            }
+            cookies.push(NewCookie { value, is_refresh });
+        }
         Ok(Self {
-            cookie,
-            leftovers,
+            cookies: Cookies(cookies),
             used: state.made_use(),
-            is_refresh,
         })
     }
 }
@@ -75,7 +110,7 @@ fn leftovers(
     view: Option<&View>,
     settings: &Settings,
     moved_from: Option<Box<CookieAttributes>>,
-) -> SmallVec<HeaderValue> {
+) -> Vec<HeaderValue> {
     let moved_from = moved_from.filter(|from| differs(view, settings, from));
     let moved_from = moved_from.map(|from| from.render());
     let former = settings.former.iter().map(String::as_str);
@@ -84,8 +119,8 @@ fn leftovers(
     let formerly = settings.formerly.iter();
     let of_others = formerly.map(|other| (&*other.cookie_name, &*other.rendered));
     let all = of_name.chain(of_others);
-    let removals = all.filter_map(|(name, rendered)| cookie::removal(name, rendered));
-    SmallVec::Several(removals.collect())
+    all.filter_map(|(name, rendered)| cookie::removal(name, rendered))
+        .collect()
 }
 
 fn own_attributes(view: Option<&View>) -> Option<&CookieAttributes> {
