@@ -41,8 +41,6 @@ pub(crate) type KeepIf = dyn Fn(StatusCode, &HeaderMap) -> bool + Send + Sync;
 pub(crate) struct Registry {
     shared: Arc<Shared>,
     pub(crate) exchange: Exchange,
-    /// The sessions of the next outer layer, if there is one.
-    outer: OnceLock<Arc<Self>>,
     /// The cell of the configured session that is used first.
     first: Cell,
     /// The index of that session.
@@ -59,6 +57,8 @@ const _: () = assert!(size_of::<Registry>() <= 1_016);
 /// What few requests need.
 #[derive(Debug, Default)]
 struct More {
+    /// The sessions of the next outer layer, if there is one.
+    outer: OnceLock<Arc<Registry>>,
     /// A place for each configured session.
     others: OnceLock<Box<[OnceLock<Cell>]>>,
     opened: Monitor<Vec<Arc<Opened>>>,
@@ -127,7 +127,6 @@ impl Registry {
         let mut registry = Arc::new_cyclic(|_| Self {
             shared,
             exchange: Exchange::new(origin),
-            outer: OnceLock::new(),
             first: Cell::default(),
             owner: AtomicUsize::new(NOBODY),
             more: OnceLock::new(),
@@ -154,13 +153,13 @@ impl Registry {
     /// Sets the sessions of the next outer layer, if there is one.
     pub(crate) fn set_outer(&self, outer: Option<Arc<Self>>) {
         if let Some(outer) = outer {
-            let _ = self.outer.set(outer);
+            let _ = self.more.get_or_init(Box::default).outer.set(outer);
         }
     }
 
     /// The sessions of the next outer layer.
     pub(crate) fn outer(&self) -> Option<&Arc<Self>> {
-        self.outer.get()
+        self.more.get()?.outer.get()
     }
 
     pub(crate) fn first(self: &Arc<Self>) -> Handle {

@@ -82,7 +82,7 @@ impl Exchange {
 
     /// The request has ended.
     pub(crate) fn end(&self) {
-        self.stage.fetch_max(OVER, Ordering::SeqCst);
+        self.stage.store(OVER, Ordering::SeqCst);
     }
 
     pub(crate) fn is_over(&self) -> bool {
