@@ -70,7 +70,7 @@ pub(crate) struct Codec {
 #[derive(Default)]
 struct Derived {
     /// `None` until the first use.
-    generation: Option<u64>,
+    generation: Option<u32>,
     keys: Vec<(KeyId, Cipher)>,
     /// How many of them are active or pending. They precede the others.
     current: usize,
@@ -134,7 +134,22 @@ pub(crate) struct Opened<P> {
     /// Whether the active key made it, or a pending one, which is newer. If not, it is time for a
     /// new one.
     pub(crate) current: bool,
+    pub(crate) maker: Maker,
+}
+
+/// The key that made a token, and the generation of the keys in which it was found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Maker {
     pub(crate) key: KeyId,
+    generation: Option<u32>,
+}
+
+#[cfg(test)]
+impl From<KeyId> for Maker {
+    fn from(key: KeyId) -> Self {
+        let generation = None;
+        Self { key, generation }
+    }
 }
 
 impl Codec {
@@ -273,7 +288,7 @@ impl Codec {
 
     /// Opens a token in place. Returns its payload as a range of it.
     fn open_in(&self, token: &mut [u8], now: Timestamp) -> Result<Opened<Range<usize>>, Refusal> {
-        let (written, current, key) = self.open_bytes(token)?;
+        let (written, current, maker) = self.open_bytes(token)?;
         let stamped = token.get(written.clone()).unwrap_or_default();
         let (stamp, len) = Stamp::decode(stamped, self.purpose).ok_or(Rejection::Malformed)?;
         stamp.check(now, self.skew)?;
@@ -281,7 +296,7 @@ impl Codec {
             stamp,
             payload: written.start + len..written.end,
             current,
-            key,
+            maker,
         })
     }
 
@@ -300,7 +315,7 @@ impl Codec {
     pub(crate) fn open_bytes(
         &self,
         token: &mut [u8],
-    ) -> Result<(Range<usize>, bool, KeyId), Refusal> {
+    ) -> Result<(Range<usize>, bool, Maker), Refusal> {
         if token.first() != Some(&self.mode.version()) || token.len() < self.mode.overhead() {
             return Err(self.refuse(token));
         }
@@ -327,12 +342,18 @@ impl Codec {
                 KID.end..message.len()
             }
         };
-        Ok((written, index < derived.current, *key))
+        let maker = Maker {
+            key: *key,
+            generation: derived.generation,
+        };
+        Ok((written, index < derived.current, maker))
     }
 
-    /// Returns whether this key still opens cookies.
-    pub(crate) fn accepts(&self, key: KeyId) -> bool {
-        self.derived().keys.iter().any(|(id, _)| *id == key)
+    /// Returns whether the key that has opened a cookie still opens cookies.
+    pub(crate) fn accepts(&self, maker: Maker) -> bool {
+        // Most often nobody has changed the keys since.
+        maker.generation == Some(self.keys.generation())
+            || self.derived().keys.iter().any(|(id, _)| *id == maker.key)
     }
 
     /// Returns why a token of another format is refused.
@@ -430,13 +451,13 @@ impl<P> Opened<P> {
             stamp,
             payload,
             current,
-            key,
+            maker,
         } = self;
         Ok(Opened {
             stamp,
             payload: read(payload)?,
             current,
-            key,
+            maker,
         })
     }
 }

@@ -350,6 +350,19 @@ fn a_revocation_counts_from_the_next_token_on() {
 }
 
 #[test]
+fn the_maker_of_an_open_token_is_accepted_until_it_is_revoked() {
+    let keys = Keys::generate().unwrap();
+    let codec = codec_of(&keys, Mode::Signed, Purpose::Reference);
+    let value = seal(&codec, b"id");
+    let maker = codec.open(value.as_bytes(), NOW).unwrap().maker;
+    assert!(codec.accepts(maker));
+    keys.rotate(Key::generate().unwrap()).unwrap();
+    assert!(codec.accepts(maker), "it is retired");
+    keys.revoke(maker.key).unwrap();
+    assert!(!codec.accepts(maker));
+}
+
+#[test]
 fn a_pending_key_opens_but_seals_nothing_and_is_not_replaced() {
     let next = Key::generate().unwrap();
     let here = Keys::generate().unwrap();

@@ -6,13 +6,12 @@ use super::go::{Foreign, Go};
 use crate::{
     binary::Tail,
     clock::Timestamp,
-    codec::{Codec, Opened, Refusal, Stamp, Token},
+    codec::{Codec, Maker, Opened, Refusal, Stamp, Token},
     content::Content,
     cookie::{self as wire, CookieAttributes, Finder},
     crypto::{self, Salt},
     error::{ConfigError, Error, ErrorKind, Rejection},
     id::SessionId,
-    key::KeyId,
     report::metrics::SessionMetrics,
     roster::Rosters,
     store::{Backend, Reserve},
@@ -88,7 +87,7 @@ pub(crate) struct Accepted {
     /// Whether the active key made it. Otherwise it is time for a new one.
     pub(crate) current: bool,
     /// The key that made it, if its format names the key.
-    pub(crate) key: Option<KeyId>,
+    pub(crate) maker: Option<Maker>,
     /// Whether new cookies have another format, to which the session moves when it is used.
     pub(crate) moves: bool,
 }
@@ -131,7 +130,7 @@ impl Accepted {
         Self {
             payload: payload(opened.stamp, opened.payload),
             current: opened.current,
-            key: Some(opened.key),
+            maker: Some(opened.maker),
             moves: false,
         }
     }
@@ -313,7 +312,7 @@ impl Settings {
                     // A session in a record needs another cookie.
                     current: foreign.current && !in_record,
                     payload: Payload::Foreign(Box::new(foreign)),
-                    key: None,
+                    maker: None,
                     moves: !go.writes(),
                 })
             }

@@ -8,7 +8,7 @@ use std::{
     path::Path,
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
 };
 
@@ -34,7 +34,7 @@ const ROOM: usize = 64 << 10;
 
 struct Shared {
     ring: RwLock<Vec<(Key, KeyState)>>,
-    generation: AtomicU64,
+    generation: AtomicU32,
 }
 
 impl Keys {
@@ -184,7 +184,7 @@ impl Keys {
     fn of(ring: Vec<(Key, KeyState)>) -> Self {
         Self(Arc::new(Shared {
             ring: RwLock::new(ring),
-            generation: AtomicU64::new(0),
+            generation: AtomicU32::new(0),
         }))
     }
 
@@ -376,7 +376,7 @@ impl Keys {
     }
 
     /// A number that changes whenever the keys do.
-    pub(crate) fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u32 {
         self.0.generation.load(Ordering::Acquire)
     }
 }

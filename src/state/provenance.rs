@@ -3,8 +3,8 @@
 use super::view::View;
 use crate::{
     clock::Timestamp,
+    codec::Maker,
     config::{Accepted, AttributesTag, Payload, Settings},
-    key::KeyId,
 };
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,7 +13,7 @@ pub(crate) struct Provenance {
     pub(crate) is_outdated: bool,
     /// Of its attributes, if it refers to a record.
     pub(crate) tag: Option<AttributesTag>,
-    pub(crate) key: Option<KeyId>,
+    pub(crate) maker: Option<Maker>,
     /// When it was issued, if it refers to a record.
     pub(crate) sent: Option<Timestamp>,
     /// New cookies have another format, so that use moves the session.
@@ -29,7 +29,7 @@ impl Provenance {
         Self {
             is_outdated: !cookie.current,
             tag,
-            key: cookie.key,
+            maker: cookie.maker,
             sent,
             moves: cookie.moves,
         }

@@ -326,8 +326,8 @@ impl State {
     /// Whether the key of the request's cookie has been revoked since the session was opened.
     pub(crate) fn is_locked_out(&self, settings: &Settings) -> bool {
         self.provenance
-            .key
-            .is_some_and(|key| !settings.codec.accepts(key))
+            .maker
+            .is_some_and(|maker| !settings.codec.accepts(maker))
     }
 
     /// Whether a session in a cookie has expired since it was opened. For a session in a record,

@@ -73,8 +73,8 @@ impl Operation for Reopen {
         let now = turn.vault.now();
         let settings = turn.vault.settings;
         let (source, kept) = turn.state(|state| (state.source_again(), state.in_cookie()));
-        let (key, is_locked_out) =
-            turn.state(|state| (state.provenance.key, state.is_locked_out(settings)));
+        let (maker, is_locked_out) =
+            turn.state(|state| (state.provenance.maker, state.is_locked_out(settings)));
         let lookup = match kept {
             _ if is_locked_out => Lookup::new(now, Some(Rejection::UnknownKey)),
             // This request's response may have replaced the cookie that came with it.
@@ -95,7 +95,7 @@ impl Operation for Reopen {
         drop(dropped);
         turn.enter(opened)?;
         // The session still belongs to the same cookie.
-        turn.state(|state| state.provenance.key = state.provenance.key.or(key));
+        turn.state(|state| state.provenance.maker = state.provenance.maker.or(maker));
         Ok(())
     }
 }

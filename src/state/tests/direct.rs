@@ -71,7 +71,7 @@ fn what_else_has_a_say_in_it_goes_the_way_of_all() {
         }),
         ("its cookie's key was revoked", |state| {
             let key = Key::from_bytes(b"another key of thirty-two bytes.").unwrap();
-            state.provenance.key = Some(key.id());
+            state.provenance.maker = Some(key.id().into());
         }),
         ("it is renewed", |state| state.renews = true),
         ("it is in its cookie", |state| {

@@ -316,14 +316,14 @@ fn a_session_of_a_revoked_key_is_locked_out() {
         keys.add(key(retired), KeyState::Retired).unwrap();
     }
     let settings = SessionConfig::cookie("sid", &keys).build().unwrap();
-    let is_locked_out = |key| {
+    let is_locked_out = |maker| {
         let mut state = State::default();
-        state.provenance.key = key;
+        state.provenance.maker = maker;
         state.is_locked_out(&settings)
     };
     let found = || {
         let of = [None, Some(1), Some(2), Some(3), Some(4)];
-        of.map(|number| is_locked_out(number.map(|number| key(number).id())))
+        of.map(|number| is_locked_out(number.map(|number| key(number).id().into())))
     };
     assert_eq!(found(), [false, false, false, false, true]);
     keys.revoke(key(2).id()).unwrap();

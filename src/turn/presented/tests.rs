@@ -151,7 +151,7 @@ fn name(candidate: &Accepted) -> String {
         true => ("", key(1)),
         false => ("-", key(2)),
     };
-    assert!(candidate.key == Some(of.id()) && stamp.created == CREATED);
+    assert!(candidate.maker.map(|maker| maker.key) == Some(of.id()) && stamp.created == CREATED);
     format!("{kind}{number}{special}")
 }
 
