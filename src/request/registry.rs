@@ -21,8 +21,10 @@ use crate::{
     vault::Vault,
 };
 
-/// What all requests of one layer share.
+/// What all requests of one layer share. Aligned so that it is in other cache lines than the counter
+/// of its `Arc`, which each request writes.
 #[derive(Clone)]
+#[repr(align(128))]
 pub(crate) struct Shared {
     pub(crate) sessions: Vec<Arc<Settings>>,
     pub(crate) clock: Clock,
