@@ -183,12 +183,17 @@ impl Vault<'_> {
         moved
     }
 
-    /// Writes the draft over a record that this request has made. Nobody else writes to it, but its
-    /// version also changes when it moves to another store.
-    async fn rewrite(&self, place: &Place, job: &mut Job) -> Result<Home, Error> {
+    /// Writes the draft over a record that this request has made. Its version also changes when it
+    /// moves to another store.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if the record is not there, or somebody else has written to it: an
+    /// administrator sees it in the roster.
+    async fn rewrite(&self, made: &Place, job: &mut Job) -> Result<Home, Error> {
         let data = self.seal(&job.id, std::mem::take(&mut job.draft.plain))?;
         let (key, expiry) = (job.id.record_key(), self.expiry(job.draft.expires));
-        let (records, mut version) = (self.records()?, place.version);
+        let (records, mut version) = (self.records()?, made.version);
         let mut rounds = Rounds::start(records, &key, RENEW).await?;
         loop {
             let updated = records.update(&key, version, data.clone(), expiry).await;
@@ -205,6 +210,9 @@ impl Vault<'_> {
             version = place.version;
             if job.write.is_some_and(|write| place.writes.contain(write)) {
                 break;
+            }
+            if place.writes != made.writes {
+                return Err(gone());
             }
             rounds.lost().await?;
         }

@@ -1,11 +1,11 @@
 //! A record that moves to another store during a request gets another version, and is otherwise as
 //! before.
 
-use silverback::Session;
+use silverback::{ErrorKind, Session};
 
 use crate::support::{
     HOUR, Kind, MINUTE, failure,
-    scripted::{Before, Delete, Move, Touch, Update},
+    scripted::{Before, Delete, Move, Touch, Update, Wait},
 };
 
 #[tokio::test]
@@ -55,4 +55,32 @@ async fn an_emptied_session_whose_record_moves_is_removed() {
     assert_eq!(failure(&response), None);
     world.calm();
     assert_eq!(world.records().sessions().await, 0);
+}
+
+/// The list has the new record as soon as it is there, so an administrator can write to it before
+/// the renewal writes it again.
+#[tokio::test]
+async fn a_renewal_does_not_take_another_write_for_a_move() {
+    let world = Kind::Remote.world();
+    let jar = &mut world.logged_in("ada", "laptop").await;
+    let tab = &mut jar.clone();
+    let renew = async |session: Session| {
+        session.load().await.unwrap();
+        session.renew();
+        world.put(tab, "n", 1).await;
+        world.records().nth(2, Before, Update.of_sessions(), Wait);
+    };
+    let administer = async {
+        world.records().reached().await;
+        let listed = world.subjects().list("ada").await.unwrap();
+        let key = listed[0].record_key();
+        let session = world.session_records().load(&key).await.unwrap().unwrap();
+        session.insert("role", "editor").unwrap();
+        session.save().await.unwrap();
+        world.records().go();
+    };
+    let ((_, response), ()) = tokio::join!(world.visit(jar, renew), administer);
+    assert_eq!(failure(&response), Some(ErrorKind::Gone));
+    assert!(world.is_alive(tab).await);
+    assert_eq!(world.records().sessions().await, 1);
 }
