@@ -66,6 +66,8 @@ struct Batch {
     content: Content,
     /// The place of the version that this write replaces.
     place: Place,
+    /// Another request has left the record empty, and is about to remove it.
+    was_emptied: bool,
 }
 
 impl Vault<'_> {
@@ -132,10 +134,10 @@ impl Vault<'_> {
         }
     }
 
-    /// The result of emptying a session that is already gone: what this request wanted has
-    /// happened, and any value it claimed went to another request. This request leaves the cookie
-    /// alone, since the browser may have a newer one by now; the request that ended the session
-    /// removes it.
+    /// The result of emptying a session that another request has emptied first: what this request
+    /// wanted has happened, and any value it claimed went to the other one. That one removes the
+    /// record and the cookie. This request leaves the cookie alone, since the browser may have a
+    /// newer one by now.
     pub(super) fn emptied_by_another(&self, job: &mut Job) -> Result<Written, Error> {
         let mut content = Content::new(job.created);
         job.apply(&mut content, &Writes::default(), self.now())?;
@@ -182,7 +184,7 @@ impl Vault<'_> {
             };
             let batch = self.gather(all, content, place)?;
             // A leader whose own job is done does not write for others.
-            if own.is_done() {
+            if batch.is_left_to_another() || own.is_done() {
                 continue;
             }
             let (version, data) = (batch.place.version, self.seal(id, batch.plain())?);
@@ -243,11 +245,14 @@ impl Vault<'_> {
     ) -> Result<Batch, Error> {
         let mut waiting = Vec::with_capacity(all.len());
         let mut is_to_be_removed = content.is_emptied();
+        let mut was_emptied = is_to_be_removed;
         for ticket in all {
             let Some(mut job) = ticket.lend() else {
                 continue;
             };
             self.settle(&mut job.cut_off);
+            // It may have been emptied by the job itself.
+            was_emptied &= job.cut_off.is_empty();
             if job.is_in(&place.writes) {
                 leave_removal(&mut job, &mut is_to_be_removed);
                 let saved = Outcome::Saved(Box::new((content.clone(), place.clone())));
@@ -261,6 +266,7 @@ impl Vault<'_> {
         let mut batch = Batch {
             write,
             tickets: Vec::with_capacity(waiting.len()),
+            was_emptied,
             content,
             place,
         };
@@ -364,6 +370,17 @@ impl Batch {
                 .iter()
                 .for_each(|ticket| ticket.finish(&mut outcome)),
         }
+    }
+
+    /// Leaves an emptied record to the request that is about to remove it, if the tickets put
+    /// nothing in. Returns whether they put nothing in.
+    fn is_left_to_another(&self) -> bool {
+        let is_left = self.was_emptied && self.content.is_emptied();
+        if is_left {
+            self.note_refused();
+            self.deliver_removed();
+        }
+        is_left
     }
 
     fn deliver_removed(&self) {

@@ -231,7 +231,10 @@ impl Vault<'_> {
         let mut rounds = Rounds::start(self.records()?, key, SAVE).await?;
         loop {
             rounds.lost().await?;
-            let (content, place) = self.merge(job).await?;
+            let (content, place, was_emptied) = self.merge(job).await?;
+            if was_emptied && content.is_emptied() {
+                return self.emptied_by_another(job);
+            }
             self.redraft(job, &content, Some(&place))?;
             match self.replace(key, place.version, job).await?.0 {
                 Ok(home) => {
@@ -373,20 +376,22 @@ impl Vault<'_> {
         }
     }
 
-    /// Reads the record again and applies this request's changes to it.
+    /// Reads the record again and applies this request's changes to it. Also returns whether it was
+    /// empty.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Gone`] if the session was renewed or has ended.
-    async fn merge(&self, job: &mut Job) -> Result<(Content, Place), Error> {
+    async fn merge(&self, job: &mut Job) -> Result<(Content, Place, bool), Error> {
         let Found::Session { mut content, place } = self.find(&job.id, self.now()).await? else {
             return Err(Error::new(ErrorKind::Gone));
         };
+        let was_emptied = content.is_emptied();
         self.replay(job, &mut content, &place.writes)?;
         // A request that came for the record knows it.
         if job.draft.browser != Browser::Knows {
             job.draft.browser = place.browser;
         }
-        Ok((content, place))
+        Ok((content, place, was_emptied))
     }
 }

@@ -265,6 +265,41 @@ async fn one_that_two_requests_empty_together_is_removed_by_one() {
     assert_eq!(world.records().sessions().await, 0);
 }
 
+/// Both have written the session empty before either removes it.
+#[tokio::test]
+async fn one_that_two_requests_empty_one_after_the_other_is_removed_by_one() {
+    let world = Kind::Remote.world();
+    let jar = world.grown().await;
+    let (mut one, mut other) = (jar.clone(), jar.clone());
+    let (loaded, is_written) = (Barrier::new(2), Barrier::new(2));
+    world.records().at(Before, Delete, Wait);
+    let first = world.visit(&mut one, async |session| {
+        session.load().await.unwrap();
+        loaded.wait().await;
+        empty(&session).await;
+    });
+    let second = world.visit(&mut other, async |session| {
+        session.load().await.unwrap();
+        loaded.wait().await;
+        is_written.wait().await;
+        empty(&session).await;
+    });
+    let second = async {
+        let (_, response) = second.await;
+        world.records().go();
+        response
+    };
+    let order = async {
+        world.records().reached().await;
+        is_written.wait().await;
+    };
+    let ((_, first), second, ()) = tokio::join!(first, second, order);
+    assert_eq!((failure(&first), failure(&second)), (None, None));
+    assert!(is_removed(&first));
+    assert!(no_cookie(&second), "a second removal could hit a newer one");
+    assert_eq!(world.records().sessions().await, 0);
+}
+
 /// Another request fills the session just before its record is removed.
 #[tokio::test]
 async fn one_that_is_filled_at_the_last_moment_lives() {
@@ -347,6 +382,23 @@ async fn one_whose_answer_got_lost_is_emptied_once() {
         empty(&session).await;
         world.records().at(After, Update, Hang);
         assert!(until_it_hangs(session.save()).await.is_none());
+    };
+    let (_, response) = world.visit(jar, request).await;
+    assert!(failure(&response).is_none() && is_removed(&response));
+    assert_eq!(world.records().sessions().await, 0);
+}
+
+/// The record was left empty by this very request, whose answer got lost.
+#[tokio::test]
+async fn one_that_is_filled_and_emptied_after_a_lost_answer_goes() {
+    let world = Kind::Remote.world();
+    let jar = &mut world.grown().await;
+    let request = async |session: Session| {
+        empty(&session).await;
+        world.records().at(After, Update, Hang);
+        assert!(until_it_hangs(session.save()).await.is_none());
+        session.insert("other", 1).unwrap();
+        assert!(session.remove("other").unwrap());
     };
     let (_, response) = world.visit(jar, request).await;
     assert!(failure(&response).is_none() && is_removed(&response));
