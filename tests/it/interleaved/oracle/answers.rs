@@ -55,6 +55,14 @@ impl Request {
         counts.map(|(_, at)| number * 100 + at).collect()
     }
 
+    /// Whether it has left something in the session that it has not taken out again.
+    fn leaves_something(&self) -> bool {
+        let acts = self.started.acts.iter();
+        let since_take = acts.rev().take_while(|act| **act != Act::TakeFlashes);
+        let counts = |act: &Act| *act == Act::Count;
+        self.started.acts.iter().any(counts) || since_take.into_iter().any(|act| *act == Act::Flash)
+    }
+
     fn overlaps(&self, other: &Self) -> bool {
         let ends_before = |one: &Self, two: &Self| one.until.is_some_and(|until| until < two.since);
         !ends_before(self, other) && !ends_before(other, self)
@@ -213,7 +221,7 @@ impl Oracle {
             return Ok(());
         }
         // What is put in and removed again is no write for Go's records.
-        let writes = self.kind != Kind::Go || !request.left().is_empty();
+        let writes = self.kind != Kind::Go || request.leaves_something();
         let has_written = request.has_written() && writes && !request.started.fails;
         if sets || (status == StatusCode::OK && has_written) {
             let story = format!("request {number}, {key:?} {how:?} at {step}: {status}, {sets}");
