@@ -1,93 +1,39 @@
 //! Turns a cookie's content into a token that only a key holder can make, and back.
 //!
-//! A codec belongs to one cookie name and one purpose. Its keys are derived from the root keys and
-//! bound to the name, purpose, mode and application, so a token made for one place opens nowhere
-//! else. This costs nothing per message.
+//! A codec belongs to one cookie name and one purpose, and has keys of its own.
 
 mod head;
+mod keys;
 mod token;
 
-use std::{fmt, ops::Range, sync::Arc, time::Duration};
+use std::{fmt, ops::Range, time::Duration};
 
-use arc_swap::{ArcSwap, Guard};
 use base64_simd::{AsOut as _, Base64, URL_SAFE_NO_PAD};
 
 use crate::{
     binary::Tail,
     clock::Timestamp,
     cookie::MAX_COOKIE_LEN,
-    crypto::{self, MacKey, RandomError, SALT_LEN, Salt, SealKey},
+    crypto::{self, RandomError, SALT_LEN, Salt},
     error::Rejection,
-    key::{Key, KeyId, KeyState, Keys},
+    key::Keys,
 };
 
 pub use self::head::{TokenHead, TokenTimes};
-use self::token::{KID, SALT, VERSION};
-pub(crate) use self::token::{Purpose, Stamp};
-
-/// Whether the visitor can read the cookie's content. Nobody can change it in either mode.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Mode {
-    Sealed,
-    Signed,
-}
-
-impl Mode {
-    const fn version(self) -> u8 {
-        match self {
-            Self::Sealed => 0x10 | VERSION,
-            Self::Signed => 0x20 | VERSION,
-        }
-    }
-
-    const fn label(self) -> &'static [u8] {
-        match self {
-            Self::Sealed => b"sealed",
-            Self::Signed => b"signed",
-        }
-    }
-
-    const fn overhead(self) -> usize {
-        match self {
-            Self::Sealed => 1 + KeyId::LEN + SALT_LEN + crypto::TAG_LEN,
-            Self::Signed => 1 + KeyId::LEN + crypto::MAC_LEN,
-        }
-    }
-}
+pub(crate) use self::{
+    keys::Maker,
+    token::{Mode, Purpose, Stamp},
+};
+use self::{
+    keys::{Cipher, CodecKeys},
+    token::{KID, SALT, VERSION},
+};
 
 pub(crate) struct Codec {
     mode: Mode,
     purpose: Purpose,
-    name: Box<str>,
-    audience: Box<str>,
-    keys: Keys,
     skew: Duration,
-    derived: ArcSwap<Derived>,
-}
-
-/// The keys of one codec, derived from one generation of the root keys; the active one first, the
-/// pending ones next.
-#[derive(Default)]
-struct Derived {
-    /// `None` until the first use.
-    generation: Option<u32>,
-    keys: Vec<(KeyId, Cipher)>,
-    /// How many of them are active or pending. They precede the others.
-    current: usize,
-}
-
-impl Derived {
-    /// The active key. `derive` puts it first; `Keys` is made with one, and only `rotate` replaces
-    /// it.
-    fn active(&self) -> &(KeyId, Cipher) {
-        let active = self.keys.first();
-        active.expect("a ring has one active key at all times")
-    }
-}
-
-enum Cipher {
-    Seal(SealKey),
-    Sign(MacKey),
+    keys: CodecKeys,
 }
 
 /// The bytes of a new token. Encoded, they are a cookie's value.
@@ -137,21 +83,6 @@ pub(crate) struct Opened<P> {
     pub(crate) maker: Maker,
 }
 
-/// The key that made a token, and the generation of the keys in which it was found.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Maker {
-    pub(crate) key: KeyId,
-    generation: Option<u32>,
-}
-
-#[cfg(test)]
-impl From<KeyId> for Maker {
-    fn from(key: KeyId) -> Self {
-        let generation = None;
-        Self { key, generation }
-    }
-}
-
 impl Codec {
     /// How far the clocks of two machines may differ, unless another skew is set.
     pub(crate) const SKEW: Duration = Duration::from_secs(60);
@@ -166,17 +97,14 @@ impl Codec {
         Self {
             mode,
             purpose,
-            name: name.into(),
-            audience: audience.into(),
-            keys,
             skew: Self::SKEW,
-            derived: ArcSwap::default(),
+            keys: CodecKeys::new(keys, mode, purpose, name, audience),
         }
     }
 
     /// Returns whether its keys and its audience are these.
     pub(crate) fn matches(&self, keys: &Keys, audience: &str) -> bool {
-        self.keys.is_same(keys) && &*self.audience == audience
+        self.keys.matches(keys, audience)
     }
 
     /// How far the clocks of two machines may differ.
@@ -232,7 +160,7 @@ impl Codec {
     /// As [`seal_bytes`](Self::seal_bytes), with a salt that must never have been used; signing
     /// needs none.
     fn seal_with(&self, salt: Salt, len: usize, payload: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-        let derived = self.derived();
+        let derived = self.keys.derived();
         let mut token = Vec::with_capacity(self.mode.overhead() + len);
         token.push(self.mode.version());
         let (id, cipher) = derived.active();
@@ -319,12 +247,9 @@ impl Codec {
         if token.first() != Some(&self.mode.version()) || token.len() < self.mode.overhead() {
             return Err(self.refuse(token));
         }
-        let derived = self.derived();
+        let derived = self.keys.derived();
         let id = token.get(KID).ok_or(Rejection::Malformed)?;
-        let mut keys = derived.keys.iter().enumerate();
-        let (index, (key, cipher)) = keys
-            .find(|(_, (key, _))| key.as_bytes() == id)
-            .ok_or(Rejection::UnknownKey)?;
+        let (place, (key, cipher)) = derived.find(id).ok_or(Rejection::UnknownKey)?;
         let written = match cipher {
             Cipher::Seal(seal) => {
                 let salt: Salt = token
@@ -342,27 +267,18 @@ impl Codec {
                 KID.end..message.len()
             }
         };
-        let maker = Maker {
-            key: *key,
-            generation: derived.generation,
-        };
-        Ok((written, index < derived.current, maker))
+        Ok((written, derived.is_current(place), derived.maker(*key)))
     }
 
     /// Returns whether the key that has opened a cookie still opens cookies.
     pub(crate) fn accepts(&self, maker: Maker) -> bool {
-        // Most often nobody has changed the keys since.
-        maker.generation == Some(self.keys.generation())
-            || self.derived().keys.iter().any(|(id, _)| *id == maker.key)
+        self.keys.accepts(maker)
     }
 
     /// Returns why a token of another format is refused.
     fn refuse(&self, token: &[u8]) -> Refusal {
         let is_later = token.first().is_some_and(|version| version & 0xf > VERSION);
-        let is_known = |id| {
-            let derived = self.derived();
-            derived.keys.iter().any(|(key, _)| key.as_bytes() == id)
-        };
+        let is_known = |id| self.keys.derived().find(id).is_some();
         if is_later && token.get(KID).is_some_and(is_known) {
             Refusal::LaterFormat
         } else {
@@ -374,70 +290,6 @@ impl Codec {
     pub(crate) fn token_len(&self, payload: usize) -> usize {
         let bytes = payload + self.mode.overhead() + Stamp::encoded_len(self.purpose);
         encoded_len(bytes)
-    }
-
-    /// The keys to use now. This writes nothing that other threads read: a lock shared by all
-    /// requests keeps processors waiting for each other, however briefly each holds it.
-    fn derived(&self) -> Guard<Arc<Derived>> {
-        let derived = self.derived.load();
-        if derived.generation == Some(self.keys.generation()) {
-            return derived;
-        }
-        drop(derived);
-        self.derive()
-    }
-
-    #[cold]
-    fn derive(&self) -> Guard<Arc<Derived>> {
-        // Read first: if the keys change after this line, the next use derives them again.
-        let generation = Some(self.keys.generation());
-        let mut ring = self.keys.snapshot();
-        // A roster is not trusted because of its key alone: anyone who can change it has the store
-        // as well. And it must be readable after a key was revoked, to end the sessions in it.
-        ring.retain(|(_, state)| *state != KeyState::Revoked || self.purpose == Purpose::Roster);
-        ring.sort_by_key(|(_, state)| match state {
-            KeyState::Active => 0,
-            KeyState::Pending => 1,
-            KeyState::Retired | KeyState::Revoked => 2,
-        });
-        // While machines rotate one by one, those that are behind must not seal a cookie again with
-        // the older key: the next machine would seal it anew, and so on with every request.
-        let is_current = |state: &KeyState| matches!(state, KeyState::Active | KeyState::Pending);
-        let current = ring.iter().filter(|(_, state)| is_current(state)).count();
-        let keys = ring
-            .iter()
-            .map(|(key, _)| (key.id(), self.cipher(key)))
-            .collect();
-        let derived = Arc::new(Derived {
-            generation,
-            keys,
-            current,
-        });
-        // Another thread may store older keys over these. They serve nobody: the next use sees
-        // their generation.
-        self.derived.store(Arc::clone(&derived));
-        Guard::from_inner(derived)
-    }
-
-    fn cipher(&self, key: &Key) -> Cipher {
-        let parts = [
-            b"silverback token" as &[u8],
-            self.mode.label(),
-            self.audience.as_bytes(),
-            self.name.as_bytes(),
-            self.purpose.label(),
-        ];
-        let lens = parts.map(|part| u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
-        let info: Vec<&[u8]> = lens
-            .iter()
-            .zip(parts)
-            .flat_map(|(len, part)| [len as &[u8], part])
-            .collect();
-        let derived = key.root().expand::<32>(&info);
-        match self.mode {
-            Mode::Sealed => Cipher::Seal(SealKey::new(&derived)),
-            Mode::Signed => Cipher::Sign(MacKey::new(&derived)),
-        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::{
 };
 
 use super::*;
+use crate::key::{Key, KeyState};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 

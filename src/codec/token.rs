@@ -18,15 +18,46 @@ use std::{ops::Range, time::Duration};
 use crate::{
     binary::{put_u40, take_u40},
     clock::Timestamp,
-    crypto::SALT_LEN,
+    crypto::{self, SALT_LEN},
     error::Rejection,
     id::TokenId,
+    key::KeyId,
 };
 
 /// The format's version, in the low half of a token's first byte.
 pub(super) const VERSION: u8 = 1;
 pub(super) const KID: Range<usize> = 1..5;
 pub(super) const SALT: Range<usize> = 5..5 + SALT_LEN;
+
+/// Whether the visitor can read the cookie's content. Nobody can change it in either mode.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Mode {
+    Sealed,
+    Signed,
+}
+
+impl Mode {
+    pub(super) const fn version(self) -> u8 {
+        match self {
+            Self::Sealed => 0x10 | VERSION,
+            Self::Signed => 0x20 | VERSION,
+        }
+    }
+
+    pub(super) const fn label(self) -> &'static [u8] {
+        match self {
+            Self::Sealed => b"sealed",
+            Self::Signed => b"signed",
+        }
+    }
+
+    pub(super) const fn overhead(self) -> usize {
+        match self {
+            Self::Sealed => 1 + KeyId::LEN + SALT_LEN + crypto::TAG_LEN,
+            Self::Signed => 1 + KeyId::LEN + crypto::MAC_LEN,
+        }
+    }
+}
 
 /// What a token is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -96,7 +96,7 @@ const FORBIDDEN: &[(&str, &str)] = &[
 /// The order within folders, lowest first: a file uses only files before it. A folder inside counts
 /// as one file.
 const FOLDERS: &[(&str, &[&str])] = &[
-    ("codec", &["token", "mod", "head"]),
+    ("codec", &["token", "keys", "mod", "head"]),
     (
         "config",
         &[
