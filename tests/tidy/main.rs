@@ -194,7 +194,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
     (
         "store/memory",
         &[
-            "data", "table", "shard", "shards", "sweep", "browse", "eviction", "mod",
+            "data", "table", "census", "shard", "shards", "sweep", "browse", "eviction", "mod",
         ],
     ),
     (

@@ -5,7 +5,10 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use super::shard::{Class, Removed, Shard};
+use super::{
+    census::Class,
+    shard::{Removed, Shard},
+};
 use crate::{clock::Timestamp, report::metrics, store::StoreError, trace};
 
 /// The number of records that a full [`MemoryStore`](crate::MemoryStore) has evicted, by kind.

@@ -1,6 +1,7 @@
 //! Sessions in this process's memory.
 
 mod browse;
+mod census;
 mod data;
 mod eviction;
 mod shard;

@@ -13,11 +13,7 @@ use std::{
 
 use proptest::prelude::*;
 
-use super::{
-    shard::{Class, STEP},
-    shards::SHARDS,
-    *,
-};
+use super::{census::Class, shard::STEP, shards::SHARDS, *};
 use crate::{
     clock::Timestamp,
     store::{self, Listed, RecordKind},
