@@ -58,9 +58,9 @@ pub(crate) struct State {
     pub(crate) moved_from: Option<Box<CookieAttributes>>,
     /// Saves that were cut off or failed.
     pub(crate) cut_off: Vec<CutOff>,
-    /// The sessions that may live on under another ID, and when they were created: one that was
-    /// missing when it was to be destroyed or reopened, or whose destroy was cut off, or that a
-    /// failed request had open.
+    /// The sessions that a destroy has to end besides those of the request's cookies, and when they
+    /// were created: one that was open, or was missing when it was to be destroyed or reopened, or
+    /// whose destroy was cut off, or that a failed request had open.
     pub(crate) lost: Vec<(Home, Timestamp)>,
 }
 
@@ -419,7 +419,7 @@ impl State {
 
     fn open_home(&self) -> Option<(Home, Timestamp)> {
         let view = self.view.as_ref();
-        let view = view.filter(|view| !view.home.is_nowhere())?;
+        let view = view.filter(|view| !matches!(view.home, Home::Nowhere))?;
         Some((view.home.clone(), view.content.created))
     }
 

@@ -42,9 +42,6 @@ impl Operation for Destroy {
         let lost = turn.state(|state| state.lost.clone());
         let claims = claims(turn, now);
         let mut doomed: Vec<_> = claims.sessions.into_iter().map(presented).collect();
-        if let Some(view) = &before.view {
-            add(&mut doomed, &view.home, view.content.created);
-        }
         for (home, created) in &lost {
             add(&mut doomed, home, *created);
         }
