@@ -11,6 +11,7 @@ mod lifetime;
 mod log;
 mod plan;
 mod provenance;
+mod reopen;
 mod request;
 mod value_key;
 mod view;

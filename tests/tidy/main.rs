@@ -177,6 +177,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "log",
             "provenance",
             "request",
+            "reopen",
             "plan",
             "direct",
             "life",
