@@ -72,6 +72,7 @@ impl Go {
         _: &str,
         _: &Content,
         _: &Stamp,
+        _: bool,
     ) -> Result<String, crate::error::Error> {
         match *self {}
     }
@@ -199,11 +200,11 @@ mod format {
             name: &str,
             content: &Content,
             stamp: &Stamp,
+            has_existed: bool,
         ) -> Result<String, Error> {
             let payload = content.to_go(&self.format).map_err(unfit)?;
-            let sealed = self
-                .format
-                .seal(name, stamp.token_id, &payload, stamp.issued);
+            let (id, saved) = (stamp.token_id, stamp.issued);
+            let sealed = self.format.seal(name, id, has_existed, &payload, saved);
             sealed.map_err(|error| match error {
                 SecureCookieError::TooLongToEncode(size) => {
                     let limit = self.format.cookies.longest().unwrap_or(usize::MAX);

@@ -362,15 +362,17 @@ impl Settings {
         self.comes_from_outside() && !self.may_be_in_cookie()
     }
 
-    /// Makes the value of a cookie that holds its session.
+    /// Makes the value of a cookie that holds its session. `has_existed`: the session did not begin
+    /// in this request.
     pub(crate) fn seal_cookie(
         &self,
         content: &Content,
         stamp: &Stamp,
+        has_existed: bool,
         salt: Option<Salt>,
     ) -> Result<CookieValue, Error> {
         if let Some(go) = self.of_go() {
-            let value = go.seal(&self.cookie_name, content, stamp);
+            let value = go.seal(&self.cookie_name, content, stamp, has_existed);
             return value.map(CookieValue::Text);
         }
         let payload = |out: &mut Vec<u8>| content.encode_payload(out);

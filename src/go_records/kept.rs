@@ -56,7 +56,7 @@ use crate::{
 /// | saves a session whose record is gone, as after a logout | creates the record again, under the old ID | answers 409 and sets no cookie; nothing comes back. A request that has only read the session succeeds |
 /// | saves a session without values | keeps the record | removes it if the request has emptied it, and no other request has filled it again |
 /// | gets an ID without a record | keeps it for the next save | gives a new session a new ID |
-/// | [renews](crate::Session::renew) a session | cannot | gives it a new ID and removes the old record; of two renewals one gets 409, and what another request changes in between stays behind |
+/// | [renews](crate::Session::renew) a session | cannot | gives it a new ID and removes the old record, with the changes that other requests make in between; of two renewals one gets 409 |
 /// | ends a session | removes the record | the same; answers 409 if the record is gone already, since a renewal may have moved the session to another ID |
 /// | gets several cookies of the name | takes the first | takes the one whose session lives; if two live, none, and a logout ends both |
 ///

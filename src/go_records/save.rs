@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    kept::{GorillaRecords, Opened, unwritable},
+    kept::{GorillaRecords, Loaded, Opened, unwritable},
     records::GoRecords,
 };
 use crate::{
@@ -37,10 +37,7 @@ impl<R: GoRecords> GorillaRecords<R> {
             Some(opened) if carried.is_still(&opened.name) => {
                 self.change(opened, &carried.payload, lasts).await
             }
-            _ => {
-                let begun = self.begin(opened, &carried.payload, lasts).await;
-                begun.map(Saved::Under)
-            }
+            _ => self.begin(opened, carried, lasts).await,
         }
     }
 
@@ -66,9 +63,7 @@ impl<R: GoRecords> GorillaRecords<R> {
                     GoChange::Other => Err(gone()),
                 };
             };
-            let merged = merge_go([&opened.payload, mine, &found.payload], &self.format);
-            let merged = merged.ok_or_else(gone)?;
-            new = merged.map_err(|unfit| unwritable(unfit.what))?;
+            new = self.merge(opened, mine, &found)?.ok_or_else(gone)?;
             old = found.data;
         }
         Err(Error::new(ErrorKind::Conflict))
@@ -79,23 +74,73 @@ impl<R: GoRecords> GorillaRecords<R> {
         content.is_some_and(|content| content.is_empty())
     }
 
-    /// Keeps a session under a new ID, and removes the record under the old one if the session was
-    /// renewed or ended. Of two such requests, only the one that removes the old record succeeds.
+    /// Keeps a session under a new ID, and removes the record of the session that the request came
+    /// with. Of two such requests, only the one that removes the record succeeds.
     async fn begin(
         &self,
         opened: Option<&Opened>,
-        payload: &[u8],
+        carried: &Carried,
         lasts: Duration,
-    ) -> Result<GoId, Error> {
+    ) -> Result<Saved, Error> {
         let id = self.new_id()?;
-        let data = self.pack(payload)?;
+        let data = self.pack(&carried.payload)?;
         self.records.create(id.as_str(), &data, lasts).await?;
-        if let Some(opened) = opened
-            && !self.records.remove(opened.id.as_str(), None).await?
-        {
-            self.records.remove(id.as_str(), None).await?;
-            return Err(Error::new(ErrorKind::Gone));
+        let left = match opened {
+            Some(opened) if carried.has_existed() => {
+                let renewed = (id.as_str(), &*carried.payload, data);
+                self.leave_renewed(opened, renewed, lasts).await
+            }
+            Some(ended) => self.leave_ended(ended).await,
+            None => Ok(()),
+        };
+        if left.is_err() {
+            // Nobody knows the ID, so the record would do no harm.
+            drop(self.records.remove(id.as_str(), None).await);
         }
-        Ok(id)
+        left.map(|()| Saved::Under(id))
+    }
+
+    /// Removes the record of a session that was renewed, and brings what other requests have changed
+    /// there meanwhile to the new record.
+    async fn leave_renewed(
+        &self,
+        opened: &Opened,
+        (id, mine, written): (&str, &[u8], Vec<u8>),
+        lasts: Duration,
+    ) -> Result<(), Error> {
+        let (mut old, mut written) = (opened.data.clone(), written);
+        for _ in 0..ROUNDS {
+            if self.records.remove(opened.id.as_str(), Some(&old)).await? {
+                return Ok(());
+            }
+            let gone = || Error::new(ErrorKind::Gone);
+            let found = self.load_readable(&opened.id).await?.ok_or_else(gone)?;
+            let new = self.pack(&self.merge(opened, mine, &found)?.ok_or_else(gone)?)?;
+            if !self.records.replace(id, &written, &new, lasts).await? {
+                return Err(gone());
+            }
+            (old, written) = (found.data, new);
+        }
+        Err(Error::new(ErrorKind::Conflict))
+    }
+
+    async fn leave_ended(&self, ended: &Opened) -> Result<(), Error> {
+        match self.records.remove(ended.id.as_str(), None).await? {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::Gone)),
+        }
+    }
+
+    /// Applies the changes of a request to the record as it is now. Returns `None` if one of the
+    /// payloads cannot be read.
+    fn merge(
+        &self,
+        opened: &Opened,
+        mine: &[u8],
+        found: &Loaded,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let merged = merge_go([&opened.payload, mine, &found.payload], &self.format);
+        let merged = merged.transpose();
+        merged.map_err(|unfit| unwritable(unfit.what))
     }
 }

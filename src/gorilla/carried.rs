@@ -4,7 +4,8 @@
 //! that no cookie can have. So no cookie is taken for a carried session, it opens nowhere else, and
 //! a program that forgets the outer layer leaks nothing. Without a payload, the server has no such
 //! session: it may have moved to where the session layer keeps its own. The date is the time of the
-//! last save or, if that is unknown, the session's end.
+//! last save or, if that is unknown, the session's end. On the way back, the ID has half the length,
+//! and the last of the other bytes tells whether the session existed before.
 
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use super::{
 use crate::{clock::Timestamp, id::TokenId};
 
 const ID_LEN: usize = 32;
+/// The last byte of a carried session's ID on the way back, if the session existed before.
+const EXISTED: u8 = 1;
 
 /// Tells carried sessions apart.
 pub(crate) type CarriedId = [u8; ID_LEN];
@@ -41,8 +44,13 @@ fn split(payload: &[u8]) -> Option<Carried> {
 }
 
 impl Carried {
-    /// Returns whether the session still has the name it came with. Otherwise it was renewed, or it
-    /// ended and another one began.
+    /// Returns whether the session existed before. If it does not have the name it came with, then
+    /// it was renewed. Otherwise it is another session.
+    pub(crate) fn has_existed(&self) -> bool {
+        self.id.last() == Some(&EXISTED)
+    }
+
+    /// Returns whether the session still has the name it came with.
     pub(crate) fn is_still(&self, other: &CarriedId) -> bool {
         let name = size_of::<TokenId>();
         self.id.get(..name) == other.get(..name)
@@ -131,6 +139,7 @@ impl Gorilla {
         &self,
         name: &str,
         id: Option<TokenId>,
+        has_existed: bool,
         payload: &[u8],
         saved: Timestamp,
     ) -> Result<String, SecureCookieError> {
@@ -140,6 +149,9 @@ impl Gorilla {
         let mut carried = CarriedId::default();
         let id = id.unwrap_or_default();
         carried.iter_mut().zip(id).for_each(|(to, from)| *to = from);
+        if let Some(last) = carried.last_mut().filter(|_| has_existed) {
+            *last = EXISTED;
+        }
         self.carry(name, &carried, payload, saved)
     }
 
@@ -191,7 +203,7 @@ mod tests {
             open(Gorilla::new(cookies), "sid", &carried),
             Err(SecureCookieError::InvalidMac)
         );
-        let cookie = format().seal("sid", None, &[0; 64], now).unwrap();
+        let cookie = format().seal("sid", None, true, &[0; 64], now).unwrap();
         assert_eq!(
             open(kept(), "sid", &cookie),
             Err(SecureCookieError::InvalidMac)
@@ -201,15 +213,21 @@ mod tests {
     #[test]
     fn a_session_keeps_its_name_on_the_way_back() {
         let now = Timestamp::from_secs(1_800_000_000);
-        let mut id = [9; 16];
-        let back = kept().seal("sid", Some(id), b"gob", now).unwrap();
-        let back = kept().carried("sid", back.as_bytes(), now).unwrap();
+        let id = [9; 16];
+        let back = |has_existed| {
+            let back = kept().seal("sid", Some(id), has_existed, b"gob", now);
+            kept()
+                .carried("sid", back.unwrap().as_bytes(), now)
+                .unwrap()
+        };
+        assert!(!back(false).has_existed());
+        let back = back(true);
+        assert!(back.has_existed());
         let mut came = [0; 32];
         came[..16].copy_from_slice(&id);
         came[31] = 1;
         assert!(back.is_still(&came));
-        id[15] ^= 1;
-        came[..16].copy_from_slice(&id);
+        came[15] ^= 1;
         assert!(!back.is_still(&came));
     }
 }

@@ -72,7 +72,7 @@ impl Reply {
         let duty = mem::take(&mut state.duty);
         let cookie = match (duty, &state.view) {
             (CookieDuty::Set | CookieDuty::Refresh, Some(view)) if !view.home.is_nowhere() => {
-                Some(render(view, settings, salt, now())?)
+                Some(render(view, !state.has_begun, settings, salt, now())?)
             }
             (CookieDuty::Remove, view) => {
                 // The browser does not know the attributes that this request gave the cookie.
@@ -136,6 +136,7 @@ fn differs(view: Option<&View>, settings: &Settings, from: &CookieAttributes) ->
 
 fn render(
     view: &View,
+    has_existed: bool,
     settings: &Settings,
     salt: Option<Salt>,
     now: Timestamp,
@@ -161,7 +162,7 @@ fn render(
         } => {
             used = *issued;
             let stamp = stamp(used, *expires, id.token_id());
-            settings.seal_cookie(content, &stamp, salt)?
+            settings.seal_cookie(content, &stamp, has_existed, salt)?
         }
         Home::Record(place) => {
             let tag = match own_attributes(Some(view)) {

@@ -500,6 +500,86 @@ async fn a_renewal_changes_the_id() {
     }
 }
 
+/// What another request makes of a session's record, without leaving it there.
+async fn change(site: &Site, jar: &Jar, changes: &[(&'static str, i64)]) -> Vec<u8> {
+    let (id, before, _) = site.table.only();
+    for (key, value) in changes {
+        site.put(&mut jar.clone(), key, *value).await;
+    }
+    let after = site.table.only().1;
+    site.table.put(&id, before);
+    after
+}
+
+#[tokio::test]
+async fn a_renewal_brings_along_what_others_change_meanwhile() {
+    for site in sites() {
+        let jar = &mut Jar::default();
+        site.put(jar, "n", 1).await;
+        site.put(jar, "cart", 1).await;
+        let (old, table, id) = (jar.clone(), site.table.clone(), site.table.only().0);
+        let after = change(&site, jar, &[("n", 3), ("cart", 4), ("m", 5)]).await;
+        let log_in = async move |session: Session| {
+            session.renew();
+            session.insert("user", 7).unwrap();
+            session.insert("n", 2).unwrap();
+            table.put(&id, after);
+        };
+        let (_, response) = site.visit(jar, log_in).await;
+        assert_eq!(status(&response), 200);
+        assert_eq!(site.table.ids().len(), 1);
+        for (key, value) in [("user", 7), ("n", 2), ("cart", 4), ("m", 5)] {
+            assert_eq!(site.get(jar, key).await, Some(value), "{key}");
+        }
+        assert_eq!(site.get(&mut old.clone(), "n").await, None);
+    }
+}
+
+#[tokio::test]
+async fn one_that_begins_after_a_logout_has_nothing_of_the_old_one() {
+    for site in sites() {
+        let jar = &mut Jar::default();
+        site.put(jar, "n", 1).await;
+        let (table, id) = (site.table.clone(), site.table.only().0);
+        let after = change(&site, jar, &[("m", 5)]).await;
+        let anew = async move |session: Session| {
+            session.destroy().await.unwrap();
+            session.insert("other", 2).unwrap();
+            session.renew();
+            table.put(&id, after);
+        };
+        let (_, response) = site.visit(jar, anew).await;
+        assert_eq!(status(&response), 200);
+        assert_eq!(site.table.ids().len(), 1);
+        for (key, value) in [("n", None), ("m", None), ("other", Some(2))] {
+            assert_eq!(site.get(jar, key).await, value, "{key}");
+        }
+    }
+}
+
+/// The session stays as it was, under its old ID alone.
+#[tokio::test]
+async fn a_renewal_that_does_not_fit_leaves_nothing() {
+    let [site, ..] = sites();
+    let jar = &mut Jar::default();
+    site.put(jar, "n", 1).await;
+    let (table, id) = (site.table.clone(), site.table.only().0);
+    let fill = async |session: Session| session.insert("theirs", "x".repeat(2_500)).unwrap();
+    site.visit(&mut jar.clone(), fill).await;
+    let after = site.table.only().1;
+    site.go_saves(&id, &[("n", 1)]);
+    let (at, full) = (id.clone(), after.clone());
+    let log_in = async move |session: Session| {
+        session.renew();
+        session.insert("mine", "x".repeat(2_500)).unwrap();
+        table.put(&at, full);
+    };
+    let (_, response) = site.visit(jar, log_in).await;
+    assert_eq!((status(&response), no_cookie(&response)), (500, true));
+    assert_eq!(site.table.ids(), [id]);
+    assert_eq!(site.table.only().1, after);
+}
+
 /// The ID has ended, or somebody has made it up, as is possible without a signature.
 #[tokio::test]
 async fn an_id_that_the_server_does_not_have_is_not_a_session() {

@@ -297,9 +297,7 @@ impl Oracle {
             return self.check_lost(number, cookie);
         };
         let is_ours = seen.names().iter().all(|name| name / 100 != number) || request.is_alone;
-        // A change in mid-renewal stays behind in Go's record.
-        let stays = self.kind == Kind::Go && self.others(number).any(|other| other.did(&RENEWALS));
-        if keeps_all(self.kind) && is_ours && !stays {
+        if keeps_all(self.kind) && is_ours {
             for name in seen.names() {
                 self.owed
                     .entry(name)
@@ -323,9 +321,7 @@ impl Oracle {
             let names = request.loaded.as_ref().map(Seen::names).unwrap_or_default();
             let lives = |seen: &Seen| seen.names().iter().any(|name| names.contains(name));
             let is_over = !self.alive().any(|(_, seen)| lives(seen));
-            // A change in mid-renewal stays behind in Go's record.
-            let stays = renewed && self.kind == Kind::Go;
-            stays || (ended || renewed) && (is_over || request.did(&RENEWALS))
+            (ended || renewed) && (is_over || request.did(&RENEWALS))
         } else {
             ended || renewed || (cookie.is_none() && !others.is_empty())
         };
