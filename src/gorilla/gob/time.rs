@@ -114,7 +114,7 @@ impl Time {
         let zone = UtcOffset::from_whole_seconds(self.zone.unwrap_or(0)).ok()?;
         let nanos = i128::from(self.unix) * 1_000_000_000 + i128::from(self.nanos);
         let time = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()?;
-        time.to_offset(zone).format(&Rfc3339).ok()
+        time.checked_to_offset(zone)?.format(&Rfc3339).ok()
     }
 }
 

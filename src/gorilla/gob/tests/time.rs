@@ -29,6 +29,22 @@ fn times_are_read_and_written() {
     }
 }
 
+/// The last second of the year 9999 in UTC, as a value that never expires, in a zone where it is the
+/// year 10000.
+#[test]
+fn a_time_beyond_the_calendar_is_shown_in_seconds() {
+    for (zone, text) in [
+        ("ffff", "9999-12-31T23:59:59Z"),
+        ("003c", "253402300799"),
+        ("ffc4", "9999-12-31T22:59:59-01:00"),
+    ] {
+        let bytes = from_hex(&format!("01000000497786387f00000000{zone}"));
+        let time = Time::from_bytes(&bytes).unwrap();
+        assert_eq!(time.to_string(), text);
+        assert_eq!(time.to_bytes(), bytes);
+    }
+}
+
 /// Amsterdam was 19 minutes and 32 seconds east of Greenwich until 1937.
 #[test]
 fn zones_with_seconds_are_kept() {
