@@ -47,6 +47,14 @@ impl Fitter<'_> {
                 _ => Err(Unfit::new("it is no key of Go's map")),
             };
         };
+        if let ("string", Some(bytes)) = (name, odd_text(&json)) {
+            let key = Value::String(bytes);
+            return match ty {
+                TypeId::INTERFACE => Ok(key.named(name)),
+                TypeId::STRING => Ok(key),
+                _ => Err(Unfit::new("it is no key of Go's map")),
+            };
+        }
         if ty != TypeId::INTERFACE {
             return self.fit(&json, None, ty);
         }
@@ -268,6 +276,13 @@ impl Fitter<'_> {
         }
         Ok(Value::Struct { ty, fields })
     }
+}
+
+/// Returns the bytes of a text that is not UTF-8, which a key's text has as a list of numbers.
+fn odd_text(json: &Json) -> Option<Vec<u8>> {
+    let byte = |byte: &Json| u8::try_from(byte.as_u64()?).ok();
+    let bytes: Option<Vec<u8>> = json.as_array()?.iter().map(byte).collect();
+    bytes.filter(|bytes| std::str::from_utf8(bytes).is_err())
 }
 
 fn whole(json: &Json) -> Option<i128> {

@@ -412,7 +412,17 @@ fn every_key_has_its_own_text() {
         assert_eq!(Fitter { types }.key(text, TypeId::INTERFACE), Ok(key));
     }
     let odd = Value::String(vec![0xff, b'a']).named("string");
-    assert_eq!(key_text(&odd, &go.types), "\0string:[255,97]");
+    let text = "\0string:[255,97]";
+    assert_eq!(key_text(&odd, &go.types), text);
+    let types = &mut go.types;
+    assert_eq!(
+        Fitter { types }.key(text, TypeId::INTERFACE),
+        Ok(odd.clone())
+    );
+    assert_eq!(
+        Fitter { types }.key(text, TypeId::STRING),
+        Ok(odd.concrete().clone())
+    );
     assert_eq!(key_text(&Value::string("a"), &go.types), "a");
     for (number, text) in [
         (f64::NAN, "NaN"),
@@ -433,6 +443,8 @@ fn every_key_has_its_own_text() {
         ("\0int:\"x\"", TypeId::INTERFACE),
         ("\0int:", TypeId::INTERFACE),
         ("\0main.key:[1]", TypeId::INTERFACE),
+        ("\0string:[97]", TypeId::INTERFACE),
+        ("\0string:[255]", TypeId::INT),
     ] {
         assert!(fitter.key(text, ty).is_err(), "{text:?}");
     }
