@@ -315,7 +315,7 @@ struct Queue<'a> {
 impl Queue<'_> {
     fn push(&mut self, id: FlashId, message: &[u8], types: &mut Types) -> Result<(), Unfit> {
         let old = self.old.get(place(id));
-        let message = Fitter { types }.value(message, old, TypeId::INTERFACE);
+        let message = Fitter { types }.message(message, old);
         self.items
             .push(message.map_err(|error| error.of(self.key))?);
         Ok(())

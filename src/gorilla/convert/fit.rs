@@ -101,8 +101,18 @@ impl Fitter<'_> {
                 _ => Err(Unfit::new("Go expects something else than bytes")),
             };
         }
-        let json: Json = serde_json::from_slice(value).map_err(|_| Unfit::new("it is no JSON"))?;
+        let json = parse(value)?;
+        if ty == TypeId::BYTES {
+            return Err(unfit("bytes", &json));
+        }
+        // A session shows bytes as bytes, so a text is not meant as their base64.
+        let old = old.filter(|old| !matches!(old.concrete(), Value::Bytes(_)));
         self.fit(&json, old, ty)
+    }
+
+    /// Turns the JSON of a flash message into a Go value, in the place of `old`.
+    pub(crate) fn message(&mut self, json: &[u8], old: Option<&Value>) -> Result<Value, Unfit> {
+        self.fit(&parse(json)?, old, TypeId::INTERFACE)
     }
 
     fn fit(&mut self, json: &Json, old: Option<&Value>, ty: TypeId) -> Result<Value, Unfit> {
@@ -319,6 +329,10 @@ fn unfit(wanted: &str, json: &Json) -> Unfit {
         Json::Object(_) => "an object",
     };
     Unfit::new(format!("Go expects {wanted}, and this is {found}"))
+}
+
+fn parse(json: &[u8]) -> Result<Json, Unfit> {
+    serde_json::from_slice(json).map_err(|_| Unfit::new("it is no JSON"))
 }
 
 /// Returns whether Go leaves out a field with this value.

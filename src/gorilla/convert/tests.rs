@@ -300,6 +300,16 @@ fn a_value_that_changes_keeps_its_type_if_it_fits() {
             json!("2023-11-14T22:13:21Z"),
             date(1_700_000_001).named("time.Time"),
         ),
+        (
+            Value::Bytes(vec![7]).named("[]uint8"),
+            json!("YWJj"),
+            Value::string("YWJj").named("string"),
+        ),
+        (
+            Value::Bytes(vec![7]).named("[]uint8"),
+            json!("Bw=="),
+            Value::string("Bw==").named("string"),
+        ),
     ];
     for (old, json, expected) in rows {
         assert_eq!(
@@ -373,6 +383,7 @@ fn typed_places_take_nothing_else() {
         (b"-1", TypeId::UINT),
         (b"null", TypeId::BOOL),
         (b"\0a", TypeId::STRING),
+        (b"\"YWJj\"", TypeId::BYTES),
         (b"{\"Surname\":\"x\"}", person),
         (b"{\"Age\":\"x\"}", person),
         (b"[]", person),
