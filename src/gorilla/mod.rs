@@ -32,6 +32,9 @@
 //! type. Otherwise, and under a new key, it gets the type that a Go program would expect: `bool`,
 //! `int`, `uint64` beyond that, `float64`, `string`, `[]byte`, `[]interface {}` or
 //! `map[string]interface {}`, which Go reads only after `gob.Register(map[string]interface{}{})`.
+//!
+//! Gob does not say how wide the numbers of a struct's fields and of an application's own types are.
+//! Keep to their width: if one number is too large, Go refuses the whole session.
 
 mod base64;
 mod carried;

@@ -4,7 +4,7 @@ use base64_simd::STANDARD;
 use serde_json::Value as Json;
 
 use super::json::{BYTES, OTHER_KEY, is_time, key_text, stored, to_json, zero_json};
-use crate::gorilla::gob::{Definition, Marshaler, Time, TypeId, Types, Value};
+use crate::gorilla::gob::{Definition, Marshaler, Time, TypeId, Types, Value, parts};
 
 /// A value cannot be written as the type that Go expects in its place.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -315,6 +315,12 @@ fn keeps_digits(json: &Json, name: &str) -> bool {
             whole(json).is_none_or(|whole| format!("{:.0}", whole as f32) == whole.to_string())
         }
         (Json::Array(parts), "complex64") => parts.iter().all(|part| keeps_digits(part, "float32")),
+        (Json::Array(items), name) => {
+            parts(name).is_none_or(|(_, elem)| items.iter().all(|item| keeps_digits(item, elem)))
+        }
+        (Json::Object(fields), name) => {
+            parts(name).is_none_or(|(_, elem)| fields.values().all(|item| keeps_digits(item, elem)))
+        }
         _ => true,
     }
 }

@@ -199,6 +199,18 @@ fn a_value_that_changes_keeps_its_type_if_it_fits() {
         Value::Bool(true).named("bool"),
     ]);
     let texts = |go: &Go, texts: &[&str]| go.texts(texts).named("[]string");
+    let (ints, halves) = (
+        go.types.slice_of(TypeId::INT),
+        go.types.slice_of(TypeId::FLOAT),
+    );
+    let small = |numbers: &[i64]| {
+        let items = numbers.iter().map(|number| Value::Int(*number)).collect();
+        Value::List { ty: ints, items }.named("[]int8")
+    };
+    let floats = |numbers: &[f64]| {
+        let items = numbers.iter().map(|number| Value::Float(*number)).collect();
+        Value::List { ty: halves, items }.named("[]float32")
+    };
     let rows = [
         (
             one.clone().named("int64"),
@@ -293,6 +305,25 @@ fn a_value_that_changes_keeps_its_type_if_it_fits() {
         (mixed, json!([2, "a", true]), mixed_after),
         (array(1, 2), json!([3, 4]), array(3, 4)),
         (array(1, 2), json!([]), go.anything(Vec::new())),
+        (small(&[1, 2]), json!([3, 127]), small(&[3, 127])),
+        (
+            small(&[1, 2]),
+            json!([3, 128]),
+            go.anything(vec![
+                Value::Int(3).named("int"),
+                Value::Int(128).named("int"),
+            ]),
+        ),
+        (
+            floats(&[0.5]),
+            json!([(1 << 24) + 1]),
+            go.anything(vec![Value::Int((1 << 24) + 1).named("int")]),
+        ),
+        (
+            floats(&[0.5]),
+            json!([1 << 24, 0.1]),
+            floats(&[16_777_216.0, 0.1]),
+        ),
         (ann.clone(), bobs_json, bob.named("main.Person")),
         (ann, json!("gone"), Value::string("gone").named("string")),
         (

@@ -47,6 +47,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub(super) use self::value::parts;
 pub use self::{
     error::{GobError, GobErrorKind},
     time::Time,

@@ -171,8 +171,9 @@ impl Value {
 
     /// Returns whether Go's type of this name can hold the value: Go refuses 300 for an `int8`.
     ///
-    /// Go's `int`, `uint` and `uintptr` count as 64 bits wide. Any other name is a type of the
-    /// application, which may have any size.
+    /// Go's `int`, `uint` and `uintptr` count as 64 bits wide. Of a list or a map, all elements must
+    /// fit: `[]int8` holds no 300 either. Any other name is a type of the application, which may have
+    /// any size.
     ///
     /// ```
     /// use silverback::gorilla::gob::Value;
@@ -194,7 +195,15 @@ impl Value {
             (Self::Complex(real, imaginary), "complex64") => {
                 fits_float32(*real) && fits_float32(*imaginary)
             }
-            (value, name) => basic(name).is_none_or(|ty| ty == value.type_id()),
+            (value, name) if basic(name).is_some() => basic(name) == Some(value.type_id()),
+            (Self::List { items, .. }, name) => {
+                parts(name).is_none_or(|(_, elem)| items.iter().all(|item| item.fits(elem)))
+            }
+            (Self::Map { entries, .. }, name) => parts(name).is_none_or(|(key, elem)| {
+                let mut entries = entries.iter();
+                entries.all(|(name, value)| name.fits(key) && value.fits(elem))
+            }),
+            _ => true,
         }
     }
 }
@@ -202,6 +211,25 @@ impl Value {
 /// Like Go, compares only the magnitude: excess digits are lost.
 fn fits_float32(number: f64) -> bool {
     !number.is_finite() || number.abs() <= f64::from(f32::MAX)
+}
+
+/// Splits the name of a list or a map, such as `map[string]int8`: what is in the brackets, and the
+/// type of the elements.
+pub(in crate::gorilla) fn parts(name: &str) -> Option<(&str, &str)> {
+    let inner = name
+        .strip_prefix("map[")
+        .or_else(|| name.strip_prefix('['))?;
+    let mut open = 1;
+    let end = inner.find(|character| {
+        match character {
+            '[' => open += 1,
+            ']' => open -= 1,
+            _ => {}
+        }
+        open == 0
+    })?;
+    let (key, elem) = inner.split_at(end);
+    Some((key, elem.strip_prefix(']')?))
 }
 
 /// Returns the gob type of a basic Go type.

@@ -186,3 +186,40 @@ fn numbers_fit_the_kinds_that_hold_them() {
         assert_eq!(value.fits(name), fits, "{value:?} {name}");
     }
 }
+
+#[test]
+fn lists_and_maps_fit_if_their_elements_do() {
+    let mut types = Types::new();
+    let (ints, keys) = (types.slice_of(TypeId::INT), TypeId::STRING);
+    let floats = types.map_of(keys, TypeId::FLOAT);
+    let lists = types.map_of(keys, ints);
+    let list = |number| {
+        let (ty, items) = (ints, vec![Value::Int(1), Value::Int(number)]);
+        Value::List { ty, items }
+    };
+    let map = |ty, key: Value, elem| {
+        let entries = vec![(key, elem)];
+        Value::Map { ty, entries }
+    };
+    let text = || Value::string("k");
+    let float = map(floats, text(), Value::Float(1e39));
+    let nested = map(lists, text(), list(128));
+    let keyed = map(types.map_of(ints, keys), list(128), text());
+    for (value, name, fits) in [
+        (list(127), "[]int8", true),
+        (list(128), "[]int8", false),
+        (list(128), "[2]int8", false),
+        (list(128), "[]int16", true),
+        (list(128), "[]main.Role", true),
+        (list(128), "main.Roles", true),
+        (list(1), "[]uint8", false),
+        (float.clone(), "map[string]float32", false),
+        (float, "map[string]float64", true),
+        (nested.clone(), "map[string][]int8", false),
+        (nested, "map[string][]int16", true),
+        (keyed.clone(), "map[[2]int8]string", false),
+        (keyed, "map[[2]int16]string", true),
+    ] {
+        assert_eq!(value.fits(name), fits, "{value:?} {name}");
+    }
+}
