@@ -16,7 +16,7 @@ mod typed;
 mod update;
 mod values;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, mem, sync::Arc};
 
 pub use self::{
     flashes::Flashes,
@@ -451,14 +451,17 @@ impl Session {
     ) -> Result<R, Error> {
         let before = content.frames.clone();
         let changed = change(content)?;
-        let is_larger = content.frames.as_bytes().len() > before.as_bytes().len();
-        match self.settings().check_in_go(content) {
-            Err(error) if is_larger || error.kind() == ErrorKind::SerializeFailed => {
-                content.frames = before;
-                Err(error)
-            }
-            _ => Ok(changed),
+        let settings = self.settings();
+        let Err(error) = settings.check_in_go(content) else {
+            return Ok(changed);
+        };
+        let len = settings.len_in_go(content);
+        let after = mem::replace(&mut content.frames, before);
+        if error.kind() == ErrorKind::SerializeFailed || len > settings.len_in_go(content) {
+            return Err(error);
         }
+        content.frames = after;
+        Ok(changed)
     }
 
     fn check_growth(&self, content: &Content, growth: usize) -> Result<(), Error> {

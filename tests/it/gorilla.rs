@@ -690,6 +690,26 @@ async fn every_accepted_value_fits() {
     assert!(outcomes.iter().all(|count| *count > 5), "{outcomes:?}");
 }
 
+/// A list of small numbers is a third as long in JSON as in Go's types.
+#[tokio::test]
+async fn a_value_that_is_longer_in_go_is_refused_at_once() {
+    let text = Value::string("x".repeat(1_000)).named("string");
+    let jar = &mut go_cookie(&session(&[("v", text)]), START);
+    let site = shared();
+    let list = async |session: Session| {
+        let inserted = session.insert("v", vec![1; 400]);
+        inserted.map_err(|error| error.kind())
+    };
+    let (refused, response) = site.visit(jar, list).await;
+    assert!(
+        matches!(refused, Err(ErrorKind::TooLarge { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(failure(&response), None);
+    let found: Option<String> = site.get(jar, "v").await;
+    assert_eq!(found.map(|text| text.len()), Some(1_000));
+}
+
 #[tokio::test]
 async fn a_session_that_is_too_large_can_shrink() {
     let long = |len| Value::string("x".repeat(len)).named("string");
