@@ -1,6 +1,6 @@
 //! The meaning of redb's errors.
 
-use std::{error, fmt, io};
+use std::{error, fmt, io, sync::Arc};
 
 use redb::{DatabaseError, StorageError};
 use silverback::store::StoreError;
@@ -84,7 +84,7 @@ impl error::Error for OpenError {
     }
 }
 
-/// A failure of the file. After any error, redb refuses to work until the file is reopened.
+/// A failure of the file.
 #[derive(Debug)]
 pub(crate) enum Fault {
     /// Nothing was written.
@@ -93,8 +93,8 @@ pub(crate) enum Fault {
     Unknown(redb::Error),
     /// redb panicked, as it does on a file that was damaged while it was open.
     Panicked,
-    /// The file could not be reopened.
-    Closed,
+    /// The file is not open, and this is why it could not be reopened.
+    Closed(Option<Arc<OpenError>>),
 }
 
 impl Fault {
@@ -116,7 +116,8 @@ impl Fault {
                 StoreError::unavailable(error.to_string())
             }
             Self::Panicked => damaged("redb panicked"),
-            Self::Closed => StoreError::unavailable("the file of sessions is not open"),
+            Self::Closed(Some(why)) => StoreError::unavailable(Arc::clone(why)),
+            Self::Closed(None) => StoreError::unavailable("the file of sessions is not open"),
         }
     }
 }
@@ -129,12 +130,13 @@ impl From<StorageError> for Fault {
 
 /// The answers of a call about `count` records that failed as a whole.
 pub(crate) fn all_failed<T>(count: usize, error: &StoreError) -> Vec<Result<T, StoreError>> {
-    let cause = error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    let causes = std::iter::successors(error::Error::source(error), |cause| cause.source());
+    let causes: Vec<_> = causes.map(ToString::to_string).collect();
     let of: fn(String) -> StoreError = match error {
         StoreError::Refused(_) => StoreError::refused,
         _ => StoreError::unavailable,
     };
-    let failed = || Err(of(cause.clone()));
+    let failed = || Err(of(causes.join(": ")));
     std::iter::repeat_with(failed).take(count).collect()
 }
 

@@ -1,8 +1,8 @@
-//! The file: opening it, reading, writing in transactions, and reopening it after an error.
+//! The file: opening it, reading, writing in transactions, and reopening it if redb refuses to work.
 
 use std::{
     fs::{File as OsFile, OpenOptions},
-    io,
+    io, mem,
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     sync::{
@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use redb::{Database, ReadOnlyTable, ReadableDatabase, backends::FileBackend};
+use redb::{Database, ReadOnlyTable, ReadableDatabase, TransactionError, backends::FileBackend};
 use silverback::Timestamp;
 
 use crate::{
@@ -33,11 +33,13 @@ pub(crate) struct Way {
 #[derive(Debug)]
 pub(crate) struct File {
     way: Way,
-    /// `None` after an error, until the file is reopened, and after closing.
-    database: RwLock<Option<Database>>,
-    /// redb refuses all work after an error.
+    database: RwLock<Result<Database, Closed>>,
+    /// redb refuses to work until the file is reopened.
     is_broken: AtomicBool,
 }
+
+/// Why the file could not be reopened. `None` while it is being reopened, and after closing.
+type Closed = Option<Arc<OpenError>>;
 
 /// The records as of the last commit.
 pub(crate) type Snapshot = ReadOnlyTable<&'static [u8; 32], &'static [u8]>;
@@ -47,7 +49,7 @@ impl File {
         let database = way.open()?;
         Ok(Self {
             way,
-            database: RwLock::new(Some(database)),
+            database: RwLock::new(Ok(database)),
             is_broken: AtomicBool::new(false),
         })
     }
@@ -92,61 +94,90 @@ impl File {
         work: impl FnOnce(&Database) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        let database = database.as_ref().ok_or(Fault::Closed)?;
-        let done = panic::catch_unwind(AssertUnwindSafe(|| work(database)));
-        let done = done.unwrap_or(Err(Fault::Panicked));
-        if done.is_err() {
+        let database = database
+            .as_ref()
+            .map_err(|why| Fault::Closed(why.clone()))?;
+        let done = panic::catch_unwind(AssertUnwindSafe(|| {
+            let done = work(database);
+            (done.is_err() && refuses_work(database), done)
+        }));
+        let (is_broken, done) = done.unwrap_or((true, Err(Fault::Panicked)));
+        if is_broken {
             self.is_broken.store(true, Ordering::Relaxed);
         }
         done
     }
 
-    /// Reopens the file if there was an error. Until then, its users get errors.
+    /// Reopens the file if redb refuses to work. Until then, its users get errors.
     pub(crate) fn mend(&self) {
         if self.is_broken.load(Ordering::Relaxed) {
             self.close();
-            if let Ok(opened) = self.way.open() {
-                *self.slot() = Some(opened);
-                self.is_broken.store(false, Ordering::Relaxed);
-            }
+            let opened = self.way.reopen().map_err(|why| Some(Arc::new(why)));
+            self.is_broken.store(opened.is_err(), Ordering::Relaxed);
+            *self.slot() = opened;
         }
     }
 
     /// Closes the file, after its readers.
     pub(crate) fn close(&self) {
-        let closing = self.slot().take();
+        let mut slot = self.slot();
+        if slot.is_err() {
+            return;
+        }
+        let closing = mem::replace(&mut *slot, Err(None));
+        drop(slot);
         // Closing writes what makes the next opening quick. After an error, the next opening does
         // that.
         drop(panic::catch_unwind(AssertUnwindSafe(|| drop(closing))));
     }
 
-    fn slot(&self) -> RwLockWriteGuard<'_, Option<Database>> {
+    fn slot(&self) -> RwLockWriteGuard<'_, Result<Database, Closed>> {
         self.database
             .write()
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// Returns whether redb refuses to work until the file is reopened: after an error of the disk, or
+/// in a commit.
+fn refuses_work(database: &Database) -> bool {
+    match database.try_begin_write() {
+        Ok(write) => write.abort().is_err(),
+        Err(TransactionError::WouldBlock) => false,
+        Err(_) => true,
+    }
+}
+
 impl Way {
+    /// Opens the file, or creates it.
     fn open(&self) -> Result<Database, OpenError> {
         let is_new = !self.path.exists();
-        let file = private(&self.path)?;
+        let database = self.open_file(private(&self.path)?, self.checks)?;
+        if is_new {
+            sync_name(&self.path)?;
+        }
+        Ok(database)
+    }
+
+    /// Opens the file that was open before. redb reads all of it if it has to. A file that is
+    /// missing is not created: its disk may be, and the sessions in it.
+    fn reopen(&self) -> Result<Database, OpenError> {
+        let file = OsFile::options().read(true).write(true).open(&self.path)?;
+        self.open_file(file, false)
+    }
+
+    fn open_file(&self, file: OsFile, checks: bool) -> Result<Database, OpenError> {
         let disk = Disk::new(FileBackend::new(file)?, Arc::clone(&self.access));
         let mut builder = Database::builder();
         builder
             .set_cache_size(self.cache_bytes)
-            .set_check_integrity_on_open(self.checks);
+            .set_check_integrity_on_open(checks);
         let opened = panic::catch_unwind(AssertUnwindSafe(|| {
             let database = builder.create_with_backend(disk)?;
             make_table(&database)?;
             Ok(database)
         }));
-        let database =
-            opened.unwrap_or_else(|_| Err(OpenError::Damaged("redb panicked over it".into())))?;
-        if is_new {
-            sync_name(&self.path)?;
-        }
-        Ok(database)
+        opened.unwrap_or_else(|_| Err(OpenError::Damaged("redb panicked over it".into())))
     }
 }
 

@@ -24,7 +24,7 @@ const BATCH_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 enum Job {
     Write(Vec<Operation>, oneshot::Sender<Vec<Outcome>>),
-    /// Reopens the file if an error has closed it, as every job does.
+    /// Reopens the file if redb refuses to work, as every job does.
     Mend,
     Close(oneshot::Sender<()>),
 }
@@ -57,7 +57,7 @@ impl Writer {
         answered.await.map_err(|_| closed())
     }
 
-    /// Has the file reopened if an error has closed it, without waiting for that.
+    /// Has the file reopened if redb refuses to work, without waiting for that.
     pub(crate) fn mend(&self) {
         // If the queue is full, the next write does it.
         drop(self.queue.try_send(Job::Mend));
@@ -163,8 +163,12 @@ impl Thread {
         self.file.mend();
         if !batch.operations.is_empty() {
             let written = self.file.write(batch.operations.iter(), self.clock.now());
+            let is_closed = matches!(written, Err(Fault::Closed(_)));
             batch.answer(written);
-            self.file.mend();
+            // A file that could not be reopened a moment ago waits for the next job.
+            if !is_closed {
+                self.file.mend();
+            }
         }
     }
 }

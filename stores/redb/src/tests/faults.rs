@@ -1,20 +1,21 @@
 //! A disk that fails: the answers, and what is kept.
 
 use std::{
-    io,
+    error::Error as _,
+    fs, io,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use redb::{StorageBackend as _, backends::FileBackend};
+use redb::{StorageBackend as _, StorageError, backends::FileBackend};
 use silverback::store::{Bytes, Read, Store, StoreError, Sweep as _};
 use tempfile::TempDir;
 
 use super::{END, data, key, path};
-use crate::{RedbStore, disk::Access};
+use crate::{OpenError, RedbStore, disk::Access, error::Fault};
 
 /// Fails while a flag is set.
 #[derive(Debug, Default)]
@@ -22,6 +23,14 @@ struct Failing {
     writes: AtomicBool,
     syncs: AtomicBool,
     reads: AtomicBool,
+    asked: AtomicU64,
+}
+
+impl Failing {
+    /// The number of reads so far.
+    fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
 }
 
 fn fails(flag: &AtomicBool, kind: io::ErrorKind) -> io::Result<()> {
@@ -33,6 +42,7 @@ fn fails(flag: &AtomicBool, kind: io::ErrorKind) -> io::Result<()> {
 
 impl Access for Failing {
     fn read(&self, file: &FileBackend, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         fails(&self.reads, io::ErrorKind::Other)?;
         file.read(offset, out)
     }
@@ -138,6 +148,102 @@ async fn a_failed_read_is_an_error_and_the_next_one_is_not() {
     let swept = store.sweep().await;
     assert!(swept.failed() > 0 && !swept.is_finished(), "{swept:?}");
     disk.reads.store(false, Ordering::Relaxed);
+    assert_eq!(loaded(&store, 1).await, Some(ONE));
+}
+
+/// Opens a store of one record, whose writer has had nothing to do yet.
+async fn idle(dir: &TempDir) -> (RedbStore, Arc<Failing>) {
+    let store = RedbStore::open(path(dir)).await.unwrap();
+    store.create(&key(1), ONE, END).await.unwrap();
+    store.close().await;
+    failing(dir).await
+}
+
+#[tokio::test]
+async fn an_error_that_redb_gets_over_reopens_nothing() {
+    let dir = TempDir::new().unwrap();
+    let (store, disk) = idle(&dir).await;
+    let file = store.file();
+    let damaged = || Fault::undone(StorageError::Corrupted("a page".to_owned()));
+    let failed: Result<(), _> = file.with(|_| Err(damaged()));
+    assert!(failed.is_err());
+    let before = disk.asked();
+    file.mend();
+    assert_eq!(disk.asked(), before, "the file was read");
+    let panicked: Result<(), _> = file.with(|_| panic!("as redb does"));
+    assert!(matches!(panicked, Err(Fault::Panicked)));
+    let before = disk.asked();
+    file.mend();
+    assert!(disk.asked() > before, "it was not reopened");
+    assert_eq!(data(&store, 1).await, Some(ONE));
+}
+
+/// Has the store find out that its disk fails, without a job for its writer.
+fn break_down(store: &RedbStore, disk: &Failing) {
+    disk.reads.store(true, Ordering::Relaxed);
+    let read = store
+        .file()
+        .read(|table| Ok(table.get(&[7; 32])?.is_some()));
+    disk.reads.store(false, Ordering::Relaxed);
+    assert!(read.is_err());
+}
+
+#[tokio::test]
+async fn the_error_says_why_the_file_cannot_be_reopened() {
+    let dir = TempDir::new().unwrap();
+    let (store, disk) = idle(&dir).await;
+    let whole = fs::read(path(&dir)).unwrap();
+    break_down(&store, &disk);
+    fs::write(path(&dir), vec![7; whole.len()]).unwrap();
+    store.file().mend();
+    let error = store.load(&key(1), Read::Current).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    let why = error.source().unwrap();
+    assert_eq!(why.to_string(), "the file of sessions is damaged");
+    let why = format!("{why}: {}", why.source().unwrap());
+    let many = store.load_many(&[key(1)], Read::Current).await;
+    let source = many[0].as_ref().unwrap_err().source().unwrap();
+    assert_eq!(source.to_string(), why);
+    let update = store.delete(&key(1), None).await.unwrap_err();
+    let source = update.source().unwrap();
+    assert_eq!(source.to_string(), "the file of sessions is damaged");
+    fs::write(path(&dir), whole).unwrap();
+    assert_eq!(loaded(&store, 1).await, Some(ONE));
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_reopened_is_tried_once_for_each_write() {
+    let dir = TempDir::new().unwrap();
+    let (store, disk) = idle(&dir).await;
+    break_down(&store, &disk);
+    let len = fs::metadata(path(&dir)).unwrap().len();
+    fs::write(path(&dir), vec![7; usize::try_from(len).unwrap()]).unwrap();
+    let before = disk.asked();
+    store.file().mend();
+    let once = disk.asked() - before;
+    assert!(once > 0);
+    for number in 1..=5 {
+        store.create(&key(1), ONE, END).await.unwrap_err();
+        assert_eq!(disk.asked() - before, once * (1 + number));
+    }
+}
+
+/// The disk with the file may be gone. An empty file in its place would end all sessions.
+#[tokio::test]
+async fn a_file_that_is_missing_is_not_made_anew() {
+    let dir = TempDir::new().unwrap();
+    let (store, disk) = idle(&dir).await;
+    break_down(&store, &disk);
+    let away = dir.path().join("away");
+    fs::rename(path(&dir), &away).unwrap();
+    store.file().mend();
+    let error = store.create(&key(2), TWO, END).await.unwrap_err();
+    let source = error.source().unwrap();
+    let why = source.downcast_ref::<Arc<OpenError>>().unwrap();
+    let is_missing = matches!(&**why, OpenError::Io(why) if why.kind() == io::ErrorKind::NotFound);
+    assert!(is_missing, "{why:?}");
+    assert!(!path(&dir).exists());
+    fs::rename(&away, path(&dir)).unwrap();
     assert_eq!(loaded(&store, 1).await, Some(ONE));
 }
 
