@@ -37,7 +37,7 @@ impl Link {
         }
     }
 
-    /// Runs some work on one connection. Waits for a server that is not up yet, as long as the
+    /// Runs some work on one connection, unless the server has no tokens. Waits for a server that is not up yet, as long as the
     /// whole may take. Never repeats a command that was sent and not answered.
     pub(crate) async fn run<T, F>(
         &self,
@@ -60,6 +60,10 @@ impl Link {
                         continue;
                     }
                 };
+                if !connection.facts.has_tokens {
+                    let sentence = "memcached was started without compare and swap: leave out -C";
+                    return Err(StoreError::refused(sentence));
+                }
                 used = Some(Arc::clone(&connection));
                 match work(Arc::clone(&connection)).await {
                     Ok(done) => return done,

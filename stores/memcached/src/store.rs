@@ -72,10 +72,6 @@ impl MemcachedStore {
                 Ok(Ok(connection.facts))
             })
             .await?;
-        if !facts.has_tokens {
-            let sentence = "memcached was started without compare and swap: leave out -C";
-            return Err(StoreError::refused(sentence));
-        }
         let room = facts.item_bytes.saturating_sub(OVERHEAD + HEAD);
         Ok(Self {
             link: Arc::new(link),

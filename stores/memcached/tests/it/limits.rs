@@ -7,7 +7,7 @@ use silverback_test_servers::{
     kit::{create, data, key},
 };
 
-use crate::{at, connect, day, seconds};
+use crate::{at, connect, day, seconds, through};
 
 #[tokio::test]
 async fn the_largest_record_is_what_the_server_says() {
@@ -53,6 +53,24 @@ async fn a_server_that_takes_less_than_before_refuses() {
     };
     assert!(matches!(tried, Err(StoreError::Refused(_))), "{tried:?}");
     create(&store, 2, day()).await;
+}
+
+#[tokio::test]
+async fn a_server_that_has_lost_its_tokens_refuses() {
+    let [Some(with), Some(without)] = [&[][..], &["-C"]].map(Memcached::start_with) else {
+        return;
+    };
+    let proxy = silverback_test_servers::Proxy::to(with.port());
+    let store = through(proxy.port()).await;
+    proxy.redirect(without.port());
+    proxy.cut();
+    let tried = loop {
+        match store.create(&key(1), Bytes::new(), day()).await {
+            Err(StoreError::Unavailable(_)) => {}
+            tried => break tried,
+        }
+    };
+    assert!(matches!(tried, Err(StoreError::Refused(_))), "{tried:?}");
 }
 
 #[tokio::test]
