@@ -1,6 +1,9 @@
 //! Settings, and opening a store.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{self, Path},
+    sync::Arc,
+};
 
 use silverback::Clock;
 use tokio::runtime::Handle;
@@ -197,7 +200,8 @@ impl RedbOptions {
     /// Opens the file on this thread.
     fn open_now(self, path: &Path) -> Result<RedbStore, OpenError> {
         let way = Way {
-            path: path.to_owned(),
+            // It stays the same file if the process changes its directory.
+            path: path::absolute(path)?,
             access: self.access,
             cache_bytes: self.cache_bytes,
             checks: self.checks,

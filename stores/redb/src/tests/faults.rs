@@ -247,6 +247,20 @@ async fn a_file_that_is_missing_is_not_made_anew() {
     assert_eq!(loaded(&store, 1).await, Some(ONE));
 }
 
+/// The process may change its directory.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_is_reopened_where_it_was_opened() {
+    let dir = TempDir::new().unwrap();
+    let here = std::env::current_dir().unwrap();
+    let up: std::path::PathBuf = here.components().skip(1).map(|_| "..").collect();
+    let relative = up.join(path(&dir).strip_prefix("/").unwrap());
+    assert!(relative.is_relative());
+    let store = RedbStore::open(relative).await.unwrap();
+    let at = format!("path: \"{}", here.display());
+    assert!(format!("{store:?}").contains(&at), "{store:?}");
+}
+
 #[tokio::test]
 async fn a_damaged_record_is_counted_by_a_sweep_and_left_out_of_a_list() {
     use silverback::store::{Browse as _, Cursor};
