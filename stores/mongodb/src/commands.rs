@@ -124,6 +124,9 @@ impl MongoStore {
 
     /// Deletes records, and returns the keys of those that are left because they have other
     /// versions.
+    ///
+    /// MongoDB counts what it deletes. If that does not tell which, a record counts as left that
+    /// was deleted here, and created again before the look. Sessions create no key twice.
     pub(crate) async fn remove(
         &self,
         removals: &[(RecordKey, Option<Version>)],

@@ -31,6 +31,8 @@ struct State {
     is_silent: bool,
     is_refusing: bool,
     is_holding: bool,
+    /// The number of answers that still pass before the next ones are held.
+    hold_after: Option<u64>,
     /// Connections up to this number are silent for good.
     abandoned: u64,
     /// The number of answers that still pass before one is lost.
@@ -131,9 +133,21 @@ impl Proxy {
         self.shared.change(|state| state.is_holding = true);
     }
 
+    /// Lets `after` answers pass, then [holds](Self::hold_answers) the next ones.
+    pub fn hold_answers_after(&self, after: u64) {
+        self.shared.change(|state| state.hold_after = Some(after));
+    }
+
+    /// Returns whether answers are held back.
+    #[must_use]
+    pub fn is_holding(&self) -> bool {
+        self.shared.state().is_holding
+    }
+
     /// Forwards the answers that were held back.
     pub fn release_answers(&self) {
-        self.shared.change(|state| state.is_holding = false);
+        self.shared
+            .change(|state| (state.is_holding, state.hold_after) = (false, None));
     }
 
     /// Lets `after` answers pass, then cuts the connection instead of passing the next one: the
@@ -199,6 +213,15 @@ impl State {
             }
             !is_cut
         });
+    }
+
+    /// Begins to hold answers if the present one is the first to be held.
+    const fn may_hold(&mut self) {
+        match self.hold_after.as_mut() {
+            None => {}
+            Some(0) => (self.is_holding, self.hold_after) = (true, None),
+            Some(after) => *after -= 1,
+        }
     }
 
     /// Returns whether the present answer is to be lost.
@@ -304,6 +327,11 @@ impl Shared {
 
     /// Returns whether a piece from the server passes.
     fn answer(&self, number: u64, turn: &Mutex<Turn>) -> bool {
+        let mut state = self.state();
+        if *turn.lock().unwrap_or_else(PoisonError::into_inner) == Turn::Server {
+            state.may_hold();
+        }
+        drop(state);
         let mut state = self.when_free(|state| state.is_silent_on(number) || state.is_holding);
         let mut turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         let is_first = *turn == Turn::Server;

@@ -90,6 +90,16 @@ fn answers_are_held_back_and_requests_are_not() {
     assert!(is_quiet(&client));
     proxy.release_answers();
     assert_eq!(answer(&mut client).unwrap(), "+OK");
+    proxy.hold_answers_after(1);
+    assert_eq!(ask(&mut client, "INCR n").unwrap(), ":1");
+    client.write_all(b"INCR n\r\n").unwrap();
+    while !proxy.is_holding() {
+        thread::yield_now();
+    }
+    assert!(is_quiet(&client));
+    assert_eq!(redis.ask(&["GET", "n"]), Reply::Bytes("2".into()));
+    proxy.release_answers();
+    assert_eq!(answer(&mut client).unwrap(), ":2");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use silverback::store::{Expiry, Read, Record, RecordKey, StoreError, Version};
 
 use crate::{
     SqlStore,
-    dialect::{Deleted, Dialect, Table, Write},
+    dialect::{Dialect, Table, Write},
     fault::Fault,
 };
 
@@ -160,12 +160,10 @@ impl<DB: Dialect> SqlStore<DB> {
         let (mut due, mut kept) = (records.to_vec(), HashSet::new());
         for _ in 0..LOOKS {
             let deleted = self.table.delete(conn, &due).await;
-            match deleted.map_err(Self::fault)? {
-                Deleted::Keys(gone) => due.retain(|(key, _)| !gone.contains(key)),
-                Deleted::Number(gone) if gone == keys(&due).len() as u64 => due.clear(),
-                Deleted::Number(_) => {}
-            }
-            due.retain(|(_, expected)| self.table.lags() || expected.is_some());
+            let gone = deleted.map_err(Self::fault)?;
+            due.retain(|(key, expected)| {
+                !gone.contains(key) && (self.table.lags() || expected.is_some())
+            });
             if due.is_empty() {
                 return Ok(kept);
             }

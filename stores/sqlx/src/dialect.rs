@@ -105,12 +105,13 @@ pub(crate) trait Table: Clone + Send + Sync + 'static {
         expiry: Expiry,
     ) -> impl Future<Output = Answer<bool>> + Send;
 
-    /// Removes the records that have these versions or have ended.
+    /// Removes the records that have these versions or have ended, and returns their keys. A
+    /// database that only counts what it removes returns no key unless it has removed them all.
     fn delete(
         &self,
         conn: &mut Connection<Self>,
         records: &[(RecordKey, Option<Version>)],
-    ) -> impl Future<Output = Answer<Deleted>> + Send;
+    ) -> impl Future<Output = Answer<Keys>> + Send;
 
     /// Removes up to `limit` records that have ended, in the order of their ends.
     fn sweep(
@@ -140,26 +141,12 @@ pub(crate) struct Write {
 /// A record that was found, or why it could not be read.
 pub(crate) type Loaded = (RecordKey, Result<Record, StoreError>);
 
-/// What a database says of the records that it has removed.
-pub(crate) enum Deleted {
-    #[cfg_attr(
-        not(any(feature = "postgres", feature = "sqlite")),
-        expect(dead_code, reason = "MySQL only counts them")
-    )]
-    Keys(HashSet<RecordKey>),
-    #[cfg_attr(
-        not(feature = "mysql"),
-        expect(dead_code, reason = "the others name them")
-    )]
-    Number(u64),
-}
+pub(crate) type Keys = HashSet<RecordKey>;
 
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
-impl Deleted {
-    pub(crate) fn of(ids: &[Vec<u8>]) -> Self {
-        let keys = ids.iter().filter_map(|id| id.as_slice().try_into().ok());
-        Self::Keys(keys.map(RecordKey::from_bytes).collect())
-    }
+/// The keys in a column of ids.
+pub(crate) fn named(ids: &[Vec<u8>]) -> Keys {
+    let keys = ids.iter().filter_map(|id| id.as_slice().try_into().ok());
+    keys.map(RecordKey::from_bytes).collect()
 }
 
 /// The numbers of records that a sweep found and removed.

@@ -2,23 +2,20 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
 };
 
 use silverback::store::{Expiry, Read, RecordKey, StoreError, Version};
 use sqlx::{
-    AssertSqlSafe, MySql, MySqlConnection, error::DatabaseError, mysql::MySqlDatabaseError, query,
-    raw_sql,
+    AssertSqlSafe, MySql, MySqlConnection, Row as _, error::DatabaseError,
+    mysql::MySqlDatabaseError, query, raw_sql,
 };
 
 use crate::{
     SqlStore,
     dialect::{
-        Answer, Batch, Deleted, Entry, Loaded, Sealed, Table, Write, kept_end, kept_life, loaded,
-        padded, version,
+        Answer, Batch, Entry, Keys, Loaded, Sealed, Table, Write, kept_end, kept_life, loaded,
+        named, padded, version,
     },
     fault::{Class, Fault},
     table::TableName,
@@ -33,7 +30,14 @@ impl Sealed for MySql {
 pub(crate) struct MySqlTable {
     name: TableName,
     quoted: String,
-    galera: Arc<AtomicBool>,
+    server: Arc<OnceLock<Server>>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Server {
+    MySql,
+    MariaDb,
+    Galera,
 }
 
 impl Table for MySqlTable {
@@ -43,7 +47,7 @@ impl Table for MySqlTable {
         Self {
             quoted: name.quoted('`'),
             name,
-            galera: Arc::default(),
+            server: Arc::default(),
         }
     }
 
@@ -81,16 +85,14 @@ impl Table for MySqlTable {
         let variables = sqlx::query_as(look).fetch_all(conn).await;
         let variables: Vec<(String, String)> = variables.map_err(SqlStore::<MySql>::fault)?;
         let variables = variables.into_iter().collect();
-        self.galera.store(
-            is_galera(&variables, record_bytes).map_err(StoreError::refused)?,
-            Ordering::Relaxed,
-        );
+        let server = server(&variables, record_bytes).map_err(StoreError::refused)?;
+        self.server.get_or_init(|| server);
         Ok(())
     }
 
     /// A node of a cluster may have to apply yet what another one has answered.
     fn lags(&self) -> bool {
-        self.galera.load(Ordering::Relaxed)
+        self.server.get() == Some(&Server::Galera)
     }
 
     /// A transaction that two nodes of a cluster commit at once is a deadlock to one of them.
@@ -233,18 +235,28 @@ impl Table for MySqlTable {
     }
 
     /// The list of keys leads to the rows, and the pairs after it choose among them.
+    ///
+    /// A single MariaDB names the rows that it removes. MySQL counts them, and so does a cluster: a
+    /// statement that names them gets no answer there if it loses against another node's. A
+    /// transaction that looks first would name them too, but the connection of a call that is given
+    /// up would go back to the pool with it.
     async fn delete(
         &self,
         conn: &mut MySqlConnection,
         records: &[(RecordKey, Option<Version>)],
-    ) -> Answer<Deleted> {
+    ) -> Answer<Keys> {
+        let asked: Keys = records.iter().map(|(key, _)| *key).collect();
         let (table, records) = (&self.quoted, padded(records));
         let places = places(records.len());
         let pairs = " OR id = ? AND version = COALESCE(?, version)".repeat(records.len());
-        let sql = format!(
+        let mut sql = format!(
             "DELETE FROM {table} WHERE id IN ({places}) \
              AND (expires <= UTC_TIMESTAMP(6){pairs})"
         );
+        let is_named = self.server.get() == Some(&Server::MariaDb);
+        if is_named {
+            sql += " RETURNING id";
+        }
         let mut delete = query(AssertSqlSafe(sql));
         for (key, _) in &records {
             delete = delete.bind(key.as_bytes().as_slice());
@@ -256,8 +268,14 @@ impl Table for MySqlTable {
                     .map(|version| version.as_bytes().as_slice()),
             );
         }
+        if is_named {
+            let rows = delete.fetch_all(conn).await?;
+            let ids: Result<Vec<_>, _> = rows.iter().map(|row| row.try_get(0)).collect();
+            return Ok(named(&ids?));
+        }
         let deleted = delete.execute(conn).await?.rows_affected();
-        Ok(Deleted::Number(deleted))
+        let is_all = deleted == asked.len() as u64;
+        Ok(if is_all { asked } else { Keys::new() })
     }
 
     /// Looks first, without locks, and writes by keys then: a range of ends would be locked with the
@@ -343,12 +361,12 @@ impl MySqlTable {
     }
 }
 
-/// Says whether the server is a node of a Galera cluster.
+/// Says which server this is.
 ///
 /// # Errors
 ///
 /// A sentence if the server's settings do not do for this store.
-fn is_galera(variables: &HashMap<String, String>, record_bytes: usize) -> Result<bool, String> {
+fn server(variables: &HashMap<String, String>, record_bytes: usize) -> Result<Server, String> {
     let number = |name| {
         variables
             .get(name)
@@ -372,12 +390,14 @@ fn is_galera(variables: &HashMap<String, String>, record_bytes: usize) -> Result
     let is_mariadb = variables
         .get("version")
         .is_some_and(|version| version.contains("MariaDB"));
-    if is_galera && !is_mariadb {
-        return Err(
-            "of the clusters with Galera this store knows those of MariaDB alone".to_owned(),
-        );
+    match (is_galera, is_mariadb) {
+        (false, false) => Ok(Server::MySql),
+        (false, true) => Ok(Server::MariaDb),
+        (true, true) => Ok(Server::Galera),
+        (true, false) => {
+            Err("of the clusters with Galera this store knows those of MariaDB alone".to_owned())
+        }
     }
-    Ok(is_galera)
 }
 
 /// The time that is so many seconds from now.
@@ -419,27 +439,28 @@ const CLIENT_INTERACTION_TIMEOUT: u16 = 4031;
 mod tests {
     use super::*;
 
-    fn asked(variables: &[(&str, &str)]) -> Result<bool, String> {
+    fn asked(variables: &[(&str, &str)]) -> Result<Server, String> {
         let variables = variables.iter();
         let variables = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        is_galera(&variables.collect(), 1 << 20)
+        server(&variables.collect(), 1 << 20)
     }
 
     #[test]
-    fn a_cluster_is_told_by_its_settings() {
+    fn a_server_is_told_by_its_settings() {
         let mariadb = ("version", "10.11.19-MariaDB");
         let packet = ("max_allowed_packet", "16777216");
-        assert_eq!(asked(&[]), Ok(false));
-        assert_eq!(asked(&[mariadb, packet, ("wsrep_on", "OFF")]), Ok(false));
-        assert_eq!(asked(&[mariadb, packet, ("wsrep_on", "ON")]), Ok(true));
-        assert_eq!(asked(&[("version", "8.4.3"), packet]), Ok(false));
+        let of_mariadb = |wsrep| asked(&[mariadb, packet, ("wsrep_on", wsrep)]);
+        assert_eq!(asked(&[]), Ok(Server::MySql));
+        assert_eq!(of_mariadb("OFF"), Ok(Server::MariaDb));
+        assert_eq!(of_mariadb("ON"), Ok(Server::Galera));
+        assert_eq!(asked(&[("version", "8.4.3"), packet]), Ok(Server::MySql));
         let other = asked(&[("version", "8.0.36-28.1"), ("wsrep_on", "ON")]);
         assert!(other.unwrap_err().contains("MariaDB alone"));
     }
 
     #[test]
     fn statements_have_to_be_committed() {
-        assert_eq!(asked(&[("autocommit", "ON")]), Ok(false));
+        assert_eq!(asked(&[("autocommit", "ON")]), Ok(Server::MySql));
         let off = asked(&[("autocommit", "OFF")]).unwrap_err();
         assert!(off.contains("autocommit"), "{off}");
     }

@@ -8,8 +8,8 @@ use sqlx::{
 
 use crate::{
     dialect::{
-        Answer, Batch, Deleted, Entry, Loaded, Sealed, Table, Write, kept_end, kept_life, loaded,
-        version,
+        Answer, Batch, Entry, Keys, Loaded, Sealed, Table, Write, kept_end, kept_life, loaded,
+        named, version,
     },
     fault::Class,
     table::TableName,
@@ -188,7 +188,7 @@ impl Table for PostgresTable {
         &self,
         conn: &mut PgConnection,
         records: &[(RecordKey, Option<Version>)],
-    ) -> Answer<Deleted> {
+    ) -> Answer<Keys> {
         let table = &self.quoted;
         if let [(key, expected)] = records {
             return self.delete_one(conn, key, *expected).await;
@@ -209,7 +209,7 @@ impl Table for PostgresTable {
         let delete = query_scalar(AssertSqlSafe(sql))
             .bind(ids.collect::<Vec<_>>())
             .bind(versions.collect::<Vec<_>>());
-        Ok(Deleted::of(&delete.fetch_all(conn).await?))
+        Ok(named(&delete.fetch_all(conn).await?))
     }
 
     /// Ends move with each write, and the index leads to where they were. Of the records that live
@@ -274,7 +274,7 @@ impl PostgresTable {
         conn: &mut PgConnection,
         key: &RecordKey,
         expected: Option<Version>,
-    ) -> Answer<Deleted> {
+    ) -> Answer<Keys> {
         let table = &self.quoted;
         let sql = format!(
             "DELETE FROM {table} WHERE id = $1 \
@@ -286,7 +286,7 @@ impl PostgresTable {
         let delete = query_scalar(AssertSqlSafe(sql))
             .bind(key.as_bytes().as_slice())
             .bind(version);
-        Ok(Deleted::of(&delete.fetch_all(conn).await?))
+        Ok(named(&delete.fetch_all(conn).await?))
     }
 
     async fn exists(&self, conn: &mut PgConnection) -> Answer<bool> {

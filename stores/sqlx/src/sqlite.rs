@@ -18,7 +18,7 @@ use sqlx::{
 use crate::{
     SqlStore,
     dialect::{
-        Answer, Batch, Deleted, Entry, Loaded, Sealed, Table, Write, kept_end, loaded, padded,
+        Answer, Batch, Entry, Keys, Loaded, Sealed, Table, Write, kept_end, loaded, named, padded,
         version,
     },
     fault::Class,
@@ -270,7 +270,7 @@ impl Table for SqliteTable {
         &self,
         conn: &mut SqliteConnection,
         records: &[(RecordKey, Option<Version>)],
-    ) -> Answer<Deleted> {
+    ) -> Answer<Keys> {
         let (table, records) = (&self.quoted, padded(records));
         let pairs: Vec<_> = (0..records.len())
             .map(|number| format!("({})", places(2 + 2 * number, 2)))
@@ -291,7 +291,7 @@ impl Table for SqliteTable {
                     .map(|version| version.as_bytes().as_slice()),
             );
         }
-        Ok(Deleted::of(&delete.fetch_all(conn).await?))
+        Ok(named(&delete.fetch_all(conn).await?))
     }
 
     /// Sweepers wait for each other, like all writers.

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     records::{HOUR, data, key, make, until},
-    servers::{file_pool, mariadb, mysql_pool, on, postgres, postgres_pool},
+    servers::{Proxy, file_pool, mariadb, mysql_pool, on, postgres, postgres_pool, through},
 };
 
 /// Creates a record anew when one of the data `old` is deleted.
@@ -54,6 +54,55 @@ async fn a_record_that_was_deleted_is_no_conflict_if_it_is_created_again() {
     );
     assert_eq!(data(&store, 1).await.unwrap(), b"new");
     store.delete(&key(2), Some(other)).await.unwrap();
+}
+
+/// The same in MariaDB, at each answer that the deletion gets.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_is_no_conflict_in_mariadb_either() {
+    let Some(server) = mariadb() else { return };
+    let proxy = Proxy::to(server.port());
+    let address = through(&server.url(), server.port(), &proxy);
+    let at = |url: &str| on(mysql_pool(url)).table("created_again").unwrap();
+    let (store, direct) = (at(&address), at(&server.url()));
+    direct.create_table().await.unwrap();
+    // The connection and its statements are made first.
+    let nothing = [1, 2].map(|number| (key(number), Some(Version::from_u64(7))));
+    for deleted in store.delete_many(&nothing).await {
+        deleted.unwrap();
+    }
+    let mut created = 0;
+    for answers in 0.. {
+        let version = make(&direct, 1, b"old", HOUR).await;
+        let other = make(&direct, 2, b"other", HOUR).await;
+        proxy.hold_answers_after(answers);
+        let store = store.clone();
+        let deleting = tokio::spawn(async move {
+            let stale = (key(2), Some(Version::from_u64(7)));
+            store.delete_many(&[(key(1), Some(version)), stale]).await
+        });
+        while !proxy.is_holding() && !deleting.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        let is_over = deleting.is_finished();
+        let is_gone = data(&direct, 1).await.is_none();
+        if is_gone {
+            make(&direct, 1, b"new", HOUR).await;
+            created += u32::from(!is_over);
+        }
+        proxy.release_answers();
+        let deleted = deleting.await.unwrap();
+        assert!(
+            matches!(deleted[..], [Ok(()), Err(StoreError::Conflict)]),
+            "{deleted:?}"
+        );
+        assert_eq!(data(&direct, 1).await.is_some(), is_gone);
+        direct.delete(&key(1), None).await.unwrap();
+        direct.delete(&key(2), Some(other)).await.unwrap();
+        if is_over {
+            break;
+        }
+    }
+    assert!(created > 0, "nothing was created while it waited");
 }
 
 /// Writes ends that have passed, in the time of a statement that has begun before. It counts the
