@@ -37,8 +37,9 @@ impl Link {
         }
     }
 
-    /// Runs some work on one connection, unless the server has no tokens. Waits for a server that is not up yet, as long as the
-    /// whole may take. Never repeats a command that was sent and not answered.
+    /// Runs some work on one connection. Waits for a server that is not up yet, as long as the
+    /// whole may take. Never repeats a command that was sent and not answered. Refuses a server
+    /// without tokens.
     pub(crate) async fn run<T, F>(
         &self,
         within: Duration,
