@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::{
     error::{ProvideErrorMetadata, SdkError},
     operation::RequestId,
 };
+use futures_util::{StreamExt as _, stream};
 use silverback::store::Version;
 use tokio::time::{self, Instant};
 
@@ -22,6 +23,16 @@ pub(crate) fn client(theirs: &Client) -> Client {
     let config = theirs.config().to_builder();
     Client::from_conf(config.retry_config(RetryConfig::disabled()).build())
 }
+
+/// Asks the questions of one call, and returns their answers in the same order.
+pub(crate) async fn all<F: Future>(questions: Vec<F>) -> Vec<F::Output> {
+    let answers = stream::iter(questions).buffered(AT_ONCE);
+    answers.collect().await
+}
+
+/// How many questions of one call are under way at the same time. Each takes a connection, and a
+/// process has a limited number of them.
+const AT_ONCE: usize = 50;
 
 /// The end of the time that a call may take.
 #[derive(Clone, Copy, Debug)]

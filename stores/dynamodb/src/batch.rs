@@ -9,11 +9,10 @@ use aws_sdk_dynamodb::{
     Client,
     types::{DeleteRequest, KeysAndAttributes, WriteRequest},
 };
-use futures_util::future::join_all;
 use silverback::store::{Read, RecordKey};
 
 use crate::{
-    ask::{Deadline, Pauses},
+    ask::{Deadline, Pauses, all},
     failure::Failure,
     item::{self, Item},
 };
@@ -35,7 +34,7 @@ pub(crate) async fn get(
 ) -> Outcomes<Option<Item>> {
     let chunks = chunks(keys, GETS);
     let get = |keys| get_some(client, table, keys, read, deadline);
-    let answers = join_all(chunks.iter().map(|keys| get(&**keys))).await;
+    let answers = all(chunks.iter().map(|keys| get(&**keys)).collect()).await;
     let mut outcomes = Outcomes::new();
     for (keys, answer) in chunks.iter().zip(answers) {
         match answer {
@@ -89,7 +88,7 @@ pub(crate) async fn delete(
 ) -> Outcomes<()> {
     let chunks = chunks(keys, DELETIONS);
     let delete = |keys| delete_some(client, table, keys, deadline);
-    let answers = join_all(chunks.iter().map(|keys| delete(&**keys))).await;
+    let answers = all(chunks.iter().map(|keys| delete(&**keys)).collect()).await;
     let mut outcomes = Outcomes::new();
     for (keys, answer) in chunks.iter().zip(answers) {
         outcomes.extend(keys.iter().map(|key| (*key, answer.clone())));

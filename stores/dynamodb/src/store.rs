@@ -3,14 +3,14 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use aws_sdk_dynamodb::Client;
-use futures_util::future::{join, join_all};
+use futures_util::future::join;
 use silverback::{
     Clock, Timestamp,
     store::{Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version},
 };
 
 use crate::{
-    ask::{self, Deadline},
+    ask::{self, Deadline, all},
     batch,
     condition::Condition,
     failure::Failure,
@@ -319,14 +319,14 @@ impl Store for DynamoDbStore {
     ) -> Vec<Result<(), StoreError>> {
         let deadline = self.deadline();
         // A batch has no conditions, so each record with an expected version takes its own
-        // question, all of them at the same time.
+        // question.
         let alone = records
             .iter()
             .map(|record| self.delete_alone(record, deadline));
         let others = records.iter().filter(|(_, expected)| expected.is_none());
         let keys = others.map(|(key, _)| *key);
         let together = batch::delete(&self.client, &self.table, keys, deadline);
-        let (alone, together) = join(join_all(alone), together).await;
+        let (alone, together) = join(all(alone.collect()), together).await;
         let answers = records.iter().zip(alone).map(|((key, _), alone)| {
             let outcome = alone.or_else(|| together.get(key).cloned());
             outcome.unwrap_or(Ok(())).map_err(StoreError::from)

@@ -1,12 +1,18 @@
 //! Many records: which requests are sent, and how partial answers are handled.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use axum::Router;
 use silverback::store::{Read, Record, Store as _, StoreError, Version};
 use silverback_test_servers::{
     Proxy,
     kit::{create, data, key},
 };
 
-use crate::{client, day, server, store, table, through};
+use crate::{client, day, scripted::serving, server, store, table, through};
 
 #[tokio::test]
 async fn a_key_that_is_asked_for_twice_is_answered_twice() {
@@ -100,4 +106,30 @@ async fn what_did_not_fit_into_an_answer_is_asked_for_again() {
         }
         assert!(proxy.requests() - before > 1);
     }
+}
+
+/// Each question under way takes a connection, and a process has a limited number of them.
+#[tokio::test]
+async fn only_some_of_many_questions_are_asked_at_once() {
+    const RECORDS: u32 = 200;
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (asked, longest) = (Arc::clone(&now), Arc::clone(&most));
+    let answer = async move || {
+        longest.fetch_max(asked.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        asked.fetch_sub(1, Ordering::Relaxed);
+        ([("x-amzn-requestid", "4711")], "{}")
+    };
+    let store = store(
+        &client(&serving(Router::new().fallback(answer)).await),
+        "sessions",
+    );
+    let records: Vec<_> = (0..RECORDS)
+        .map(|number| (key(number), Some(Version::from_u64(1))))
+        .collect();
+    let deleted = store.delete_many(&records).await;
+    assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
+    assert!((1..=50).contains(&most.load(Ordering::Relaxed)), "{most:?}");
 }

@@ -43,10 +43,16 @@ pub(crate) async fn answering(answers: &[Answer]) -> (DynamoDbStore, Questions) 
             body_of_answer,
         )
     };
+    let url = serving(Router::new().fallback(answer)).await;
+    (store(&client(&url), "sessions"), questions)
+}
+
+/// Starts a server, and returns its address.
+pub(crate) async fn serving(server: Router) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async { axum::serve(listener, Router::new().fallback(answer)).await });
-    (store(&client(&url), "sessions"), questions)
+    tokio::spawn(async { axum::serve(listener, server).await });
+    url
 }
 
 pub(crate) fn operations(questions: &Questions) -> Vec<String> {
