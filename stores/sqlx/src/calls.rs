@@ -19,7 +19,7 @@ impl<DB: Dialect> SqlStore<DB> {
     ) -> Result<HashMap<RecordKey, Result<Record, StoreError>>, Fault> {
         let mut conn = self.borrow().await?;
         let found = self.table.load(&mut conn, keys, read).await;
-        let found = conn.after(found.map_err(Self::fault))?;
+        let found = self.after(conn, found.map_err(Self::fault))?;
         Ok(found.into_iter().collect())
     }
 
@@ -30,7 +30,7 @@ impl<DB: Dialect> SqlStore<DB> {
     ) -> Result<Version, Fault> {
         let mut conn = self.borrow().await?;
         let created = self.create_on(&mut conn, key, write).await;
-        conn.after(created)
+        self.after(conn, created)
     }
 
     pub(crate) async fn try_update(
@@ -41,7 +41,7 @@ impl<DB: Dialect> SqlStore<DB> {
     ) -> Result<Version, Fault> {
         let mut conn = self.borrow().await?;
         let updated = self.update_on(&mut conn, key, expected, write).await;
-        conn.after(updated)
+        self.after(conn, updated)
     }
 
     pub(crate) async fn try_touch(
@@ -52,7 +52,7 @@ impl<DB: Dialect> SqlStore<DB> {
     ) -> Result<Version, Fault> {
         let mut conn = self.borrow().await?;
         let touched = self.touch_on(&mut conn, key, expected, expiry).await;
-        conn.after(touched)
+        self.after(conn, touched)
     }
 
     pub(crate) async fn try_delete(
@@ -61,7 +61,7 @@ impl<DB: Dialect> SqlStore<DB> {
     ) -> Result<HashSet<RecordKey>, Fault> {
         let mut conn = self.borrow().await?;
         let left = self.delete_on(&mut conn, records).await;
-        conn.after(left)
+        self.after(conn, left)
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::{
     ops::{Deref, DerefMut},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
-use sqlx::{Database, pool::PoolConnection};
+use sqlx::{Connection as _, Database, Pool, pool::PoolConnection};
 
 use crate::fault::Fault;
 
@@ -29,12 +30,16 @@ impl<DB: Database> Borrowed<DB> {
     /// Returns the outcome of the call. A connection to a server that is no longer the primary is
     /// closed: the next one may lead to the primary.
     pub(crate) fn after<T>(mut self, outcome: Result<T, Fault>) -> Result<T, Fault> {
-        if matches!(outcome, Err(Fault::NotPrimary(_)))
-            && let Some(mut connection) = self.0.take()
-        {
-            connection.close_on_drop();
+        if matches!(outcome, Err(Fault::NotPrimary(_))) {
+            self.close();
         }
         outcome
+    }
+
+    fn close(&mut self) {
+        if let Some(mut connection) = self.0.take() {
+            connection.close_on_drop();
+        }
     }
 }
 
@@ -49,6 +54,42 @@ impl<DB: Database> Deref for Borrowed<DB> {
 impl<DB: Database> DerefMut for Borrowed<DB> {
     fn deref_mut(&mut self) -> &mut DB::Connection {
         self.0.as_mut().expect(THERE)
+    }
+}
+
+/// The number of connections that are tested before they are used.
+///
+/// What cuts one connection, such as a restart of the server, cuts the others of the pool too. The
+/// session layer repeats a call once, which must not meet another one of these. A pool hands its
+/// idle connections out in turn, so the next ones are those of that time.
+#[derive(Debug, Default)]
+pub(crate) struct Suspects(AtomicU32);
+
+impl Suspects {
+    /// Suspects each connection of a pool, after one of them failed.
+    pub(crate) fn are_all_of<DB: Database>(&self, pool: &Pool<DB>) {
+        self.0.store(pool.size(), Ordering::Relaxed);
+    }
+
+    /// Takes a connection from the pool. Suspects that do not answer are closed.
+    pub(crate) async fn acquire<DB: Database>(
+        &self,
+        pool: &Pool<DB>,
+    ) -> Result<Borrowed<DB>, sqlx::Error> {
+        loop {
+            let mut connection = Borrowed::new(pool.acquire().await?);
+            // In a box, since calls rarely need the room for this.
+            if !self.is_next() || Box::pin(connection.ping()).await.is_ok() {
+                return Ok(connection);
+            }
+            connection.close();
+        }
+    }
+
+    fn is_next(&self) -> bool {
+        let less = |left: u32| left.checked_sub(1);
+        let (set, read) = (Ordering::Relaxed, Ordering::Relaxed);
+        self.0.fetch_update(set, read, less).is_ok()
     }
 }
 

@@ -172,7 +172,8 @@ impl GorillaPostgres {
         }
         let mut conn = self.store.borrow().await?;
         let count = statement.fetch_one(&mut *conn).await;
-        conn.after(count.map_err(SqlStore::<Postgres>::fault))
+        self.store
+            .after(conn, count.map_err(SqlStore::<Postgres>::fault))
     }
 
     async fn try_load(&self, id: &str) -> Result<Option<Vec<u8>>, Fault> {
@@ -184,7 +185,8 @@ impl GorillaPostgres {
         let load = query_scalar(AssertSqlSafe(sql)).bind(id.as_bytes());
         let mut conn = self.store.borrow().await?;
         let found = load.fetch_optional(&mut *conn).await;
-        conn.after(found.map_err(SqlStore::<Postgres>::fault))
+        self.store
+            .after(conn, found.map_err(SqlStore::<Postgres>::fault))
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     InvalidTableName,
-    connection::Borrowed,
+    connection::{Borrowed, Suspects},
     dialect::{Dialect, Sealed, Table, Write},
     fault::{Fault, all_failed},
     retry::retry,
@@ -48,6 +48,7 @@ pub struct SqlStore<DB: Dialect> {
     record_bytes: usize,
     timeout: Duration,
     ready: Arc<OnceCell<()>>,
+    suspects: Arc<Suspects>,
 }
 
 impl<DB: Dialect> SqlStore<DB> {
@@ -76,6 +77,7 @@ impl<DB: Dialect> SqlStore<DB> {
             record_bytes: RECORD_BYTES,
             timeout: TIMEOUT,
             ready: Arc::default(),
+            suspects: Arc::default(),
         }
     }
 
@@ -183,7 +185,7 @@ impl<DB: Dialect> SqlStore<DB> {
         retry(async || {
             let mut conn = Borrowed::new(self.pool.acquire().await.map_err(Self::fault)?);
             let created = self.table.create(&mut conn).await;
-            conn.after(created.map_err(Self::fault))
+            self.after(conn, created.map_err(Self::fault))
         })
         .await
     }
@@ -211,12 +213,27 @@ impl<DB: Dialect> SqlStore<DB> {
 
     /// Takes a connection. On the first one, the server is asked for its properties.
     pub(crate) async fn borrow(&self) -> Result<Borrowed<DB>, Fault> {
-        let mut conn = Borrowed::new(self.pool.acquire().await.map_err(Self::fault)?);
+        let conn = self.suspects.acquire(&self.pool).await;
+        let mut conn = conn.map_err(Self::fault)?;
         if !self.ready.initialized() {
             let ready = self.table.get_ready(&mut conn, self.record_bytes);
-            self.ready.get_or_try_init(|| ready).await?;
+            if let Err(fault) = self.ready.get_or_try_init(|| ready).await {
+                return self.after(conn, Err(fault));
+            }
         }
         Ok(conn)
+    }
+
+    /// Returns the outcome of a call, and decides what becomes of its connection and the others.
+    pub(crate) fn after<T>(
+        &self,
+        conn: Borrowed<DB>,
+        outcome: Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        if let Err(Fault::Final(StoreError::Unavailable(_))) = &outcome {
+            self.suspects.are_all_of(&self.pool);
+        }
+        conn.after(outcome)
     }
 
     /// Ends a call that takes longer than the store's timeout.
@@ -392,6 +409,7 @@ impl<DB: Dialect> Clone for SqlStore<DB> {
             record_bytes: self.record_bytes,
             timeout: self.timeout,
             ready: Arc::clone(&self.ready),
+            suspects: Arc::clone(&self.suspects),
         }
     }
 }

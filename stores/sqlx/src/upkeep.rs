@@ -18,13 +18,13 @@ impl<DB: Dialect> SqlStore<DB> {
     async fn try_sweep(&self, limit: i64) -> Result<Batch, Fault> {
         let mut conn = self.borrow().await?;
         let swept = self.table.sweep(&mut conn, limit).await;
-        conn.after(swept.map_err(Self::fault))
+        self.after(conn, swept.map_err(Self::fault))
     }
 
     async fn try_browse(&self, after: &[u8], limit: i64) -> Result<Vec<Entry>, Fault> {
         let mut conn = self.borrow().await?;
         let page = self.table.browse(&mut conn, after, limit).await;
-        conn.after(page.map_err(Self::fault))
+        self.after(conn, page.map_err(Self::fault))
     }
 }
 

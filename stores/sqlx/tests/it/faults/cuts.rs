@@ -3,9 +3,14 @@
 
 use axum::http::StatusCode;
 use silverback::store::Store;
+use silverback_sqlx::Dialect;
+use sqlx::Pool;
 
 use crate::support::{
-    servers::{Proxy, mariadb, mysql_store, postgres, postgres_store, through},
+    servers::{
+        Proxy, mariadb, mysql_pool, mysql_store, on, postgres, postgres_pool, postgres_store,
+        through,
+    },
     site::{Site, Visitor},
 };
 
@@ -76,4 +81,42 @@ async fn answers_of_mariadb_may_get_lost() {
     let proxy = Proxy::to(server.port());
     let store = mysql_store(&through(&server.url(), server.port(), &proxy)).await;
     are_survived("MariaDB", store, &proxy).await;
+}
+
+/// Each connection of the pool is cut while nobody uses it, as by a restart of the server.
+async fn idle_ones_are_survived<DB: Dialect>(pool: Pool<DB>, proxy: &Proxy) {
+    const CONNECTIONS: usize = 8;
+    let store = on(pool.clone()).table("idle_ones").unwrap();
+    store.create_table().await.unwrap();
+    let visitor = Site::of([store]).visitor();
+    for n in 1..=4 {
+        let mut all = Vec::new();
+        for _ in 0..CONNECTIONS {
+            all.push(pool.acquire().await.unwrap());
+        }
+        drop(all);
+        while pool.num_idle() < CONNECTIONS {
+            tokio::task::yield_now().await;
+        }
+        proxy.cut();
+        let page = visitor.add("n").await;
+        assert_eq!(page.status(), StatusCode::OK, "{:?}", page.error());
+        assert_eq!(page.text(), n.to_string());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_of_postgres_may_be_cut() {
+    let Some(server) = postgres() else { return };
+    let proxy = Proxy::to(server.port());
+    let pool = postgres_pool(&through(&server.url(), server.port(), &proxy));
+    idle_ones_are_survived(pool, &proxy).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_of_mariadb_may_be_cut() {
+    let Some(server) = mariadb() else { return };
+    let proxy = Proxy::to(server.port());
+    let pool = mysql_pool(&through(&server.url(), server.port(), &proxy));
+    idle_ones_are_survived(pool, &proxy).await;
 }
