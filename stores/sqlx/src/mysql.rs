@@ -99,7 +99,9 @@ impl Table for MySqlTable {
     fn class(error: &dyn DatabaseError) -> Class {
         let error = error.try_downcast_ref::<MySqlDatabaseError>();
         match error.map(MySqlDatabaseError::number) {
-            Some(CHECKREAD | LOCK_WAIT_TIMEOUT | LOCK_DEADLOCK) => Class::Passing,
+            Some(
+                CHECKREAD | LOCK_WAIT_TIMEOUT | LOCK_DEADLOCK | TRANSACTION_ROLLBACK_DURING_COMMIT,
+            ) => Class::Passing,
             Some(
                 OPTION_PREVENTS_STATEMENT | CANT_EXECUTE_IN_READ_ONLY_TRANSACTION | READ_ONLY_MODE,
             ) => Class::NotPrimary,
@@ -109,12 +111,19 @@ impl Table for MySqlTable {
                 | OUT_OF_RESOURCES
                 | UNKNOWN_COM
                 | SERVER_SHUTDOWN
+                | ERROR_DURING_COMMIT
                 | TOO_MANY_USER_CONNECTIONS
                 | QUERY_INTERRUPTED
                 | CONNECTION_KILLED
                 | STATEMENT_TIMEOUT
                 | QUERY_TIMEOUT
-                | CLIENT_INTERACTION_TIMEOUT,
+                | SERVER_OFFLINE_MODE
+                | RUN_HOOK_ERROR
+                | SERVER_ISNT_AVAILABLE
+                | SESSION_WAS_KILLED
+                | CLIENT_INTERACTION_TIMEOUT
+                | CLIENT_ERROR_FIRST..=CLIENT_ERROR_LAST
+                | PROXY_ERROR_FIRST..,
             ) => Class::Unavailable,
             _ => Class::Refused,
         }
@@ -419,6 +428,7 @@ const OUT_OF_RESOURCES: u16 = 1041;
 const UNKNOWN_COM: u16 = 1047;
 const SERVER_SHUTDOWN: u16 = 1053;
 const NO_SUCH_TABLE: u16 = 1146;
+const ERROR_DURING_COMMIT: u16 = 1180;
 const TOO_MANY_USER_CONNECTIONS: u16 = 1203;
 const LOCK_WAIT_TIMEOUT: u16 = 1205;
 const LOCK_DEADLOCK: u16 = 1213;
@@ -430,10 +440,23 @@ const CANT_EXECUTE_IN_READ_ONLY_TRANSACTION: u16 = 1792;
 const READ_ONLY_MODE: u16 = 1836;
 const CONNECTION_KILLED: u16 = 1927;
 const STATEMENT_TIMEOUT: u16 = 1969;
+/// Errors of clients, such as "lost connection": a proxy passes on those of its own connections to
+/// servers.
+const CLIENT_ERROR_FIRST: u16 = 2000;
+const CLIENT_ERROR_LAST: u16 = 2999;
 /// MySQL's number for the same.
 const QUERY_TIMEOUT: u16 = 3024;
+const SERVER_OFFLINE_MODE: u16 = 3032;
+/// A member of Group Replication has left the group, or the group has no majority.
+const RUN_HOOK_ERROR: u16 = 3100;
+/// The group has certified another transaction.
+const TRANSACTION_ROLLBACK_DURING_COMMIT: u16 = 3101;
+const SERVER_ISNT_AVAILABLE: u16 = 3168;
+const SESSION_WAS_KILLED: u16 = 3169;
 /// What MySQL leaves on a connection that it closes because of `wait_timeout`.
 const CLIENT_INTERACTION_TIMEOUT: u16 = 4031;
+/// ProxySQL's own errors, such as "max connect timeout reached".
+const PROXY_ERROR_FIRST: u16 = 9000;
 
 #[cfg(test)]
 mod tests {

@@ -80,7 +80,8 @@ impl Table for PostgresTable {
             READ_ONLY_SQL_TRANSACTION => Class::NotPrimary,
             UNDEFINED_TABLE => Class::NoTable,
             INVALID_STATEMENT_NAME | DUPLICATE_STATEMENT => Class::Mixed,
-            TRANSACTION_TIMEOUT
+            IDLE_IN_TRANSACTION_SESSION_TIMEOUT
+            | TRANSACTION_TIMEOUT
             | STATEMENT_COMPLETION_UNKNOWN
             | OUT_OF_MEMORY
             | TOO_MANY_CONNECTIONS
@@ -318,6 +319,7 @@ const STARTS: usize = 5;
 const CONNECTION_EXCEPTION: &str = "08";
 const UNIQUE_VIOLATION: &str = "23505";
 const READ_ONLY_SQL_TRANSACTION: &str = "25006";
+const IDLE_IN_TRANSACTION_SESSION_TIMEOUT: &str = "25P03";
 const TRANSACTION_TIMEOUT: &str = "25P04";
 const INVALID_STATEMENT_NAME: &str = "26000";
 const SERIALIZATION_FAILURE: &str = "40001";

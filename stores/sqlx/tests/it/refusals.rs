@@ -175,19 +175,44 @@ async fn statements_that_are_mixed_up_are_explained() {
     }
 }
 
-/// MySQL leaves this error on an idle connection that it closes.
+/// Errors after which a write may have happened, or may succeed if it is tried again. The last ones
+/// are those of proxies, whose connection to the server was lost.
 #[tokio::test]
-async fn an_idle_connection_that_the_server_closes_is_asked_again() {
-    let Some(server) = mariadb() else { return };
-    let store = on(mysql_pool(&server.url())).table("idle").unwrap();
-    store.create_table().await.unwrap();
-    server.sql(
-        "CREATE TRIGGER silverback.closed BEFORE INSERT ON silverback.idle FOR EACH ROW \
-         SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 4031, MESSAGE_TEXT = 'inactivity'",
-    );
-    let created = store.create(&key(1), Bytes::new(), until(HOUR)).await;
-    let error = created.unwrap_err();
-    assert!(is_unavailable(&error), "{error:?}");
+async fn errors_of_servers_that_come_and_go_are_unavailable() {
+    if let Some(server) = mariadb() {
+        let store = on(mysql_pool(&server.url())).table("going").unwrap();
+        store.create_table().await.unwrap();
+        let numbers = [
+            1180, 3032, 3100, 3101, 3168, 3169, 4031, 2003, 2006, 2013, 9001,
+        ];
+        for number in numbers {
+            server.sql(&format!(
+                "CREATE OR REPLACE TRIGGER silverback.fails BEFORE INSERT ON silverback.going \
+                 FOR EACH ROW SIGNAL SQLSTATE 'HY000' \
+                 SET MYSQL_ERRNO = {number}, MESSAGE_TEXT = 'going'"
+            ));
+            let created = store.create(&key(1), Bytes::new(), until(HOUR)).await;
+            let error = created.unwrap_err();
+            assert!(is_unavailable(&error), "{number}: {error:?}");
+        }
+    }
+    if let Some(server) = postgres() {
+        let store = on(postgres_pool(&server.url())).table("going").unwrap();
+        store.create_table().await.unwrap();
+        for code in [
+            "25P03", "25P04", "40003", "57014", "57P01", "57P05", "08006",
+        ] {
+            server.sql(&format!(
+                "CREATE OR REPLACE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{code}'; END $$; \
+                 CREATE OR REPLACE TRIGGER fails BEFORE INSERT ON going \
+                 FOR EACH ROW EXECUTE FUNCTION fails()"
+            ));
+            let created = store.create(&key(1), Bytes::new(), until(HOUR)).await;
+            let error = created.unwrap_err();
+            assert!(is_unavailable(&error), "{code}: {error:?}");
+        }
+    }
 }
 
 #[tokio::test]
