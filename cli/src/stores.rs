@@ -205,10 +205,14 @@ async fn open(dsn: &Dsn) -> Result<Kind, Failure> {
 /// Connects once, since a pool would keep trying to reach a server that is down.
 async fn reach<C: Connection>(url: &str, shown: &str) -> Result<(), Failure> {
     let reached = tokio::time::timeout(PATIENCE, async { C::connect(url).await?.close().await });
-    match reached.await {
-        Ok(reached) => reached.map_err(|error| cannot_open(shown, &error)),
-        Err(error) => Err(cannot_open(shown, &error)),
-    }
+    let why = match reached.await {
+        Ok(Ok(())) => return Ok(()),
+        // Without sqlx's "at line", which is a line of the server's source.
+        Ok(Err(sqlx::Error::Database(error))) => error.message().to_owned(),
+        Ok(Err(error)) => return Err(cannot_open(shown, &error)),
+        Err(_) => format!("it has not answered within {PATIENCE:?}"),
+    };
+    Err(Failure::Failed(format!("{shown} cannot be opened: {why}")))
 }
 
 /// Connects once, since the store would wait for a server that is about to start.
@@ -322,4 +326,25 @@ fn cannot_open(shown: &str, error: &(dyn std::error::Error + 'static)) -> Failur
 /// rustls has no default provider where an application may choose one.
 pub(crate) fn install_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_says_nothing_is_named() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = silent.local_addr().unwrap();
+        let [postgres, mysql] = ["postgres", "mysql"].map(|it| format!("{it}://{address}/x"));
+        let postgres = reach::<PgConnection>(&postgres, "the store");
+        let mysql = reach::<MySqlConnection>(&mysql, "the store");
+        for failed in [postgres.await, mysql.await] {
+            let message = failed.unwrap_err().message().unwrap();
+            assert_eq!(
+                message,
+                "the store cannot be opened: it has not answered within 10s"
+            );
+        }
+    }
 }

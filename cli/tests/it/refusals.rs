@@ -1,5 +1,7 @@
 //! Arguments that are not understood, and commands that need a confirmation.
 
+use silverback_test_servers::Postgres;
+
 use crate::support::{At, Tool, World};
 
 #[test]
@@ -110,6 +112,18 @@ fn a_store_that_is_not_there_is_a_failure_and_is_not_made() {
         tool.run(&["doctor", "--store", &dsn]).says(4, "broken");
     }
     assert!(!none.exists());
+}
+
+#[test]
+fn what_the_database_says_is_told() {
+    let Some(server) = Postgres::start() else {
+        return;
+    };
+    let output = Tool::default().run(&["list", "--store", &server.url_of("nowhere")]);
+    output.says(
+        1,
+        "/nowhere cannot be opened: database \"nowhere\" does not exist\n",
+    );
 }
 
 /// A slash or a question mark ends the address of the server, unless it is percent-encoded.
