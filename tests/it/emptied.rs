@@ -33,6 +33,13 @@ async fn empty(session: &Session) {
     assert!(session.remove("cart").unwrap());
 }
 
+/// Empties the session and saves it, but gets no answer.
+async fn empty_unheard(world: &World, session: &Session) {
+    empty(session).await;
+    world.records().at(After, Update, Hang);
+    assert!(until_it_hangs(session.save()).await.is_none());
+}
+
 fn is_removed(response: &Response<String>) -> bool {
     set_cookie(response).starts_with("s=; Max-Age=0;")
 }
@@ -379,9 +386,7 @@ async fn one_whose_answer_got_lost_is_emptied_once() {
     let world = Kind::Remote.world();
     let jar = &mut world.grown().await;
     let request = async |session: Session| {
-        empty(&session).await;
-        world.records().at(After, Update, Hang);
-        assert!(until_it_hangs(session.save()).await.is_none());
+        empty_unheard(&world, &session).await;
     };
     let (_, response) = world.visit(jar, request).await;
     assert!(failure(&response).is_none() && is_removed(&response));
@@ -394,9 +399,7 @@ async fn one_that_is_filled_and_emptied_after_a_lost_answer_goes() {
     let world = Kind::Remote.world();
     let jar = &mut world.grown().await;
     let request = async |session: Session| {
-        empty(&session).await;
-        world.records().at(After, Update, Hang);
-        assert!(until_it_hangs(session.save()).await.is_none());
+        empty_unheard(&world, &session).await;
         session.insert("other", 1).unwrap();
         assert!(session.remove("other").unwrap());
     };
