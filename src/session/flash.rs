@@ -135,9 +135,9 @@ impl Session {
     /// # }
     /// ```
     ///
-    /// The price: a message is lost if the handler then fails. If [nobody
-    /// sees](Self#which-changes-last) the response, the message is put back with it, by another
-    /// save. Sessions in a cookie cannot promise that only one request gets it.
+    /// The price: a message is lost if the handler then fails, or if this future is dropped. If
+    /// [nobody sees](Self#which-changes-last) the response, the message is put back with it, by
+    /// another save. Sessions in a cookie cannot promise that only one request gets it.
     ///
     /// # Errors
     ///
