@@ -107,14 +107,14 @@ pub(crate) fn lost_round(what: &'static str, round: u32) {
 }
 
 /// Logs that a record was left behind. It is harmless: no browser ever got its ID, or it is marked
-/// as ended.
+/// as ended, or it is empty.
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn left_behind(session: &str, error: &(dyn std::error::Error + 'static)) {
     event!(
         WARN,
         session,
         error,
-        "record of an ended session left in the store"
+        "record of a session that is over left in the store"
     );
 }
 

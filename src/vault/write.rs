@@ -300,9 +300,10 @@ impl Vault<'_> {
             match records.delete(&key, Some(place.version)).await {
                 Ok(()) => return Ok((Home::Nowhere, None)),
                 Err(StoreError::Conflict) => {}
+                // Another request may fill the record, and the browser has to find that.
                 Err(error) => {
                     trace::left_behind(&self.settings.name, &error);
-                    return Ok((Home::Nowhere, None));
+                    return Ok((Home::Record(place), None));
                 }
             }
             match self.find(&place.id, self.now()).await {

@@ -76,6 +76,7 @@ mod mid_request_ends;
 mod mistakes;
 #[cfg(unix)]
 mod moved_meanwhile;
+#[cfg(unix)]
 mod moves;
 mod names;
 mod nested_layers;
