@@ -74,7 +74,6 @@ mod many_sessions;
 mod marks;
 mod mid_request_ends;
 mod mistakes;
-#[cfg(unix)]
 mod moved_meanwhile;
 #[cfg(unix)]
 mod moves;
