@@ -302,6 +302,7 @@ fn visit(seed: &mut u64) -> Event {
     };
     let mishap = match acts[..] {
         [Act::Count, Act::Save, ..] if next(seed).is_multiple_of(2) => lost_save(seed),
+        [Act::Empty] if next(seed).is_multiple_of(2) => failed_removal(seed),
         _ => mishap(seed),
     };
     Event::Visit {
@@ -319,6 +320,15 @@ fn lost_save(seed: &mut u64) -> Mishap {
     Mishap {
         cut: None,
         fault: Some((at, Fault::Unheard)),
+    }
+}
+
+/// The record of an emptied session cannot be removed.
+fn failed_removal(seed: &mut u64) -> Mishap {
+    let at = 1 + next(seed) % 4;
+    Mishap {
+        cut: None,
+        fault: Some((at, Fault::Down)),
     }
 }
 

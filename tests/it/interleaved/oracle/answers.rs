@@ -93,8 +93,10 @@ impl Oracle {
                 self.check_errors(number)?;
                 self.check_status(number, status)?;
                 self.check_marked(number, status, cookie.is_some())?;
-                if let (Some(Some(cookie)), Some(key)) = (&cookie, was_known) {
-                    self.check_cookie(number, cookie, key)?;
+                match (&cookie, was_known) {
+                    (Some(Some(cookie)), Some(key)) => self.check_cookie(number, cookie, key)?,
+                    (Some(None), _) => self.check_removal(number)?,
+                    _ => {}
                 }
                 if status == StatusCode::OK {
                     self.check_written(number, cookie.flatten().as_deref())?;
@@ -252,6 +254,21 @@ impl Oracle {
         match self.known[&key].died {
             Some(died) if self.died(died) < returned => {
                 alarm(format!("request {number}, {key:?}: {died:?}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that a response which removes the cookie leaves no living session behind: the browser
+    /// could not find it again.
+    fn check_removal(&self, number: u32) -> Result<(), Alarm> {
+        let request = &self.requests[&number];
+        let loaded = request.loaded.as_ref().and_then(|seen| seen.key);
+        let known = loaded.or(request.key).map(|key| &self.known[&key]);
+        match known.and_then(|known| known.now.as_ref()) {
+            Some(seen) if keeps_all(self.kind) => {
+                let story = format!("request {number}: {seen:?}");
+                Err(Alarm::new("the cookie of a living session removed", story))
             }
             _ => Ok(()),
         }
