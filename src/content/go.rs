@@ -4,7 +4,10 @@
 //! exist. Go's own values are kept beside them, and give each value its Go type when it is written
 //! again.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde_json::value::RawValue;
 
@@ -69,8 +72,35 @@ pub(crate) fn merge_go(
 ) -> Option<Result<Vec<u8>, Unfit>> {
     let read = |payload| Content::of_go(payload, format, Timestamp::default());
     let (old, mine, mut theirs) = (read(old)?, read(mine)?, read(theirs)?);
-    theirs.frames = merged(&old.frames, &mine.frames, &theirs.frames);
+    let frames = merged(&old.frames, &mine.frames, &theirs.frames);
+    let ours = mine.frames.keys().filter(|key| {
+        let value = frames.get(key);
+        value == mine.frames.get(key) && value != theirs.frames.get(key)
+    });
+    let ours: BTreeSet<_> = ours.collect();
+    if let (Some(to), Some(from)) = (&mut theirs.go, &mine.go) {
+        take_values(Arc::make_mut(to), from, &ours)?;
+    }
+    theirs.frames = frames;
     Some(theirs.to_go(format))
+}
+
+/// Adds values under these keys, with their Go types.
+fn take_values(to: &mut Gob, from: &Gob, keys: &BTreeSet<&str>) -> Option<()> {
+    let by = to.types.adopt(&from.types)?;
+    let Value::Map { entries, .. } = &mut to.value else {
+        return None;
+    };
+    for (key, value) in from.entries() {
+        if keys.contains(&*key_text(key, &from.types)) {
+            let (mut key, mut value) = (key.clone(), value.clone());
+            key.move_types(by)?;
+            value.move_types(by)?;
+            // Of two entries with one key, `to_gob` takes the last.
+            entries.push((key, value));
+        }
+    }
+    Some(())
 }
 
 /// Compares what a request has made of a session with what it was. Both are payloads.
@@ -355,7 +385,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::gorilla::{KeyPair, SecureCookie};
+    use crate::gorilla::{KeyPair, SecureCookie, gob::Field};
 
     fn format() -> Gorilla {
         let cookies = SecureCookie::new([KeyPair::signing([1; 32]).unwrap()]).unwrap();
@@ -451,6 +481,48 @@ mod tests {
         let merged = Gob::decode(&merged).unwrap();
         assert_eq!(merged.get("n"), Some(&Value::Int(6).named("int64")));
         assert_eq!(merged.get("small"), Some(&Value::Uint(7).named("uint8")));
+    }
+
+    /// A value of a Go type that is not in the other gob, or under another id.
+    #[test]
+    fn a_struct_survives_a_merge_with_its_removal() {
+        let of = format();
+        let with = |age: i64| {
+            let mut gob = Gob::session();
+            let fields = vec![Field::new("Age", TypeId::INT)];
+            let name = "Person".to_owned();
+            let ty = gob.types.define(Definition::Struct { name, fields });
+            let fields = vec![(0, Value::Int(age))];
+            gob.insert("person", Value::Struct { ty, fields }.named("main.Person"));
+            // A key of a type that is `type Name string` in Go, and no UTF-8.
+            let key = Value::String(vec![0xff]).named("main.Name");
+            if let Value::Map { entries, .. } = &mut gob.value {
+                entries.push((key, Value::Int(age).named("int8")));
+            }
+            gob
+        };
+        let mut others = Gob::session();
+        let other = others.types.slice_of(TypeId::STRING);
+        let items = vec![Value::string("a")];
+        let tags = Value::List { ty: other, items }.named("[]string");
+        others.insert("tags", tags.clone());
+        for theirs in [Gob::session(), others] {
+            let [old, mine, theirs] = [with(41), with(42), theirs].map(|gob| gob.encode().unwrap());
+            let merged = merge_go([&old, &mine, &theirs], &of).unwrap().unwrap();
+            let merged = Gob::decode(&merged).unwrap();
+            assert_eq!(
+                merged.entries().len(),
+                Gob::decode(&theirs).unwrap().entries().len() + 2
+            );
+            let person = merged.get("person").unwrap();
+            assert_eq!(person.name(), Some("main.Person"));
+            assert_eq!(to_json(person, &merged.types), json!({"Age": 42}));
+            let last = merged
+                .entries()
+                .iter()
+                .find(|(key, _)| key.name() == Some("main.Name"));
+            assert_eq!(last.unwrap().1, Value::Int(42).named("int8"));
+        }
     }
 
     /// Messages are taken by their ids.

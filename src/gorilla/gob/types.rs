@@ -43,6 +43,15 @@ impl TypeId {
     fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
+
+    /// Returns the id `by` places further on, if the gob defines the type. Returns `None` if there
+    /// is no such id.
+    pub(super) fn moved(self, by: i32) -> Option<Self> {
+        match self < Self::FIRST {
+            true => Some(self),
+            false => self.0.checked_add(by).map(Self),
+        }
+    }
 }
 
 /// A gob's definition of a type.
@@ -204,6 +213,25 @@ impl Types {
         }
     }
 
+    /// Adds the types of another gob. Returns by how many places their ids move, because a gob's ids
+    /// mean nothing in another one, or `None` if there are no such ids.
+    pub(crate) fn adopt(&mut self, others: &Self) -> Option<i32> {
+        let is_other = |(id, theirs)| self.0.get(id).is_some_and(|ours| ours != theirs);
+        let last = others.0.iter().any(is_other).then(|| self.0.keys().last());
+        let by = match last.flatten() {
+            Some(last) => last.0.checked_add(1)? - TypeId::FIRST.0,
+            None => 0,
+        };
+        for (id, definition) in &others.0 {
+            let mut definition = Definition::clone(definition);
+            for part in definition.parts_mut() {
+                *part = part.moved(by)?;
+            }
+            self.0.insert(id.moved(by)?, Arc::new(definition));
+        }
+        Some(by)
+    }
+
     /// Adds a gob's definition of a type. Returns `false` if the id is not free.
     pub(super) fn enter(&mut self, id: TypeId, definition: Definition) -> bool {
         let is_free = id >= TypeId::FIRST && !self.0.contains_key(&id);
@@ -221,6 +249,15 @@ impl Definition {
             Self::Array { elem, .. } | Self::Slice { elem, .. } => vec![*elem],
             Self::Map { key, elem, .. } => vec![*key, *elem],
             Self::Struct { fields, .. } => fields.iter().map(|field| field.ty).collect(),
+            Self::Opaque { .. } => Vec::new(),
+        }
+    }
+
+    fn parts_mut(&mut self) -> Vec<&mut TypeId> {
+        match self {
+            Self::Array { elem, .. } | Self::Slice { elem, .. } => vec![elem],
+            Self::Map { key, elem, .. } => vec![key, elem],
+            Self::Struct { fields, .. } => fields.iter_mut().map(|field| &mut field.ty).collect(),
             Self::Opaque { .. } => Vec::new(),
         }
     }

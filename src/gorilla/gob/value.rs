@@ -169,6 +169,33 @@ impl Value {
         }
     }
 
+    /// Moves the ids of its types as [`Types::adopt`](super::Types::adopt) does.
+    pub(crate) fn move_types(&mut self, by: i32) -> Option<()> {
+        match self {
+            Self::Named { value, .. } => return value.move_types(by),
+            Self::List { items, .. } => {
+                items.iter_mut().try_for_each(|item| item.move_types(by))?
+            }
+            Self::Map { entries, .. } => entries.iter_mut().try_for_each(|(key, value)| {
+                key.move_types(by)?;
+                value.move_types(by)
+            })?,
+            Self::Struct { fields, .. } => {
+                let mut fields = fields.iter_mut();
+                fields.try_for_each(|(_, field)| field.move_types(by))?;
+            }
+            _ => {}
+        }
+        if let Self::List { ty, .. }
+        | Self::Map { ty, .. }
+        | Self::Struct { ty, .. }
+        | Self::Opaque { ty, .. } = self
+        {
+            *ty = ty.moved(by)?;
+        }
+        Some(())
+    }
+
     /// Returns whether Go's type of this name can hold the value: Go refuses 300 for an `int8`.
     ///
     /// Go's `int`, `uint` and `uintptr` count as 64 bits wide. Of a list or a map, all elements must
