@@ -30,8 +30,17 @@ pub(crate) struct Fitter<'t> {
 }
 
 impl Fitter<'_> {
-    /// Parses the text of a key into a key of this type.
+    /// Turns the text of a key into a key of this type. The key has no other text: the session would
+    /// come back under that one.
     pub(crate) fn key(&mut self, text: &str, ty: TypeId) -> Result<Value, Unfit> {
+        let key = self.parse_key(text, ty)?;
+        match key_text(&key, self.types) == text {
+            true => Ok(key),
+            false => Err(Unfit::new("it is no key of Go's map")),
+        }
+    }
+
+    fn parse_key(&mut self, text: &str, ty: TypeId) -> Result<Value, Unfit> {
         let other = text.strip_prefix(OTHER_KEY);
         let other = other.and_then(|other| other.split_once(':'));
         let other = other.and_then(|(name, json)| {

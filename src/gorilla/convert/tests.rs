@@ -487,6 +487,12 @@ fn every_key_has_its_own_text() {
         ("\0main.key:[1]", TypeId::INTERFACE),
         ("\0string:[97]", TypeId::INTERFACE),
         ("\0string:[255]", TypeId::INT),
+        ("\0main.Name:\"a\"", TypeId::STRING),
+        ("\0string:\"a\"", TypeId::STRING),
+        ("\0string:\"a\"", TypeId::INTERFACE),
+        ("\0uint8:1", TypeId::UINT),
+        ("\0int:1", TypeId::UINT),
+        ("\0float64:1", TypeId::INTERFACE),
     ] {
         assert!(fitter.key(text, ty).is_err(), "{text:?}");
     }
