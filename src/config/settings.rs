@@ -437,12 +437,6 @@ impl Settings {
         })
     }
 
-    /// Returns the length of the session in Go's format, or 0 if it has none.
-    pub(crate) fn len_in_go(&self, content: &Content) -> usize {
-        let len = self.of_go().and_then(|go| go.kept_len(content).ok());
-        len.map_or(0, |(len, _)| len)
-    }
-
     /// Checks that a session of this many bytes can be kept. `own` is its own attributes, if it has
     /// any.
     pub(crate) fn check_size(

@@ -124,6 +124,11 @@ impl Frames {
         values.filter_map(|frame| std::str::from_utf8(frame.key).ok())
     }
 
+    /// The number of values and messages.
+    pub(crate) fn count(&self) -> usize {
+        self.iter().count()
+    }
+
     /// The contents of all frames, in their order.
     #[cfg(feature = "gorilla")]
     pub(super) fn all(&self) -> impl Iterator<Item = FrameData<'_>> {

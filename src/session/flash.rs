@@ -271,8 +271,8 @@ impl Session {
     pub fn keep_flashes_in(&self, queue: &str) -> Result<(), Error> {
         self.write_state(|state| {
             let mut kept = Ok(());
-            let fits = |content: &Content, growth| {
-                let fits = self.check_growth(content, growth);
+            let fits = |content: &Content, taken: &TakenFlashes| {
+                let fits = taken.check_fits(content, self.settings());
                 let is_fine = fits.is_ok();
                 kept = mem::replace(&mut kept, Ok(())).and(fits);
                 is_fine

@@ -16,7 +16,7 @@ mod typed;
 mod update;
 mod values;
 
-use std::{fmt, mem, sync::Arc};
+use std::{fmt, sync::Arc};
 
 pub use self::{
     flashes::Flashes,
@@ -441,27 +441,30 @@ impl Session {
         }
     }
 
-    /// Runs a change, and undoes it if a cookie in Go's format cannot carry the result. A session
-    /// that is too large may always get smaller.
+    /// Runs a change, and undoes it if a cookie in Go's format cannot carry the result. But a session
+    /// that is too large may lose values and messages, one after the other, until it fits.
     #[cold]
-    fn change_in_go<R>(
+    fn change_in_go<R, C>(
         &self,
         content: &mut Content,
-        change: impl FnOnce(&mut Content) -> Result<R, Error>,
-    ) -> Result<R, Error> {
-        let before = content.frames.clone();
+        change: impl FnOnce(&mut Content) -> Result<(Effect<C>, R), Error>,
+    ) -> Result<(Effect<C>, R), Error> {
+        let before = content.clone();
         let changed = change(content)?;
-        let settings = self.settings();
-        let Err(error) = settings.check_in_go(content) else {
+        let (Effect::Change(_), _) = changed else {
             return Ok(changed);
         };
-        let len = settings.len_in_go(content);
-        let after = mem::replace(&mut content.frames, before);
-        if error.kind() == ErrorKind::SerializeFailed || len > settings.len_in_go(content) {
-            return Err(error);
+        let Err(error) = self.settings().check_in_go(content) else {
+            return Ok(changed);
+        };
+        let is_less = content.frames.count() < before.frames.count();
+        match error.kind() {
+            ErrorKind::TooLarge { .. } if is_less => Ok(changed),
+            _ => {
+                *content = before;
+                Err(error)
+            }
         }
-        content.frames = after;
-        Ok(changed)
     }
 
     fn check_growth(&self, content: &Content, growth: usize) -> Result<(), Error> {

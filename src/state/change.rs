@@ -8,6 +8,7 @@ use std::{
 use super::value_key::ValueKey;
 use crate::{
     clock::Timestamp,
+    config::Settings,
     content::{Content, FlashId, Frames, Persistence, Subject},
     cookie::CookieAttributes,
     error::{Error, ErrorKind},
@@ -311,8 +312,20 @@ impl TakenFlashes {
         frames.set_flashes(&self.queue, old.chain(&newer));
     }
 
+    /// Checks that the session can still be kept if they are put back.
+    pub(crate) fn check_fits(&self, content: &Content, settings: &Settings) -> Result<(), Error> {
+        let checked = settings.check_growth(content, self.growth());
+        checked.map_err(Error::new)?;
+        if !settings.is_of_go() || settings.check_in_go(content).is_err() {
+            return Ok(());
+        }
+        let mut whole = content.clone();
+        self.put_back(&mut whole);
+        settings.check_in_go(&whole)
+    }
+
     /// How many bytes the content grows if they are put back.
-    pub(crate) fn growth(&self) -> usize {
+    fn growth(&self) -> usize {
         let ids = self.ids();
         let ours = self.messages.iter().filter(|(id, _)| has_id(&ids, *id));
         ours.map(|(_, json)| Frames::flash_growth(&self.queue, json.len()))

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    change::{Change, Effect, Taken, TakenValue},
+    change::{Change, Effect, Taken, TakenFlashes, TakenValue},
     cut_off::CutOff,
     home::Home,
     log::Log,
@@ -208,7 +208,7 @@ impl State {
     pub(crate) fn put_back_flashes(
         &mut self,
         is_of: impl Fn(&str) -> bool,
-        mut fits: impl FnMut(&Content, usize) -> bool,
+        mut fits: impl FnMut(&Content, &TakenFlashes) -> bool,
     ) {
         let all = mem::take(&mut self.taken).into_iter();
         let (back, rest) = all.partition::<Vec<_>, _>(|taken| is_of(&taken.queue));
@@ -219,7 +219,7 @@ impl State {
                 continue;
             }
             if let Some(view) = &mut self.view {
-                if !fits(&view.content, taken.growth()) {
+                if !fits(&view.content, &taken) {
                     continue;
                 }
                 taken.put_back(&mut view.content);

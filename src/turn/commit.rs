@@ -66,7 +66,7 @@ impl Commit {
             Keep::Everything => {}
             Keep::Unseen => state.put_back_flashes(
                 |_| true,
-                |content, growth| settings.check_growth(content, growth).is_ok(),
+                |content, taken| taken.check_fits(content, settings).is_ok(),
             ),
             Keep::Identity => return Ok(state.discard_changes()),
         }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use http::StatusCode;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -730,6 +731,80 @@ async fn a_session_that_is_too_large_can_shrink() {
         Some(ErrorKind::TooLarge { .. })
     ));
     let response = site.remove(jar, "a").await;
+    assert_eq!(failure(&response), None);
+    assert_eq!(go_reads(jar, START).entries().len(), 1);
+}
+
+/// Only a removal may leave a session too large: others may follow.
+#[tokio::test]
+async fn a_session_that_is_too_large_takes_no_other_value() {
+    let long = Value::string("x".repeat(2_160)).named("string");
+    let gob = session(&[("long", long), ("n", Value::Int(100).named("int"))]);
+    let jar = &mut go_cookie(&gob, START);
+    let site = shared();
+    let change = async |session: Session| {
+        session.insert("n", 100).unwrap();
+        assert!(!session.remove("none").unwrap());
+        [101, 1].map(|n| session.insert("n", n).map_err(|error| error.kind()))
+    };
+    let (refused, response) = site.visit(jar, change).await;
+    for refused in refused {
+        assert!(
+            matches!(refused, Err(ErrorKind::TooLarge { .. })),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(failure(&response), None);
+    assert_eq!(site.get(jar, "n").await, Some(100));
+}
+
+/// Inserts a text as long as Go's cookie allows.
+fn fill(session: &Session) {
+    let fits = |len: &usize| session.insert("fill", "x".repeat(*len)).is_ok();
+    assert!((1..2_300).rev().find(fits).is_some());
+}
+
+#[tokio::test]
+async fn attributes_that_leave_no_room_are_refused_at_once() {
+    let site = shared();
+    let jar = &mut Jar::default();
+    let change = async |session: Session| {
+        fill(&session);
+        let path = format!("/{}", "a".repeat(100));
+        let refused = session.set_attributes(|cookie| cookie.path(path));
+        refused.map_err(|error| error.kind())
+    };
+    let (refused, response) = site.visit(jar, change).await;
+    assert!(
+        matches!(refused, Err(ErrorKind::TooLarge { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(failure(&response), None);
+    assert!(!set_cookie(&response).contains("Path=/a"));
+}
+
+#[tokio::test]
+async fn messages_that_no_longer_fit_are_not_put_back() {
+    let site = shared();
+    let jar = &mut go_cookie(&messages(&[&"m".repeat(300)]), START);
+    let keep = async |session: Session| {
+        assert_eq!(session.flashes::<String>().unwrap().len(), 1);
+        fill(&session);
+        session.keep_flashes().map_err(|error| error.kind())
+    };
+    let (refused, response) = site.visit(&mut jar.clone(), keep).await;
+    assert!(
+        matches!(refused, Err(ErrorKind::TooLarge { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(failure(&response), None);
+    // Nor by the layer, when nobody has seen them.
+    let take = async |session: Session| {
+        assert_eq!(session.flashes::<String>().unwrap().len(), 1);
+        fill(&session);
+    };
+    let unseen = StatusCode::INTERNAL_SERVER_ERROR;
+    let ((), response) = site.answer(jar, unseen, take).await;
     assert_eq!(failure(&response), None);
     assert_eq!(go_reads(jar, START).entries().len(), 1);
 }
