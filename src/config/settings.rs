@@ -446,7 +446,8 @@ impl Settings {
     ) -> Result<(), ErrorKind> {
         let (size, limit) = match self.records() {
             Some(_) => (payload, self.max_bytes),
-            None if self.is_carried() => (payload, self.max_bytes),
+            // `check_in_go` knows how long these are in their cookie, or in what an outer layer keeps.
+            None if self.is_of_go() => (payload, self.max_bytes),
             None => (self.cookie_len(payload, own), wire::MAX_COOKIE_LEN),
         };
         if size > limit {

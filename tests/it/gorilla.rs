@@ -11,7 +11,7 @@ use silverback::{
     SessionConfig, SessionLayer, Timestamp,
     gorilla::{
         GoKey, GoPayload, GoType, Gorilla, KeyPair, SecureCookie,
-        gob::{Definition, Gob, Marshaler, Time, TypeId, Types, Value},
+        gob::{Definition, Field, Gob, Marshaler, Time, TypeId, Types, Value},
     },
 };
 
@@ -807,6 +807,29 @@ async fn messages_that_no_longer_fit_are_not_put_back() {
     let ((), response) = site.answer(jar, unseen, take).await;
     assert_eq!(failure(&response), None);
     assert_eq!(go_reads(jar, START).entries().len(), 1);
+}
+
+/// The zeros of a struct take no room in Go, and they do in JSON.
+#[tokio::test]
+async fn a_session_that_is_longer_in_json_takes_changes() {
+    let mut gob = Gob::session();
+    let fields = ["Name", "Street", "Town", "Country"].map(|name| Field::new(name, TypeId::STRING));
+    let name = "Address".to_owned();
+    let fields = fields.to_vec();
+    let address = gob.types.define(Definition::Struct { name, fields });
+    let ty = gob.types.slice_of(address);
+    let empty = Value::Struct {
+        ty: address,
+        fields: Vec::new(),
+    };
+    let items = vec![empty; 120];
+    gob.insert("list", Value::List { ty, items }.named("[]main.Address"));
+    gob.insert("n", Value::Int(1).named("int"));
+    let jar = &mut go_cookie(&gob, START);
+    let response = shared().put(jar, "n", 2).await;
+    assert_eq!(failure(&response), None);
+    gob.insert("n", Value::Int(2).named("int"));
+    assert_eq!(go_reads(jar, START), gob);
 }
 
 #[tokio::test]
