@@ -85,37 +85,43 @@ impl<R: GoRecords> GorillaRecords<R> {
         let id = self.new_id()?;
         let data = self.pack(&carried.payload)?;
         self.records.create(id.as_str(), &data, lasts).await?;
-        let left = match opened {
+        let is_filled = match opened {
             Some(opened) if carried.has_existed() => {
                 let renewed = (id.as_str(), &*carried.payload, data);
                 self.leave_renewed(opened, renewed, lasts).await
             }
-            Some(ended) => self.leave_ended(ended).await,
-            None => Ok(()),
+            Some(ended) => self.leave_ended(ended).await.map(|()| true),
+            None => Ok(true),
         };
-        if left.is_err() {
+        if !matches!(is_filled, Ok(true)) {
             // Nobody knows the ID, so the record would do no harm.
             drop(self.records.remove(id.as_str(), None).await);
         }
-        left.map(|()| Saved::Under(id))
+        Ok(match is_filled? {
+            true => Saved::Under(id),
+            false => Saved::Removed,
+        })
     }
 
     /// Removes the record of a session that was renewed, and brings what other requests have changed
-    /// there meanwhile to the new record.
+    /// there meanwhile to the new record. Returns whether that has any values.
     async fn leave_renewed(
         &self,
         opened: &Opened,
         (id, mine, written): (&str, &[u8], Vec<u8>),
         lasts: Duration,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let (mut old, mut written) = (opened.data.clone(), written);
+        let mut is_filled = !self.is_empty(mine);
         for _ in 0..ROUNDS {
             if self.records.remove(opened.id.as_str(), Some(&old)).await? {
-                return Ok(());
+                return Ok(is_filled);
             }
             let gone = || Error::new(ErrorKind::Gone);
             let found = self.load_readable(&opened.id).await?.ok_or_else(gone)?;
-            let new = self.pack(&self.merge(opened, mine, &found)?.ok_or_else(gone)?)?;
+            let merged = self.merge(opened, mine, &found)?.ok_or_else(gone)?;
+            is_filled = !self.is_empty(&merged);
+            let new = self.pack(&merged)?;
             if !self.records.replace(id, &written, &new, lasts).await? {
                 return Err(gone());
             }

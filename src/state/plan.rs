@@ -185,16 +185,15 @@ impl State {
         let fits = settings.may_be_in_cookie()
             && settings.fits_cookie(len, view.content.attributes.as_deref());
         let is_emptied = is_change && view.content.is_emptied();
-        let renews = self.renews && !is_emptied;
+        // An outer layer removes its record, unless another request has filled it again.
+        let is_removed = is_emptied && !settings.is_carried();
+        let renews = self.renews && !is_removed;
         match &view.home {
             Home::Nowhere | Home::Marked(_) if fits => {
                 is_last.then_some(Write::Cookie { names: true })
             }
             Home::Nowhere | Home::Marked(_) => Some(Write::Create),
-            // An outer layer removes its record, unless another request has filled it again.
-            Home::Cookie { .. } if is_emptied && (self.renews || !settings.is_carried()) => {
-                is_last.then_some(Write::Forget)
-            }
+            Home::Cookie { .. } if is_removed => is_last.then_some(Write::Forget),
             Home::Cookie { .. } if fits || !is_change => {
                 let is_due = is_change || due.end || due.listing || due.new_key;
                 (is_last && is_due).then_some(Write::Cookie { names: renews })

@@ -821,6 +821,36 @@ async fn an_emptied_session_that_was_filled_again_stays() {
     }
 }
 
+/// The same, and the request that takes the message renews the session.
+#[tokio::test]
+async fn a_renewal_of_an_emptied_session_brings_along_what_others_put_in() {
+    for site in sites() {
+        for is_filled in [true, false] {
+            let jar = &mut Jar::default();
+            let flash = async |session: Session| session.flash("hello").unwrap();
+            site.visit(jar, flash).await;
+            let (old, table, id) = (jar.clone(), site.table.clone(), site.table.only().0);
+            let after = change(&site, jar, &[("cart", 7)]).await;
+            let take = async move |session: Session| {
+                if is_filled {
+                    table.put(&id, after);
+                }
+                session.renew();
+                session.flashes::<String>().unwrap()
+            };
+            let (shown, response) = site.visit(jar, take).await;
+            assert_eq!((shown, status(&response)), (vec!["hello".to_owned()], 200));
+            assert_eq!(site.table.ids().len(), usize::from(is_filled));
+            assert_eq!(site.get(jar, "cart").await, is_filled.then_some(7));
+            assert_eq!(site.get(&mut old.clone(), "cart").await, None);
+            assert_eq!(set_cookie(&response).contains("Max-Age=0"), !is_filled);
+            for id in site.table.ids() {
+                site.table.remove(&id, None).await.unwrap();
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_emptied_session_goes() {
     for site in sites() {
