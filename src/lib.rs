@@ -128,7 +128,9 @@
 //! The layer goes around the service like any other: `ServiceBuilder::new().layer(..)` before hyper's
 //! `TowerToHyperService`, `Server::builder().layer(..)` in tonic. The response's body has to be
 //! [`Default`], for the responses that the layer makes itself. For another body, give the layer a
-//! [`Responder`]. `examples/hyper` and `examples/tonic` in the repository are whole programs.
+//! [`Responder`]. If the body comes from a layer inside the session layer, such as tower-http's
+//! `TraceLayer`, put that layer [outside](guide::layers). `examples/hyper` and `examples/tonic` in
+//! the repository are whole programs.
 //!
 //! # Login and logout
 //!

@@ -45,7 +45,8 @@ use crate::{
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot answer with a body of type `{B}`",
     label = "does not implement `Responder<{B}>`",
-    note = "`DefaultResponder` needs a body that is `Default`; for another, give the layer a responder by `.on_failure(..)`"
+    note = "`DefaultResponder` needs a body that is `Default`; for another, give the layer a responder by `.on_failure(..)`",
+    note = "a layer inside the session layer may have wrapped the body, as `TraceLayer` does: put it outside; with axum, separate calls of `Router::layer` also do"
 )]
 pub trait Responder<B> {
     /// Returns the response for the client.

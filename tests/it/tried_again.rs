@@ -1,4 +1,4 @@
-//! A layer that retries requests, around the session layer and inside it: a row of the table in
+//! Layers that send a request twice, around the session layer and inside it: rows of the table in
 //! docs/guides/layers.md.
 
 use std::{
@@ -14,7 +14,8 @@ use silverback::{
     Error, Session, SessionConfig, SessionLayer,
     testing::{Browser, Page},
 };
-use tower::{Service, ServiceBuilder, retry::Policy, service_fn};
+use tokio::task::yield_now;
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, retry::Policy, service_fn};
 
 use crate::support::counting::{config, n, visitor};
 
@@ -132,4 +133,56 @@ async fn a_login_retried_outside_loses_the_earlier_values() {
     let inside = ServiceBuilder::new().layer(sessions).layer(retry());
     let inside = inside.service(fails_once(log_in));
     assert_eq!(after_login(inside, &config).await, (ada, Some(1)));
+}
+
+/// Sends each request twice at the same time. The first response counts, and the other try is cut
+/// off.
+fn hedge<S, R>(
+    service: S,
+) -> impl Service<Request<()>, Response = http::Response<R>, Error = Infallible, Future: Send> + Clone
+where
+    S: Service<Request<()>, Response = http::Response<R>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+    R: Send + 'static,
+{
+    service_fn(move |request: Request<()>| {
+        let first = service.clone().oneshot(request.clone());
+        let second = service.clone().oneshot(request);
+        async move {
+            tokio::select! {
+                biased;
+                response = first => response,
+                response = second => response,
+            }
+        }
+    })
+}
+
+async fn count_slowly(request: Request<()>) -> Result<http::Response<String>, Infallible> {
+    let session = request.extensions().get::<Session>().unwrap();
+    count(session.clone()).await.unwrap();
+    yield_now().await;
+    Ok(http::Response::new(String::new()))
+}
+
+#[tokio::test]
+async fn tries_side_by_side_both_count_inside() {
+    let config = config();
+    let sessions = SessionLayer::new(config.clone());
+    let inside = sessions.layer(hedge(service_fn(count_slowly)));
+    let browser = visitor(inside, &config).await;
+    assert_eq!(visit(&browser).await.status(), StatusCode::OK);
+    assert_eq!(n(&browser, &config).await, Some(3));
+}
+
+#[tokio::test]
+async fn of_tries_side_by_side_outside_the_slower_is_cut_off() {
+    let config = config();
+    let sessions = SessionLayer::new(config.clone());
+    let outside = hedge(sessions.layer(service_fn(count_slowly)));
+    let browser = visitor(outside, &config).await;
+    assert_eq!(visit(&browser).await.status(), StatusCode::OK);
+    assert_eq!(n(&browser, &config).await, Some(2));
 }
