@@ -168,7 +168,8 @@ impl Session {
         })
     }
 
-    /// Removes the value under `key`. Returns whether there was one.
+    /// Removes the value under `key`. Returns whether there was one. A session that has nothing
+    /// left is removed, as after [`clear`](Self::clear).
     ///
     /// ```
     /// # use silverback::{Key, Session, SessionConfig};
@@ -197,8 +198,9 @@ impl Session {
         Ok(removed)
     }
 
-    /// Removes all values and flash messages. The ID, the lifetime and the
-    /// [subject](Self::set_subject) stay.
+    /// Removes all values and flash messages. The [subject](Self::set_subject) and the lifetime
+    /// stay. Without a subject and [`persist_for`](Self::persist_for), nothing is left: then the
+    /// response removes the session's record and cookie, unless you write something.
     ///
     /// This is not a logout: see [`destroy`](Self::destroy).
     ///
