@@ -288,7 +288,8 @@ impl Session {
 
     /// Returns why the cookie that came was not accepted. The session is empty then.
     ///
-    /// `None` if the cookie was accepted, if none came, or if the session is not loaded.
+    /// `None` if the cookie was accepted, if none came, if the session is not loaded, or if this
+    /// request has destroyed it.
     ///
     /// For 60 seconds after a renewal or a logout, the session's old cookie is rejected as
     /// [`Rejection::Renewed`] or [`Rejection::Ended`]. A write of such a request fails with
