@@ -114,7 +114,7 @@ impl Handle {
         let (cell, settings) = (self.cell(), self.settings());
         let rest = cell.with_rest(settings.never_waits, |state, is_idle| {
             let rests = is_idle && state.rests(settings, || self.clock().now());
-            (rests || !state.is_in_use()).then(|| state.made_use())
+            (rests || !state.is_in_use()).then(|| state.committed())
         });
         if let Some(used) = rest {
             return Now::Nothing { used };

@@ -17,10 +17,11 @@ use crate::{
 impl Session {
     /// Opens the session: one read for a store that waits, none for the others.
     ///
-    /// Once the session is open this does nothing until the response has been sent. Afterwards, in
-    /// a WebSocket or the stream of a body, each call asks the store again. A session that has
-    /// ended is empty then, and [`rejection`](Self::rejection) says why. One in a store can be
-    /// changed again and [saved](Self::save). One in a cookie with
+    /// Once the session is open this does nothing until the service has responded. Afterwards, in a
+    /// task, a WebSocket or the stream of a body, each call waits until the request's changes are
+    /// saved, and asks the store again. A session that has ended is empty then, and
+    /// [`rejection`](Self::rejection) says why. One in a store can be changed again and
+    /// [saved](Self::save). One in a cookie with
     /// [`revocation`](crate::CookieStore::revocation) shows only that it has ended. See [After the
     /// response](Self#after-the-response).
     ///
@@ -47,7 +48,7 @@ impl Session {
     /// Loads the session if its store waits. Otherwise the first method that needs the session
     /// opens it, so an unused session costs nothing.
     pub(crate) async fn fetch(&self) -> Result<(), Error> {
-        if self.settings().never_waits && !self.handle.exchange().is_over() {
+        if self.settings().never_waits && !self.handle.exchange().is_closed() {
             return self.handle.check_name().map_err(|error| self.fail(error));
         }
         self.load().await
@@ -57,7 +58,7 @@ impl Session {
     pub(crate) async fn load_with(&self, fetched: Option<Fetched>) -> Result<(), Error> {
         let load = async {
             self.handle.check_name()?;
-            if self.handle.exchange().is_over() && self.settings().has_store() {
+            if self.handle.exchange().is_closed() && self.settings().has_store() {
                 return turn::run(&self.handle, Reopen).await;
             }
             if self.handle.cell().with(|state| state.view.is_none()) {

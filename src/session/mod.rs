@@ -109,12 +109,13 @@ use crate::{
 /// # After the response
 ///
 /// A clone can outlive the request, in a spawned task, a WebSocket or the stream of a body. It
-/// keeps what it has read. To see what has happened since, and to change a session in a store, call
-/// [`load`](Self::load) again, change the session, and call [`save`](Self::save). Some changes need
-/// the cookie, so they are possible only before the response: starting a session, changing one in a
-/// cookie, `renew`, `persist_for` and attributes. Changes that are not saved are lost when the last
-/// handle is dropped, and the log says so. The stream of a body need not save: use
-/// [`save_at_end`](Self::save_at_end), which also tells the client about a failure.
+/// keeps what it has read. What it changes before the response is ready belongs to the request, and
+/// is saved or discarded with it. To see what has happened since, and to change a session in a
+/// store, call [`load`](Self::load) again, change the session, and call [`save`](Self::save). Some
+/// changes need the cookie, so they are possible only before the response: starting a session,
+/// changing one in a cookie, `renew`, `persist_for` and attributes. Changes that are not saved are
+/// lost when the last handle is dropped, and the log says so. The stream of a body need not save:
+/// use [`save_at_end`](Self::save_at_end), which also tells the client about a failure.
 ///
 /// A WebSocket calls [`touch`](Self::touch) a few times per idle timeout. That keeps a session in a
 /// store alive, and is [`ErrorKind::Gone`] once it has ended. Then [`load`](Self::load) it, and

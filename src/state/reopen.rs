@@ -126,6 +126,7 @@ impl State {
                 CookieDuty::Nothing
             },
             is_used: true,
+            is_committed: self.is_committed,
             is_reopened: self.is_reopened,
             skips_touch: self.skips_touch,
             lost: self.lost.iter().cloned().chain(self.open_home()).collect(),

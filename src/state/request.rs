@@ -52,6 +52,8 @@ pub(crate) struct State {
     pub(crate) is_used: bool,
     /// Something that needs a response was asked for after the response.
     pub(crate) is_refused: bool,
+    /// The commit is done with the session. From now on a kept handle can load it again.
+    pub(crate) is_committed: bool,
     /// The session was loaded again after the response was committed, for use with `save`.
     pub(crate) is_reopened: bool,
     /// The attributes of the browser's cookie, if those of the session now make it another cookie.
@@ -105,7 +107,9 @@ impl State {
         self.view.is_some() || self.is_changed() || self.duty != CookieDuty::Nothing
     }
 
-    pub(crate) fn made_use(&self) -> Use {
+    /// Ends the commit. Returns what the request made of the session.
+    pub(crate) fn committed(&mut self) -> Use {
+        self.is_committed = true;
         match &self.view {
             _ if !self.is_used => Use::Not,
             Some(view) if view.home.is_nowhere() => Use::Absent,

@@ -36,8 +36,8 @@ enum Next {
 /// As [`Open`], with an answer that the session's store has already given.
 pub(crate) struct OpenFetched(pub(crate) Fetched);
 
-/// Reopens a session after its request has ended, if it needs a store. Changes that the request did
-/// not save are dropped. Changes made since then stay.
+/// Reopens a session that its request has committed, if it needs a store. Changes that the request
+/// did not save are dropped. Changes made since then stay.
 pub(crate) struct Reopen;
 
 impl Operation for Open {
@@ -70,6 +70,10 @@ impl Operation for Reopen {
     type Output = ();
 
     async fn perform(self, turn: &Turn<'_>) -> Result<(), Error> {
+        // This turn came just before the commit's.
+        if !turn.exchange.is_over() && !turn.state(|state| state.is_committed) {
+            return turn.open().await;
+        }
         let now = turn.vault.now();
         let settings = turn.vault.settings;
         let (source, kept) = turn.state(|state| (state.source_again(), state.in_cookie()));

@@ -99,7 +99,7 @@ impl Reply {
         }
         Ok(Self {
             cookies: Cookies(cookies),
-            used: state.made_use(),
+            used: state.committed(),
         })
     }
 }

@@ -120,9 +120,10 @@ impl Turn<'_> {
         let job = self.state(|state| {
             let now = self.vault.now();
             state.check_late(when != When::Response && self.exchange.is_closed())?;
+            let is_over = self.exchange.is_over() || state.is_reopened;
             let Some(plan) = state.plan(settings, now, when)? else {
                 // A new session in a cookie, but no response will carry that cookie.
-                return if self.exchange.is_over() && state.is_filled() {
+                return if is_over && state.is_filled() {
                     Err(Error::new(state.too_late()))
                 } else {
                     Ok(None)
@@ -135,7 +136,7 @@ impl Turn<'_> {
                     Err(Error::new(ErrorKind::Gone))
                 };
             }
-            if plan.needs_response() && self.exchange.is_over() {
+            if plan.needs_response() && is_over {
                 return Err(Error::new(state.too_late()));
             }
             let new = plan

@@ -12,12 +12,13 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use silverback::{ErrorKind, FailedCommit, ResponseFuture, Session};
+use tokio::{join, sync::oneshot};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::support::{
     DAY, HOUR, Jar, Kind, MINUTE, Site, log_in, no_cookie,
     schedule::until_it_hangs,
-    scripted::{ANY, Before, Hang, Update},
+    scripted::{ANY, Before, Hang, Update, Wait},
     streams::Late,
 };
 
@@ -89,6 +90,31 @@ async fn a_body_can_be_saved_while_its_future_is_kept() {
         response.into_body().collect().await.unwrap();
         assert_eq!(world.get(jar, "n").await, Some(2), "{kind:?}");
     }
+}
+
+/// A task cannot know how far the response is.
+#[tokio::test]
+async fn a_task_can_save_while_the_request_is_being_saved() {
+    let world = Kind::Remote.world();
+    let jar = &mut Jar::default();
+    world.put(jar, "n", 1).await;
+    let (sender, receiver) = oneshot::channel();
+    let handler = async |session: Session| {
+        session.load().await.unwrap();
+        session.insert("n", 2).unwrap();
+        sender.send(session).ok().unwrap();
+    };
+    let task = async {
+        let session = receiver.await.unwrap();
+        world.records().reached().await;
+        let go = async { world.records().go() };
+        join!(session.load(), go).0.unwrap();
+        session.update("n", |n: &mut u32| *n += 1).unwrap();
+        session.save().await.unwrap();
+    };
+    world.records().at(Before, Update, Wait);
+    join!(world.visit(jar, handler), task);
+    assert_eq!(world.get(jar, "n").await, Some(3));
 }
 
 /// A service may panic before it has returned a future.
