@@ -20,7 +20,7 @@ use crate::{
     crypto::{self, RandomError, RootKey, SALT_LEN, SealKey},
     error::Rejection,
     id::{RecordKey, SessionId},
-    store::Bytes,
+    store::{Bytes, RecordKind},
 };
 
 pub(super) const MARK: u8 = 8;
@@ -131,9 +131,7 @@ impl Name {
                 open(key, record.to_vec()).and_then(|plain| Mark::decode_sealed(&plain))
             }
             ([MARK | SEALED_MARK, ..], _) => None,
-            ([first, ..], _) if (SEALED_MARK + 1..16).contains(first) => {
-                return Err(Unreadable::Later);
-            }
+            _ if RecordKind::is_later(record) => return Err(Unreadable::Later),
             _ => return Ok(None),
         };
         let (mark, _) = mark.ok_or(Unreadable::Damaged)?;
@@ -210,11 +208,17 @@ impl End {
         out.into()
     }
 
-    /// Returns `None` if it is damaged or of a later format. It counts as an end all the same.
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let (set, rest) = take_u40(bytes.strip_prefix(&[END])?)?;
-        let (mark, rest) = Mark::decode(rest)?;
-        rest.is_empty().then_some(Self { mark, set })
+    /// Decodes an end. A damaged one counts as an end all the same.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let end = || {
+            let (set, rest) = take_u40(bytes.strip_prefix(&[END])?)?;
+            let (mark, rest) = Mark::decode(rest)?;
+            rest.is_empty().then_some(Self { mark, set })
+        };
+        match RecordKind::is_later(bytes) {
+            true => Err(Unreadable::Later),
+            false => end().ok_or(Unreadable::Damaged),
+        }
     }
 }
 
@@ -261,9 +265,10 @@ mod tests {
             let set = Timestamp::from_secs(1_800_000_000);
             let end = End { mark, set };
             let bytes = end.encode();
-            assert_eq!(End::decode(&bytes), Some(end));
+            assert_eq!(End::decode(&bytes), Ok(end));
             for len in 0..bytes.len() {
-                assert_eq!(End::decode(&bytes[..len]), None, "{len}");
+                let cut = End::decode(&bytes[..len]);
+                assert_eq!(cut, Err(Unreadable::Damaged), "{len}");
             }
         }
     }
@@ -294,5 +299,7 @@ mod tests {
         let (name, _) = names();
         assert_eq!(name.decode(&[10, 1, 2]), Err(Unreadable::Later));
         assert_eq!(name.decode(&[1, 1, 2]), Ok(None), "a session");
+        assert_eq!(name.decode(&[4, 1, 2]), Err(Unreadable::Later));
+        assert_eq!(End::decode(&[26, 1, 2]), Err(Unreadable::Later));
     }
 }

@@ -7,12 +7,13 @@
 //! It is stored under a key derived from the cookie, and sealed by another derived key, which the
 //! store alone does not give away.
 
+use super::mark::Unreadable;
 use crate::{
     binary::{put_u40, take_u40},
     clock::Timestamp,
     crypto::{self, RandomError, RootKey, SALT_LEN, SealKey},
     id::{RecordKey, SessionId},
-    store::Bytes,
+    store::{Bytes, RecordKind},
 };
 
 const MOVED: u8 = 25;
@@ -69,9 +70,15 @@ impl Moved {
         Ok(out.into())
     }
 
-    /// Returns `None` if it is damaged or of a later format: nobody knows then where the session
-    /// is.
-    pub(crate) fn decode(bytes: &[u8], origin: &Origin) -> Option<Self> {
+    /// Decodes the memory. If it is damaged, nobody knows where the session is.
+    pub(crate) fn decode(bytes: &[u8], origin: &Origin) -> Result<Self, Unreadable> {
+        if RecordKind::is_later(bytes) {
+            return Err(Unreadable::Later);
+        }
+        Self::open(bytes, origin).ok_or(Unreadable::Damaged)
+    }
+
+    fn open(bytes: &[u8], origin: &Origin) -> Option<Self> {
         let (set, rest) = take_u40(bytes.strip_prefix(&[MOVED])?)?;
         let (salt, _) = rest.split_first_chunk()?;
         let mut message = bytes.to_vec();
@@ -101,16 +108,21 @@ mod tests {
         for count in 1..4 {
             let moved = moved(count);
             let bytes = moved.encode(&origin).unwrap();
-            assert_eq!(Moved::decode(&bytes, &other), None);
-            for bit in 0..bytes.len() * 8 {
+            let damaged = Err(Unreadable::Damaged);
+            assert_eq!(Moved::decode(&bytes, &other), damaged);
+            for bit in 8..bytes.len() * 8 {
                 let mut bent = bytes.to_vec();
                 bent[bit / 8] ^= 1 << (bit % 8);
-                assert_eq!(Moved::decode(&bent, &origin), None, "bit {bit}");
+                assert_eq!(Moved::decode(&bent, &origin), damaged, "bit {bit}");
             }
             for len in 0..bytes.len() {
-                assert_eq!(Moved::decode(&bytes[..len], &origin), None, "{len} bytes");
+                let cut = Moved::decode(&bytes[..len], &origin);
+                assert_eq!(cut, damaged, "{len} bytes");
             }
-            assert_eq!(Moved::decode(&bytes, &origin), Some(moved));
+            assert_eq!(Moved::decode(&bytes, &origin), Ok(moved));
+            let later = [&[26], &bytes[1..]].concat();
+            let decoded = Moved::decode(&later, &origin);
+            assert_eq!(decoded, Err(Unreadable::Later));
         }
     }
 }

@@ -53,8 +53,6 @@ pub(crate) enum Stored {
 const SESSION: u8 = 1;
 const SEALED: u8 = 2;
 const OUTGROWN: u8 = 3;
-/// The first bytes of later session formats.
-const LATER: std::ops::Range<u8> = 4..8;
 const SEALED_HEAD: usize = 1 + SALT_LEN;
 
 /// Frames longer than this cost more to copy than to share.
@@ -279,15 +277,12 @@ pub(crate) fn decode_record(
     id: &SessionId,
     must_be_sealed: bool,
 ) -> Result<Stored, Unreadable> {
+    if RecordKind::is_later(&bytes) {
+        return Err(Unreadable::Later);
+    }
     if bytes.first() > Some(&OUTGROWN) {
-        return match Name::of(id, must_be_sealed).decode(&bytes)? {
-            Some(mark) => Ok(Stored::Mark(mark)),
-            None if bytes.first().is_some_and(|first| LATER.contains(first)) => {
-                Err(Unreadable::Later)
-            }
-            None if RecordKind::is_migrating(&bytes) => Err(Unreadable::Later),
-            None => Err(Unreadable::Damaged),
-        };
+        let mark = Name::of(id, must_be_sealed).decode(&bytes)?;
+        return mark.map(Stored::Mark).ok_or(Unreadable::Damaged);
     }
     match bytes.first() {
         Some(&SEALED) => open_record(id, bytes.into()),
@@ -304,10 +299,10 @@ fn open_record(id: &SessionId, mut bytes: Vec<u8>) -> Result<Stored, Unreadable>
     let opened = record_key(id).open(&salt, &mut bytes, SEALED_HEAD);
     let end = opened.map_err(|_| Unreadable::Damaged)?;
     let record = Tail::within(bytes, SEALED_HEAD..end);
-    match record.as_slice().first() {
-        Some(first) if LATER.contains(first) => Err(Unreadable::Later),
-        _ => decode_plain(record).ok_or(Unreadable::Damaged),
+    if RecordKind::is_later(record.as_slice()) {
+        return Err(Unreadable::Later);
     }
+    decode_plain(record).ok_or(Unreadable::Damaged)
 }
 
 fn decode_plain(mut bytes: Tail) -> Option<Stored> {

@@ -187,7 +187,7 @@ impl Rosters {
         now: Timestamp,
     ) -> Result<Roster, Error> {
         let later = || Error::new(ErrorKind::LaterFormat);
-        if RecordKind::is_migrating(sealed) {
+        if RecordKind::is_later(sealed) {
             return Err(later());
         }
         let head = sealed.strip_prefix(&[ROSTER]);

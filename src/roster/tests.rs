@@ -413,7 +413,8 @@ fn a_roster_of_a_later_format_is_an_error() {
     );
     let open = |sealed: &[u8]| rosters.open(&key(7), sealed, NOW);
     let migrating = [&[0x80 | 16], &own[1..]].concat();
-    for unread in [&later, &migrating] {
+    let other_head = [&[17], &own[1..]].concat();
+    for unread in [&later, &migrating, &other_head] {
         assert_eq!(open(unread).unwrap_err().kind(), ErrorKind::LaterFormat);
     }
     assert!(open(&torn).unwrap().is_damaged);

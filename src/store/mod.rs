@@ -124,7 +124,8 @@
 //! **Errors.** A failed connection or a lost answer is [`StoreError::Unavailable`], never `None`:
 //! `None` logs the visitor out. What the server refuses is [`StoreError::Refused`]. Bytes that are
 //! not a record, a value of another type (Redis says `WRONGTYPE`) and a head that cannot be read
-//! are [`StoreError::Corrupt`]. A `delete` without a version removes them like any record.
+//! are [`StoreError::Corrupt`]. A record in a later format of your store is `Refused` and stays.
+//! A `delete` without a version removes all of them like any record.
 //!
 //! **Who retries.** The session does. It asks once more after `Unavailable` if half of the time is
 //! left, and recognises a write that happened the first time. Do not repeat a write whose answer

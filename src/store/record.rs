@@ -382,8 +382,8 @@ pub(super) const MOVED: u8 = 0xc0;
 pub(super) const FIRST: u8 = 0x1f;
 
 impl RecordKind {
-    /// Returns the purpose of a record with these bytes, or `None` if a later release or another
-    /// program wrote it.
+    /// Returns the purpose of a record with these bytes, even if a later release wrote it, or
+    /// `None` if another program did.
     ///
     /// ```
     /// use silverback::store::RecordKind;
@@ -393,13 +393,23 @@ impl RecordKind {
     #[must_use]
     pub const fn of(data: &[u8]) -> Option<Self> {
         match data {
-            [1..=3, ..] => Some(Self::Session),
-            [8 | 9, ..] => Some(Self::Mark),
-            [16, ..] => Some(Self::Roster),
-            [24 | 25, ..] => Some(Self::End),
+            [1..8, ..] => Some(Self::Session),
+            [8..16, ..] => Some(Self::Mark),
+            [16..24, ..] => Some(Self::Roster),
+            [24..FIRST, ..] => Some(Self::End),
             [MOVED, ..] => Some(Self::Moved),
             [first @ MOVING..MOVED, ..] => Self::of(&[*first & FIRST]),
             _ => None,
+        }
+    }
+
+    /// Returns whether this release cannot read a record although one of this crate wrote it: a
+    /// later one, or a [`MigratingStore`](super::MigratingStore).
+    pub(crate) const fn is_later(data: &[u8]) -> bool {
+        match data {
+            [1..=3 | 8 | 9 | 16 | 24 | 25, ..] => false,
+            [1..FIRST, ..] => true,
+            _ => Self::is_migrating(data),
         }
     }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::records::{Found, Vault, is_own, load_all, next_answer};
 use crate::{
     clock::Timestamp,
-    content::{End, Mark, Subject},
-    error::{Error, Rejection},
+    content::{End, Mark, Subject, Unreadable},
+    error::{Error, ErrorKind, Rejection},
     id::{RecordKey, SessionId},
     state::View,
     store::{Read, Record, StoreError},
@@ -40,6 +40,17 @@ impl End {
 }
 
 impl Ending {
+    /// # Errors
+    ///
+    /// [`ErrorKind::LaterFormat`].
+    fn of(end: Result<End, Unreadable>, now: Timestamp) -> Result<Self, Error> {
+        match end {
+            Ok(end) if end.is_young(now) => Ok(Self::Marked(end.mark)),
+            Ok(_) | Err(Unreadable::Damaged) => Ok(Self::LongAgo),
+            Err(Unreadable::Later) => Err(Error::new(ErrorKind::LaterFormat)),
+        }
+    }
+
     /// What a request sees of a session in a cookie that has ended.
     pub(crate) fn into_view(self, view: &View, now: Timestamp) -> View {
         let reason = self.reason();
@@ -81,11 +92,10 @@ impl Vault<'_> {
         }
         // The end that is there may be this one, its answer lost.
         match ends.load(&key, Read::Current).await {
-            Ok(Some(record)) => Ok(match End::decode(record.data()) {
-                Some(end) if is_own(end.mark.write, Some(write)) => None,
-                Some(end) if end.is_young(now) => Some(Ending::Marked(end.mark)),
-                Some(_) | None => Some(Ending::LongAgo),
-            }),
+            Ok(Some(record)) => match End::decode(record.data()) {
+                Ok(end) if is_own(end.mark.write, Some(write)) => Ok(None),
+                end => Ending::of(end, now).map(Some),
+            },
             Ok(None) if is_unknown => Err(error.into()),
             // It was there a moment ago, and has expired since.
             Ok(None) | Err(StoreError::Corrupt(_)) => Ok(Some(Ending::LongAgo)),
@@ -155,7 +165,7 @@ impl Vault<'_> {
         forgotten.is_some_and(|until| created <= until)
     }
 
-    /// Reads the record of an end. An unreadable record counts as an end.
+    /// Reads the record of an end. A damaged record counts as an end.
     pub(super) fn read_end(
         &self,
         end: Result<Option<Record>, StoreError>,
@@ -167,11 +177,7 @@ impl Vault<'_> {
             Err(StoreError::Corrupt(_)) => return Ok(Some(Ending::LongAgo)),
             Err(error) => return Err(error.into()),
         };
-        let end = End::decode(record.data());
-        Ok(Some(match end.filter(|end| end.is_young(now)) {
-            Some(end) => Ending::Marked(end.mark),
-            None => Ending::LongAgo,
-        }))
+        Ending::of(End::decode(record.data()), now).map(Some)
     }
 
     /// Returns whether the end of a session in a cookie is remembered.

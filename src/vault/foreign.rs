@@ -24,8 +24,8 @@ use super::{
 use crate::{
     clock::Timestamp,
     config::Foreign,
-    content::{Browser, Content, Moved, Origin, Writes},
-    error::{Error, Rejection},
+    content::{Browser, Content, Moved, Origin, Unreadable, Writes},
+    error::{Error, ErrorKind, Rejection},
     id::{RecordKey, SessionId},
     state::{Home, Lifetime, Place, View},
     store::{Bytes, Read, StoreError, Version},
@@ -124,10 +124,11 @@ impl Vault<'_> {
             Err(StoreError::Corrupt(_)) => return Ok(Remembered::Over),
             Err(error) => return Err(error.into()),
         };
-        Ok(match Moved::decode(record.data(), &cookie.origin) {
-            Some(moved) => Remembered::Records(moved, record.version()),
-            None => Remembered::Over,
-        })
+        match Moved::decode(record.data(), &cookie.origin) {
+            Ok(moved) => Ok(Remembered::Records(moved, record.version())),
+            Err(Unreadable::Damaged) => Ok(Remembered::Over),
+            Err(Unreadable::Later) => Err(Error::new(ErrorKind::LaterFormat)),
+        }
     }
 
     /// The session in the record it went to, or the reason that it is over. `None` if the cookie's

@@ -1,13 +1,15 @@
 //! A later release runs alongside this one, as during a rolling deploy.
 
+use std::time::Duration;
+
 use base64_simd::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use silverback::{
     ErrorKind, Keys, Rejection, Session,
-    store::{Read, Store},
+    store::{Read, RecordKey, RecordKind, Store},
 };
 
-use crate::support::{Jar, Kind, failure, no_cookie, until};
+use crate::support::{Jar, Kind, failure, no_cookie, scripted::Scripted, until};
 
 const KINDS: [Kind; 5] = [
     Kind::Cookie,
@@ -92,18 +94,8 @@ async fn a_roster_of_one_is_an_error_and_stays() {
         let [key] = rosters.roster_keys()[..] else {
             panic!("one roster")
         };
-        let turn = async |by: i8| {
-            let record = rosters.load(&key, Read::Current).await.unwrap().unwrap();
-            let (version, expires) = (record.version(), record.expires());
-            let mut data = record.data().to_vec();
-            // The format version, after the header that the store reads.
-            data[6] = data[6].checked_add_signed(by).unwrap();
-            let turned = rosters
-                .update(&key, version, data.into(), until(expires))
-                .await;
-            turned.unwrap();
-        };
-        turn(1).await;
+        // The format version, after the header that the store reads.
+        turn(rosters, key, 6, 1).await;
         let subjects = world.subjects();
         let listed = subjects.list("ada").await.map(drop);
         let ended = subjects.destroy_all("ada").await.map(drop);
@@ -113,8 +105,67 @@ async fn a_roster_of_one_is_an_error_and_stays() {
         }
         let response = world.log_in(&mut Jar::default(), "ada", "phone").await;
         assert_eq!(failure(&response), Some(ErrorKind::LaterFormat), "{kind:?}");
-        turn(-1).await;
+        turn(rosters, key, 6, -1).await;
         assert_eq!(world.notes("ada").await, ["laptop"], "nothing was lost");
         assert!(world.is_alive(&jar).await);
     }
+}
+
+/// Such a session is alive, although only the later release can open it.
+#[tokio::test]
+async fn a_session_of_one_is_an_error_and_counts() {
+    let world = Kind::Remote.with(|config| config.sessions_per_subject(2));
+    let jar = world.logged_in("ada", "laptop").await;
+    let (records, key) = (world.records(), world.key(&jar).await);
+    turn(records, key, 0, 4).await;
+    let end = async |session: Session| session.destroy().await.unwrap_err().kind();
+    let (ended, response) = world.visit(&mut jar.clone(), end).await;
+    assert_eq!(ended, ErrorKind::LaterFormat);
+    assert!(no_cookie(&response));
+    let ended = world.session_records().destroy(&key).await.unwrap_err();
+    assert_eq!(ended.kind(), ErrorKind::LaterFormat);
+    assert_eq!(world.notes("ada").await, ["laptop"]);
+    turn(records, key, 0, -4).await;
+    assert!(world.is_alive(&jar).await, "nothing was lost");
+    turn(records, key, 0, 4).await;
+    for device in ["phone", "watch"] {
+        world.clock.advance(Duration::from_secs(1));
+        world.logged_in("ada", device).await;
+    }
+    assert_eq!(world.notes("ada").await, ["watch", "phone"]);
+    let oldest = records.load(&key, Read::Current).await.unwrap();
+    assert_eq!(oldest, None, "three are too many");
+}
+
+/// Nobody can tell how long ago the session was renewed, and where it lives now.
+#[tokio::test]
+async fn an_end_of_one_is_an_error_and_stays() {
+    let world = Kind::RemoteRevocable.world();
+    let jar = &mut Jar::default();
+    world.put(jar, "user", 7).await;
+    let old = jar.clone();
+    let ((), _) = world.visit(jar, async |session| session.renew()).await;
+    let [key] = world.ends().keys_of(RecordKind::End).await[..] else {
+        panic!("one end")
+    };
+    turn(world.ends(), key, 0, 2).await;
+    let change = async |session: Session| {
+        let loaded = session.load().await.map_err(|error| error.kind());
+        drop(session.insert("user", 8));
+        loaded
+    };
+    let (loaded, response) = world.visit(&mut old.clone(), change).await;
+    assert_eq!(loaded, Err(ErrorKind::LaterFormat));
+    assert!(no_cookie(&response));
+    assert_eq!(world.get(jar, "user").await, Some(7));
+}
+
+/// Adds this to a byte of a record.
+async fn turn(store: &Scripted, key: RecordKey, at: usize, by: i8) {
+    let record = store.load(&key, Read::Current).await.unwrap().unwrap();
+    let (version, expires) = (record.version(), record.expires());
+    let mut data = record.data().to_vec();
+    data[at] = data[at].checked_add_signed(by).unwrap();
+    let turned = store.update(&key, version, data.into(), until(expires));
+    turned.await.unwrap();
 }

@@ -192,13 +192,13 @@ fn unreadable(bytes: &[u8], id: &SessionId, must_be_sealed: bool) -> Unreadable 
 fn why(first: u8) -> Option<Unreadable> {
     match first {
         1 | 3 => None,
-        4..8 | 10..16 | 0x80..=0xc0 => Some(Unreadable::Later),
+        4..=7 | 10..=15 | 17..=23 | 26..=30 | 0x80..=0xc0 => Some(Unreadable::Later),
         _ => Some(Unreadable::Damaged),
     }
 }
 
-/// Sessions begin with 1 to 7, marks with 8 to 15, and records being moved to another store with
-/// 0x80 to 0xc0. A record of a later release exists, and must not count as an empty session.
+/// The records of this crate begin with 1 to 30, and those being moved to another store with 0x80
+/// to 0xc0. A record of a later release exists, and must not count as an empty session.
 #[test]
 fn a_record_of_a_later_format_is_not_guessed_at() {
     let mut bytes = samples()[0].encode_record(&writes(1), Browser::Knows);
