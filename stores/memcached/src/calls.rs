@@ -75,10 +75,12 @@ pub(crate) async fn create(connection: Shared, name: String, value: &Value) -> C
             // The record has ended meanwhile.
             continue;
         };
-        if record::read(data).is_ok() {
-            return Ok(Err(StoreError::Exists));
+        match record::read(data) {
+            Ok(_) => return Ok(Err(StoreError::Exists)),
+            // A value that is not a record is replaced.
+            Err(StoreError::Corrupt(_)) => {}
+            Err(error) => return Ok(Err(error)),
         }
-        // A value that is not a record is replaced.
         connection
             .ask_one(|asked| asked.delete(&name, Some(token)))
             .await?;

@@ -7,7 +7,8 @@ use silverback::{
     store::{Bytes, Expiry, Record, StoreError, Version},
 };
 
-/// The beginning of a record, unlike other programs' values. The digit is the format's version.
+/// The beginning of a record, unlike other programs' values. The digit is the format's version. It
+/// keeps its place in later formats, and values of those are left alone.
 const MAGIC: &[u8; 4] = b"sbm1";
 
 /// The length of what precedes a session's bytes: the magic, the version (16 bytes), and the end by
@@ -32,8 +33,16 @@ pub(crate) fn read(value: Vec<u8>) -> Result<Record, StoreError> {
         let end = Timestamp::from_secs(u64::from_be_bytes(*end));
         Some((Version::from_bytes(*version), end))
     };
-    let no_record = || StoreError::Corrupt("the value under the key is not a record".into());
-    let (version, end) = head().ok_or_else(no_record)?;
+    let (version, end) = match (head(), value.as_slice()) {
+        (Some(head), _) => head,
+        (None, [b's', b'b', b'm', b'2'..=b'9', ..]) => {
+            return Err(StoreError::refused("a later release wrote the record"));
+        }
+        (None, _) => {
+            let sentence = "the value under the key is not a record";
+            return Err(StoreError::Corrupt(sentence.into()));
+        }
+    };
     let data = Bytes::from(value).split_off(HEAD);
     Ok(Record::new(data, version, end))
 }
@@ -86,6 +95,10 @@ mod tests {
             let mut changed = whole.clone();
             changed[at] ^= 1;
             assert!(matches!(read(changed), Err(StoreError::Corrupt(_))), "{at}");
+        }
+        for later in [&b"sbm2"[..], b"sbm9 and more"] {
+            let read = read(later.to_vec());
+            assert!(matches!(read, Err(StoreError::Refused(_))), "{later:?}");
         }
     }
 

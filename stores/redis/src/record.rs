@@ -9,7 +9,7 @@ use silverback::{
 };
 
 /// The first bytes of a record, which values of other programs do not have. The digit is the
-/// version of the format.
+/// version of the format. It keeps its place in later formats, and values of those are left alone.
 pub(crate) const MAGIC: &[u8; 4] = b"sbr1";
 
 /// The length of the header before a session's bytes: the magic, the version (16 bytes), and the
@@ -67,10 +67,25 @@ impl Head {
 
 /// Makes a record from the value under a key.
 pub(crate) fn read(value: Vec<u8>) -> Result<Record, StoreError> {
-    let head = Head::read(&value)
-        .ok_or_else(|| StoreError::Corrupt("what is under the key is not a record".into()))?;
+    let head = Head::read(&value).ok_or_else(|| match is_later(&value) {
+        true => later(),
+        false => no_record(),
+    })?;
     let data = Bytes::from(value).split_off(HEAD);
     Ok(Record::new(data, head.version, head.expires))
+}
+
+/// Returns whether a later release has written the value. The scripts have the same pattern.
+fn is_later(value: &[u8]) -> bool {
+    matches!(value, [b's', b'b', b'r', b'2'..=b'9', ..])
+}
+
+pub(crate) fn later() -> StoreError {
+    StoreError::refused("a later release wrote the record")
+}
+
+pub(crate) fn no_record() -> StoreError {
+    StoreError::Corrupt("what is under the key is not a record".into())
 }
 
 #[cfg(test)]
@@ -108,6 +123,10 @@ mod tests {
             let mut changed = whole.clone();
             changed[at] ^= 1;
             assert!(matches!(read(changed), Err(StoreError::Corrupt(_))), "{at}");
+        }
+        for later in [&b"sbr2"[..], b"sbr9 and more"] {
+            let read = read(later.to_vec());
+            assert!(matches!(read, Err(StoreError::Refused(_))), "{later:?}");
         }
     }
 

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use redis::{Cmd, Script};
 use silverback::store::StoreError;
 
-use crate::record::{HEAD, MAGIC};
+use crate::record::{self, HEAD, MAGIC};
 
 /// One of the scripts, by its text.
 pub(crate) struct Call {
@@ -63,6 +63,7 @@ pub(crate) static CREATE: Call = call!(|| {
            if string.sub(head, 5, 20) == ARGV[1] then return {DONE} end\n\
            return {EXISTS}\n\
          end\n\
+         if not head.err and string.find(head, '{LATER_MAGIC}') then return {LATER} end\n\
          if ARGV[2] == '0' then redis.call('DEL', KEYS[1])\n\
          else redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[2]) end\n\
          return {DONE}",
@@ -145,6 +146,7 @@ fn look(nothing: i64) -> String {
         "local head = redis.pcall('GETRANGE', KEYS[1], 0, {last})\n\
          if head.err then return head end\n\
          if head == '' and redis.call('EXISTS', KEYS[1]) == 0 then return {nothing} end\n\
+         if string.find(head, '{LATER_MAGIC}') then return {LATER} end\n\
          if #head ~= {HEAD} or string.sub(head, 1, 4) ~= '{magic}' then return {CORRUPT} end\n\
          local version = string.sub(head, 5, 20)\n",
         last = HEAD - 1,
@@ -156,6 +158,9 @@ fn magic() -> std::borrow::Cow<'static, str> {
     String::from_utf8_lossy(MAGIC)
 }
 
+/// The pattern for the start of a record that a later release has written.
+const LATER_MAGIC: &str = "^sbr[2-9]";
+
 const DONE: i64 = 1;
 /// The answer of `DEL` for a missing key.
 const NOTHING: i64 = 0;
@@ -164,6 +169,7 @@ const GONE: i64 = -1;
 const CONFLICT: i64 = -2;
 const EXISTS: i64 = -3;
 const CORRUPT: i64 = -4;
+const LATER: i64 = -5;
 
 /// The meaning of a script's answer.
 pub(crate) fn outcome(answer: i64) -> Result<(), StoreError> {
@@ -172,9 +178,8 @@ pub(crate) fn outcome(answer: i64) -> Result<(), StoreError> {
         GONE => Err(StoreError::Gone),
         CONFLICT => Err(StoreError::Conflict),
         EXISTS => Err(StoreError::Exists),
-        CORRUPT => Err(StoreError::Corrupt(
-            "what is under the key is not a record".into(),
-        )),
+        CORRUPT => Err(record::no_record()),
+        LATER => Err(record::later()),
         other => Err(StoreError::refused(format!(
             "the server answers {other} to a script of this store"
         ))),

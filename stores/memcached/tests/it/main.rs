@@ -10,6 +10,7 @@
 mod contract;
 mod cuts;
 mod forgetting;
+mod formats;
 mod limits;
 mod nonsense;
 mod outage;

@@ -123,6 +123,40 @@ async fn what_is_no_record_is_corrupt_until_a_create() {
     }
 }
 
+/// Even if it is shorter than this release's.
+#[tokio::test]
+async fn what_a_later_release_wrote_is_refused_and_stays() {
+    let Some(redis) = Redis::start() else { return };
+    let store = connect(&redis).await;
+    let old = create(&store, 1).await;
+    let name = format!("silverback:{}", key(1));
+    for later in ["sbr2", "sbr2, and as long as a record of this release"] {
+        let _ = redis.ask(&["SET", &name, later]);
+        let is_refused = |error: StoreError| matches!(error, StoreError::Refused(_));
+        let loaded = store.load(&key(1), Read::Current).await;
+        assert!(is_refused(loaded.unwrap_err()), "{later}");
+        let many = store.load_many(&[key(2), key(1)], Read::Current).await;
+        let [Ok(None), Err(error)] = <[_; 2]>::try_from(many).unwrap() else {
+            panic!("{later}")
+        };
+        assert!(is_refused(error), "{later}");
+        let data = Bytes::from_static(b"\x01new");
+        let created = store.create(&key(1), data, hour()).await;
+        assert!(is_refused(created.unwrap_err()), "{later}");
+        let updated = update(&store, 1, old, b"\x01new").await;
+        assert!(is_refused(updated.unwrap_err()), "{later}");
+        let touched = store.touch(&key(1), old, hour()).await;
+        assert!(is_refused(touched.unwrap_err()), "{later}");
+        let deleted = store.delete(&key(1), Some(old)).await;
+        assert!(is_refused(deleted.unwrap_err()), "{later}");
+        let deleted = store.delete_many(&[(key(1), Some(old))]).await.remove(0);
+        assert!(is_refused(deleted.unwrap_err()), "{later}");
+        assert_eq!(redis.ask(&["GET", &name]).text(), later);
+        store.delete(&key(1), None).await.unwrap();
+        assert_eq!(redis.ask(&["EXISTS", &name]).text(), "0");
+    }
+}
+
 #[tokio::test]
 async fn a_record_over_the_limit_is_not_sent() {
     let Some(redis) = Redis::start() else { return };
