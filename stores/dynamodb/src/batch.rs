@@ -1,9 +1,9 @@
 //! Many records in few questions.
 //!
 //! If a whole batch would be too much, DynamoDB answers a part of it and names the rest, which is
-//! asked for again.
+//! asked for again. If time runs out meanwhile, only the rest has failed.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use aws_sdk_dynamodb::{
     Client,
@@ -21,46 +21,43 @@ use crate::{
 const GETS: usize = 100;
 const DELETIONS: usize = 25;
 
-/// The outcome for each key of a batch.
+/// The outcomes of a batch. A key without one has no item, as far as DynamoDB knows.
 pub(crate) type Outcomes<T> = HashMap<RecordKey, Result<T, Failure>>;
 
-/// Loads the items under these keys. Keys without an item have no outcome, or `None`.
+/// Loads the items under these keys.
 pub(crate) async fn get(
     client: &Client,
     table: &str,
     keys: impl IntoIterator<Item = RecordKey>,
     read: Read,
     deadline: Deadline,
-) -> Outcomes<Option<Item>> {
+) -> Outcomes<Item> {
     let chunks = chunks(keys, GETS);
-    let get = |keys| get_some(client, table, keys, read, deadline);
-    let answers = all(chunks.iter().map(|keys| get(&**keys)).collect()).await;
-    let mut outcomes = Outcomes::new();
-    for (keys, answer) in chunks.iter().zip(answers) {
-        match answer {
-            Ok(items) => {
-                outcomes.extend(items.into_iter().map(|(key, item)| (key, Ok(Some(item)))))
-            }
-            Err(failure) => outcomes.extend(keys.iter().map(|key| (*key, Err(failure.clone())))),
+    let get = async |keys: &[RecordKey]| {
+        let (mut left, mut found) = (keys.iter().map(item::named).collect(), Outcomes::new());
+        let got = get_all(client, table, &mut left, &mut found, read, deadline).await;
+        if let Err(failure) = got {
+            found.extend(failures(keys, left.iter().map(item::key), &failure));
         }
-    }
-    outcomes
+        found
+    };
+    let outcomes = all(chunks.iter().map(|keys| get(keys)).collect()).await;
+    outcomes.into_iter().flatten().collect()
 }
 
-async fn get_some(
+/// `left` has the items that DynamoDB has not answered.
+async fn get_all(
     client: &Client,
     table: &str,
-    keys: &[RecordKey],
+    left: &mut Vec<Item>,
+    found: &mut Outcomes<Item>,
     read: Read,
     deadline: Deadline,
-) -> Result<HashMap<RecordKey, Item>, Failure> {
-    let mut found = HashMap::new();
-    let mut left: Vec<_> = keys.iter().map(item::named).collect();
+) -> Result<(), Failure> {
     let mut pauses = Pauses::default();
     while !left.is_empty() {
-        let asked = left.len();
         let keys = KeysAndAttributes::builder()
-            .set_keys(Some(left))
+            .set_keys(Some(left.clone()))
             .consistent_read(read == Read::Current)
             .build()
             .map_err(|error| Failure::Refused(error.to_string()))?;
@@ -71,12 +68,13 @@ async fn get_some(
         let answer = deadline.ask(send).await?;
         let items = answer.responses.into_iter().flatten();
         let items = items.flat_map(|(_, items)| items);
-        found.extend(items.filter_map(|item| Some((item::key(&item)?, item))));
+        found.extend(items.filter_map(|item| Some((item::key(&item)?, Ok(item)))));
+        let asked = left.len();
         let unprocessed = answer.unprocessed_keys.into_iter().flatten();
-        left = unprocessed.flat_map(|(_, keys)| keys.keys).collect();
+        *left = unprocessed.flat_map(|(_, keys)| keys.keys).collect();
         go_on(left.len(), asked, &mut pauses, deadline).await?;
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Deletes whatever is under these keys.
@@ -87,42 +85,60 @@ pub(crate) async fn delete(
     deadline: Deadline,
 ) -> Outcomes<()> {
     let chunks = chunks(keys, DELETIONS);
-    let delete = |keys| delete_some(client, table, keys, deadline);
-    let answers = all(chunks.iter().map(|keys| delete(&**keys)).collect()).await;
-    let mut outcomes = Outcomes::new();
-    for (keys, answer) in chunks.iter().zip(answers) {
-        outcomes.extend(keys.iter().map(|key| (*key, answer.clone())));
-    }
-    outcomes
+    let delete = async |keys: &[RecordKey]| {
+        let mut left = keys.iter().map(item::named).collect();
+        match delete_all(client, table, &mut left, deadline).await {
+            Err(failure) => failures(keys, left.iter().map(item::key), &failure),
+            Ok(()) => Outcomes::new(),
+        }
+    };
+    let outcomes = all(chunks.iter().map(|keys| delete(keys)).collect()).await;
+    outcomes.into_iter().flatten().collect()
 }
 
-async fn delete_some(
+/// `left` has the items that DynamoDB has not deleted.
+async fn delete_all(
     client: &Client,
     table: &str,
-    keys: &[RecordKey],
+    left: &mut Vec<Item>,
     deadline: Deadline,
 ) -> Result<(), Failure> {
-    let deletion = |key: &RecordKey| {
-        let deletion = DeleteRequest::builder().set_key(Some(item::named(key)));
+    let deletion = |key: &Item| {
+        let deletion = DeleteRequest::builder().set_key(Some(key.clone()));
         let deletion = deletion
             .build()
             .map_err(|error| Failure::Refused(error.to_string()))?;
         Ok(WriteRequest::builder().delete_request(deletion).build())
     };
-    let mut left = keys.iter().map(deletion).collect::<Result<Vec<_>, _>>()?;
     let mut pauses = Pauses::default();
     while !left.is_empty() {
+        let deletions = left.iter().map(deletion).collect::<Result<Vec<_>, _>>()?;
         let send = || {
             let question = client.batch_write_item();
-            question.request_items(table, left.clone()).send()
+            question.request_items(table, deletions.clone()).send()
         };
         let answer = deadline.ask(send).await?;
         let asked = left.len();
         let unprocessed = answer.unprocessed_items.into_iter().flatten();
-        left = unprocessed.flat_map(|(_, deletions)| deletions).collect();
+        let unprocessed = unprocessed.flat_map(|(_, deletions)| deletions);
+        *left = unprocessed
+            .map(|one| one.delete_request.map_or_else(Item::new, |one| one.key))
+            .collect();
         go_on(left.len(), asked, &mut pauses, deadline).await?;
     }
     Ok(())
+}
+
+/// The failures of a batch: of the keys that are left, or of all if something else is.
+fn failures<T>(
+    keys: &[RecordKey],
+    left: impl Iterator<Item = Option<RecordKey>>,
+    failure: &Failure,
+) -> Outcomes<T> {
+    let left: Option<HashSet<_>> = left.collect();
+    let is_left = |key: &&RecordKey| left.as_ref().is_none_or(|left| left.contains(*key));
+    let keys = keys.iter().filter(is_left);
+    keys.map(|key| (*key, Err(failure.clone()))).collect()
 }
 
 /// Waits a moment if a batch made no progress.

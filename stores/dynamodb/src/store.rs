@@ -245,8 +245,8 @@ impl Store for DynamoDbStore {
         let (client, table, deadline) = (&self.client, &*self.table, self.deadline());
         let outcomes = batch::get(client, table, keys.iter().copied(), read, deadline).await;
         let load = |key| match outcomes.get(key).cloned() {
-            None | Some(Ok(None)) => Ok(None),
-            Some(Ok(Some(item))) => self.living(item),
+            None => Ok(None),
+            Some(Ok(item)) => self.living(item),
             Some(Err(failure)) => Err(failure.into()),
         };
         keys.iter().map(load).collect()

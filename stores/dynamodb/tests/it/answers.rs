@@ -175,6 +175,36 @@ async fn a_batch_that_is_put_off_for_ever_is_unavailable_in_time() {
     assert!(is_unavailable(&loaded[0]), "{loaded:?}");
 }
 
+/// Whatever cuts it off: the time limit, a lost connection, a refusal.
+#[tokio::test]
+async fn what_was_answered_of_a_batch_that_is_cut_off_counts() {
+    let failure = Answer(500, true, r#"{"__type":"InternalServerError"}"#);
+    let id = |number| format!(r#""id":{{"S":"{}"}}"#, key(number));
+    let items = format!(
+        r#"{{"UnprocessedItems":{{"sessions":[{{"DeleteRequest":{{"Key":{{{}}}}}}}]}}}}"#,
+        id(2)
+    );
+    let part = Answer(200, true, items.leak());
+    let (store, _) = answering(&[part, failure]).await;
+    let deleted = store.delete_many(&[(key(1), None), (key(2), None)]).await;
+    assert!(deleted[0].is_ok(), "{deleted:?}");
+    assert!(is_unavailable(&deleted[1]), "{deleted:?}");
+    let head = r#""version":{"B":"AAAAAAAAAAAAAAAAAAAAAA=="},"expires":{"N":"253402300799"}"#;
+    let found = format!(
+        r#"{{"Responses":{{"sessions":[{{{},{head},"content":{{"B":"AQ=="}}}}]}},
+            "UnprocessedKeys":{{"sessions":{{"Keys":[{{{}}}]}}}}}}"#,
+        id(1),
+        id(2)
+    );
+    let part = Answer(200, true, found.leak());
+    let (store, _) = answering(&[part, failure]).await;
+    let keys = [key(1), key(2), key(3)];
+    let loaded = store.load_many(&keys, Read::Current).await;
+    assert!(matches!(loaded[0], Ok(Some(_))), "{loaded:?}");
+    assert!(is_unavailable(&loaded[1]), "{loaded:?}");
+    assert!(matches!(loaded[2], Ok(None)), "{loaded:?}");
+}
+
 #[tokio::test]
 async fn a_read_says_how_fresh_it_has_to_be() {
     for (read, said) in [
