@@ -89,7 +89,10 @@ impl Table for PostgresTable {
             | ADMIN_SHUTDOWN
             | CRASH_SHUTDOWN
             | CANNOT_CONNECT_NOW
-            | IDLE_SESSION_TIMEOUT => Class::Unavailable,
+            | IDLE_SESSION_TIMEOUT
+            | SYSTEM_ERROR
+            | IO_ERROR
+            | INTERNAL_ERROR => Class::Unavailable,
             code if code.starts_with(CONNECTION_EXCEPTION) => Class::Unavailable,
             _ => Class::Refused,
         }
@@ -337,3 +340,9 @@ const ADMIN_SHUTDOWN: &str = "57P01";
 const CRASH_SHUTDOWN: &str = "57P02";
 const CANNOT_CONNECT_NOW: &str = "57P03";
 const IDLE_SESSION_TIMEOUT: &str = "57P05";
+/// pgcat's code for all of its errors, such as a pool without a free connection.
+const SYSTEM_ERROR: &str = "58000";
+const IO_ERROR: &str = "58030";
+/// Supavisor's code for nearly all of its errors, such as a lost connection to the server. From
+/// PostgreSQL it may pass too, after a change of the table for example.
+const INTERNAL_ERROR: &str = "XX000";

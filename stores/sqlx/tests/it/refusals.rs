@@ -200,7 +200,8 @@ async fn errors_of_servers_that_come_and_go_are_unavailable() {
         let store = on(postgres_pool(&server.url())).table("going").unwrap();
         store.create_table().await.unwrap();
         for code in [
-            "25P03", "25P04", "40003", "57014", "57P01", "57P05", "08006",
+            "25P03", "25P04", "40003", "57014", "57P01", "57P05", "08006", "08P01", "58000",
+            "58030", "XX000",
         ] {
             server.sql(&format!(
                 "CREATE OR REPLACE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS \
