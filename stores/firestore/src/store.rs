@@ -10,6 +10,7 @@ use silverback::{
     Timestamp,
     store::{Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version},
 };
+use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::{
@@ -251,11 +252,25 @@ impl FirestoreStore {
     }
 
     /// Ends a call that takes longer than the store's timeout.
-    pub(crate) async fn in_time<T, E: From<Fault>>(
+    pub(crate) fn in_time<T, E: From<Fault>>(
         &self,
         call: impl Future<Output = Result<T, E>>,
+    ) -> impl Future<Output = Result<T, E>> {
+        self.in_time_left(self.timeout, call)
+    }
+
+    /// The time that is left of a call that began at `start`.
+    fn left(&self, start: Instant) -> Duration {
+        self.timeout.saturating_sub(start.elapsed())
+    }
+
+    /// Ends a part of a call of which this much time is left.
+    async fn in_time_left<T, E: From<Fault>>(
+        &self,
+        left: Duration,
+        part: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        let answered = tokio::time::timeout(self.timeout, call).await;
+        let answered = tokio::time::timeout(left, part).await;
         answered.unwrap_or_else(|_| {
             let timeout = self.timeout;
             let sentence = format!("Firestore did not answer within {timeout:?}");
@@ -286,9 +301,10 @@ impl Store for FirestoreStore {
         keys: &[RecordKey],
         _: Read,
     ) -> Vec<Result<Option<Record>, StoreError>> {
-        let mut loaded = Vec::with_capacity(keys.len());
+        let (start, mut loaded) = (Instant::now(), Vec::with_capacity(keys.len()));
         for keys in keys.chunks(AT_ONCE) {
-            let found = self.in_time(self.collection.look(keys)).await;
+            let (left, look) = (self.left(start), self.collection.look(keys));
+            let found = self.in_time_left(left, look).await;
             loaded.extend(keys.iter().map(|key| match &found {
                 Ok(found) => found.get(key).map_or(Ok(None), Found::to_record),
                 Err(fault) => Err(fault.clone().into()),
@@ -350,10 +366,10 @@ impl Store for FirestoreStore {
         &self,
         records: &[(RecordKey, Option<Version>)],
     ) -> Vec<Result<(), StoreError>> {
-        let mut results = Vec::with_capacity(records.len());
+        let (start, mut results) = (Instant::now(), Vec::with_capacity(records.len()));
         for records in records.chunks(AT_ONCE) {
             let deleted = calls::delete(&self.collection, records);
-            match self.in_time(deleted).await {
+            match self.in_time_left(self.left(start), deleted).await {
                 Ok(deleted) => results.extend(deleted),
                 Err(fault) => results.extend(records.iter().map(|_| Err(fault.clone().into()))),
             }

@@ -6,7 +6,7 @@ use silverback::store::{
     Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version,
 };
 use sqlx::Pool;
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::Instant};
 
 use crate::{
     InvalidTableName,
@@ -245,11 +245,25 @@ impl<DB: Dialect> SqlStore<DB> {
     }
 
     /// Ends a call that takes longer than this.
-    pub(crate) async fn within<T>(
+    pub(crate) fn within<T>(
         timeout: Duration,
         call: impl Future<Output = Result<T, StoreError>>,
+    ) -> impl Future<Output = Result<T, StoreError>> {
+        Self::within_left(timeout, timeout, call)
+    }
+
+    /// The time that is left of a call that began at `start`.
+    fn left(&self, start: Instant) -> Duration {
+        self.timeout.saturating_sub(start.elapsed())
+    }
+
+    /// Ends a part of a call of which this much time is left.
+    async fn within_left<T>(
+        timeout: Duration,
+        left: Duration,
+        part: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let answered = tokio::time::timeout(timeout, call).await;
+        let answered = tokio::time::timeout(left, part).await;
         answered.unwrap_or_else(|_| {
             Err(StoreError::unavailable(format!(
                 "the database did not answer within {timeout:?}"
@@ -291,9 +305,10 @@ impl<DB: Dialect> Store for SqlStore<DB> {
         keys: &[RecordKey],
         read: Read,
     ) -> Vec<Result<Option<Record>, StoreError>> {
-        let mut loaded = Vec::with_capacity(keys.len());
+        let (start, mut loaded) = (Instant::now(), Vec::with_capacity(keys.len()));
         for keys in keys.chunks(AT_ONCE) {
-            match self.in_time(retry(|| self.try_load(keys, read))).await {
+            let (timeout, left) = (self.timeout, self.left(start));
+            match Self::within_left(timeout, left, retry(|| self.try_load(keys, read))).await {
                 Ok(found) => loaded.extend(keys.iter().map(|key| answer(&found, key))),
                 Err(error) => loaded.extend(all_failed(keys.len(), &error)),
             }
@@ -362,9 +377,10 @@ impl<DB: Dialect> Store for SqlStore<DB> {
         &self,
         records: &[(RecordKey, Option<Version>)],
     ) -> Vec<Result<(), StoreError>> {
-        let mut deleted = Vec::with_capacity(records.len());
+        let (start, mut deleted) = (Instant::now(), Vec::with_capacity(records.len()));
         for records in records.chunks(AT_ONCE) {
-            match self.in_time(retry(|| self.try_delete(records))).await {
+            let (timeout, left) = (self.timeout, self.left(start));
+            match Self::within_left(timeout, left, retry(|| self.try_delete(records))).await {
                 Ok(left) => deleted.extend(records.iter().map(|(key, expected)| {
                     if expected.is_some() && left.contains(key) {
                         Err(StoreError::Conflict)

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use silverback::store::{Bytes, Read, RecordKey, Store as _, StoreError, Sweep as _, Version};
 use silverback_firestore::FirestoreStore;
 use silverback_test_servers::kit::{DATA, key};
+use tokio::time::Instant;
 use tower::service_fn;
 
 use crate::{day, seconds};
@@ -394,6 +395,37 @@ async fn each_request_has_a_token_and_none_is_sent_without() {
     let bad = async || Ok("a\nb".to_owned());
     let store = FirestoreStore::connect_with(service, ENDPOINT, "firestore://shop", bad).await;
     assert!(is_refused(&store), "{store:?}");
+}
+
+/// However many questions they take.
+#[tokio::test(start_paused = true)]
+async fn a_call_about_many_records_has_no_more_time() {
+    let script = Script::default();
+    script.answer(200, &json!([missing(&FIRST, NOW)]));
+    let service = {
+        let script = script.clone();
+        service_fn(move |request| {
+            let script = script.clone();
+            async move {
+                match script.has_answers() {
+                    true => script.serve(request).await,
+                    false => std::future::pending().await,
+                }
+            }
+        })
+    };
+    let token = async || Ok("secret".to_owned());
+    let store = FirestoreStore::connect_with(service, ENDPOINT, "firestore://shop", token);
+    let store = store.await.unwrap().timeout(Duration::from_secs(2));
+    let keys: Vec<_> = (0..2_000).map(key).collect();
+    let start = Instant::now();
+    let loaded = store.load_many(&keys, Read::Current).await;
+    assert!(loaded.len() == keys.len() && loaded.iter().all(is_unavailable));
+    assert_eq!(start.elapsed(), Duration::from_secs(2));
+    let records: Vec<_> = keys.iter().map(|key| (*key, None)).collect();
+    let deleted = store.delete_many(&records).await;
+    assert!(deleted.len() == keys.len() && deleted.iter().all(is_unavailable));
+    assert_eq!(start.elapsed(), Duration::from_secs(4));
 }
 
 #[tokio::test]

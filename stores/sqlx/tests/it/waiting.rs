@@ -1,10 +1,14 @@
 //! Calls that wait for others, and those that give up.
 
-use std::time::Duration;
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    time::Duration,
+};
 
 use silverback::store::{Browse, Bytes, Cursor, Read, Store, StoreError, Sweep};
 use silverback_sqlx::{Dialect, SqlStore};
 use sqlx::{Connection, Executor, PgConnection, mysql::MySqlPoolOptions, postgres::PgPoolOptions};
+use tokio::time::Instant;
 
 use crate::support::{
     records::{HOUR, data, key, make, until},
@@ -46,6 +50,25 @@ async fn a_statement_that_is_given_up_does_not_keep_its_connection() {
     let loaded = tokio::time::timeout(FOR_EVER, loaded).await.unwrap();
     assert_eq!(loaded.data(), b"data");
     other.execute("ROLLBACK").await.unwrap();
+}
+
+/// However many statements they take.
+#[tokio::test(start_paused = true)]
+async fn a_call_about_many_records_has_no_more_time() {
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let pool = PgPoolOptions::new().acquire_timeout(FOR_EVER);
+    let pool = pool.connect_lazy(&format!("postgres://app@127.0.0.1:{port}/app"));
+    let store = on(pool.unwrap()).timeout(Duration::from_secs(2));
+    let keys: Vec<_> = (0..2_000).map(key).collect();
+    let start = Instant::now();
+    let loaded = store.load_many(&keys, Read::Current).await;
+    assert!(loaded.len() == keys.len() && loaded.iter().all(Result::is_err));
+    assert_eq!(start.elapsed(), Duration::from_secs(2));
+    let records: Vec<_> = keys.iter().map(|key| (*key, None)).collect();
+    let deleted = store.delete_many(&records).await;
+    assert!(deleted.len() == keys.len() && deleted.iter().all(Result::is_err));
+    assert_eq!(start.elapsed(), Duration::from_secs(4));
 }
 
 /// The database ends a statement that has waited too long for a lock. The store repeats it, and the
