@@ -49,13 +49,11 @@ impl State {
         }
     }
 
-    /// The session as the browser has it in its cookie. `None` if it is not there, or has a subject
-    /// that is not saved yet.
+    /// The session as the browser has it in its cookie. `None` if it is not there, or if its request
+    /// could not commit it.
     pub(crate) fn in_cookie(&self) -> Option<View> {
         let view = self.view.as_ref()?;
-        let subject = view.content.subject.as_deref();
-        let is_saved = subject.is_none_or(|subject| subject.note.is_none());
-        (view.home.is_cookie() && is_saved).then(|| View {
+        (view.home.is_cookie() && self.is_committed).then(|| View {
             home: view.home.clone(),
             content: view.content.clone(),
             rejection: None,

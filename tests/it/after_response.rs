@@ -16,7 +16,7 @@ use tokio::{join, sync::oneshot};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::support::{
-    DAY, HOUR, Jar, Kind, MINUTE, Site, log_in, no_cookie,
+    DAY, HOUR, Jar, Kind, MINUTE, Site, failure, log_in, no_cookie,
     schedule::until_it_hangs,
     scripted::{ANY, Before, Hang, Update, Wait},
     streams::Late,
@@ -371,6 +371,25 @@ async fn a_failed_change_is_not_in_the_cookie() {
         let session = world.visit(jar, log_in).await.0;
         world.calm();
         world.destroy_all("ada").await;
+        session.load().await.unwrap();
+        assert!(session.is_new().unwrap(), "{kind:?}");
+    }
+}
+
+/// Neither is a subject removed from it, whose end ends the session.
+#[tokio::test]
+async fn a_subject_that_could_not_be_removed_ends_it() {
+    for kind in [Kind::Revocable, Kind::RemoteRevocable] {
+        let world = kind.world();
+        let jar = &mut world.logged_in("ada", "laptop").await;
+        let remove = async |session: Session| {
+            session.load().await.unwrap();
+            session.remove_subject().unwrap();
+            world.destroy_all("ada").await;
+            session
+        };
+        let (session, response) = world.visit(jar, remove).await;
+        assert_eq!(failure(&response), Some(ErrorKind::Gone), "{kind:?}");
         session.load().await.unwrap();
         assert!(session.is_new().unwrap(), "{kind:?}");
     }

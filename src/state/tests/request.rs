@@ -396,14 +396,16 @@ fn only_a_record_is_still_to_be_renewed() {
 
 #[test]
 fn a_session_is_handed_on_from_its_cookie_alone() {
-    for (home, is_handed_on) in [
-        (cookie(), true),
-        (record(), false),
-        (Home::Nowhere, false),
-        (Home::Marked(id()), false),
+    for (home, is_committed, is_handed_on) in [
+        (cookie(), true, true),
+        (cookie(), false, false),
+        (record(), true, false),
+        (Home::Nowhere, true, false),
+        (Home::Marked(id()), true, false),
     ] {
-        let row = format!("{home:?}");
-        let state = opened(home, content(10));
+        let row = format!("{home:?} {is_committed}");
+        let mut state = opened(home, content(10));
+        state.is_committed = is_committed;
         assert_eq!(state.in_cookie().is_some(), is_handed_on, "{row}");
     }
     assert!(State::default().in_cookie().is_none());
