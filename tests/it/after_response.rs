@@ -376,7 +376,7 @@ async fn a_failed_change_is_not_in_the_cookie() {
     }
 }
 
-/// Neither is a subject removed from it, whose end ends the session.
+/// The browser's cookie still has the subject, so it ends with the subject's other sessions.
 #[tokio::test]
 async fn a_subject_that_could_not_be_removed_ends_it() {
     for kind in [Kind::Revocable, Kind::RemoteRevocable] {

@@ -37,15 +37,11 @@ mod first_use;
 mod flaky_store;
 mod flash;
 mod former_names;
-#[cfg(feature = "gorilla")]
 mod gorilla;
-#[cfg(feature = "gorilla")]
 mod gorilla_cases;
-#[cfg(all(feature = "gorilla", unix))]
+#[cfg(unix)]
 mod gorilla_files;
-#[cfg(feature = "gorilla")]
 mod gorilla_moves;
-#[cfg(feature = "gorilla")]
 mod gorilla_records;
 mod grpc;
 mod headers;
@@ -53,7 +49,6 @@ mod hot_records;
 mod hyper;
 #[cfg(unix)]
 mod in_files;
-#[cfg(feature = "gorilla")]
 mod interleaved;
 mod jar;
 mod key_rings;
@@ -66,7 +61,6 @@ mod limits;
 mod listed_sessions;
 mod liveness;
 mod logout_wins;
-#[cfg(feature = "tracing")]
 mod logs;
 mod lost_answers;
 mod lost_calls;

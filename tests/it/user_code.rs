@@ -229,7 +229,6 @@ fn closures_may_use_the_session_when_dropped() {
 }
 
 #[test]
-#[cfg(feature = "tracing")]
 fn subscribers_may_use_the_session() {
     use tracing::{Event, Metadata, Subscriber, span};
 
