@@ -432,11 +432,14 @@ impl Oracle {
     }
 
     /// The step at which a session was dead for everybody. Where two stores know of its end, this
-    /// is the end of the request that ends it.
+    /// is the end of the request that ends it. If that failed, one of them may never learn of it.
     fn died(&self, died: Died) -> usize {
         let by = died.by.and_then(|by| self.requests.get(&by));
         match by {
-            Some(by) if self.kind == Kind::RevocableOverflow => by.until.unwrap_or(usize::MAX),
+            Some(by) if self.kind == Kind::RevocableOverflow => match by.until {
+                Some(until) if !by.has_failed && !by.is_cut => until,
+                _ => usize::MAX,
+            },
             _ => died.step,
         }
     }
