@@ -95,6 +95,7 @@ fn a_session_is_kept_up_to_its_limit() {
     let rest = 3 + rest + alone.rendered.len();
     let fits = |len: &usize| rest + alone.codec.token_len(*len + 4) <= 4_096;
     let most = (0..5_000).rev().find(fits).unwrap();
+    #[cfg(target_pointer_width = "64")]
     let wide = || SessionConfig::new("sid", MemoryStore::new().max_bytes(usize::MAX), key(1));
     let narrow = || MemoryStore::new().max_bytes(64 * (96 + 115 + 41 + 700));
     let in_narrow = || SessionConfig::new("sid", narrow(), key(1));
