@@ -301,8 +301,10 @@ fn visit(seed: &mut u64) -> Event {
         _ => (0..next(seed) % 4).map(|_| act(seed)).collect(),
     };
     let mishap = match acts[..] {
-        [Act::Count, Act::Save, ..] if next(seed).is_multiple_of(2) => lost_save(seed),
-        [Act::Empty] if next(seed).is_multiple_of(2) => failed_removal(seed),
+        // The answer to a save in mid-request is lost, and more is left to save.
+        [Act::Count, Act::Save, ..] if next(seed).is_multiple_of(2) => early(seed, Fault::Unheard),
+        // The record of the emptied session cannot be removed.
+        [Act::Empty] if next(seed).is_multiple_of(2) => early(seed, Fault::Down),
         _ => mishap(seed),
     };
     Event::Visit {
@@ -314,21 +316,12 @@ fn visit(seed: &mut u64) -> Event {
     }
 }
 
-/// The answer to a save in mid-request is lost, and more is left to save.
-fn lost_save(seed: &mut u64) -> Mishap {
+/// A fault at one of the first calls.
+fn early(seed: &mut u64, fault: Fault) -> Mishap {
     let at = 1 + next(seed) % 4;
     Mishap {
         cut: None,
-        fault: Some((at, Fault::Unheard)),
-    }
-}
-
-/// The record of an emptied session cannot be removed.
-fn failed_removal(seed: &mut u64) -> Mishap {
-    let at = 1 + next(seed) % 4;
-    Mishap {
-        cut: None,
-        fault: Some((at, Fault::Down)),
+        fault: Some((at, fault)),
     }
 }
 
