@@ -166,7 +166,8 @@ impl CookieStore {
     /// cookie from before the session had a record, such as one of a late response, still holds a
     /// session: the last response wins, and the next change that does not fit is merged into the
     /// record. A copy of such a cookie outlives a logout of the record, unless you configure
-    /// [`revocation`](Self::revocation) as well. Both may have the same store.
+    /// [`revocation`](Self::revocation) as well. Both may have the same store: if you give both
+    /// clones of one [`DynStore`], a single call asks for the record and the end.
     ///
     /// With a store that waits, [`load`](crate::Session::load) the session first.
     /// [`max_bytes`](crate::SessionConfig::max_bytes) bounds the session wherever it is. A change

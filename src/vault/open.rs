@@ -8,6 +8,7 @@ use crate::{
     clock::Timestamp,
     error::{Error, Rejection},
     id::SessionId,
+    join,
     store::Read,
 };
 
@@ -46,29 +47,26 @@ impl Vault<'_> {
         let records = self.records()?;
         let mut keys: Vec<_> = ids.iter().map(SessionId::record_key).collect();
         let end_keys: Vec<_> = keys.iter().map(|key| key.end_key()).collect();
-        let mut ends = Vec::new();
-        let mut found = match self.end_store() {
+        let (found, ends) = match self.end_store() {
+            None => (load_all(records, &keys).await, None),
             Some(store) if store == records => {
                 keys.extend(end_keys);
-                let mut all = load_all(records, &keys).await;
-                ends = all.split_off(ids.len().min(all.len()));
-                all
+                let mut found = load_all(records, &keys).await;
+                let ends = found.split_off(ids.len().min(found.len()));
+                (found, Some(ends))
             }
             Some(store) => {
-                ends = load_all(store, &end_keys).await;
-                load_all(records, &keys).await
+                let (found, ends) = (load_all(records, &keys), load_all(store, &end_keys));
+                let (found, ends) = join::both_unless(found, ends, |_| false).await;
+                (found, Some(ends.unwrap_or_default()))
             }
-            None => load_all(records, &keys).await,
-        }
-        .into_iter();
-        let (mut ends, remembers) = (ends.into_iter(), self.settings.ends().is_some());
+        };
+        let mut found = found.into_iter();
+        let mut ends = ends.map(Vec::into_iter);
         let mut all = Vec::with_capacity(ids.len());
         for id in ids {
             let record = next_answer(&mut found);
-            let end = match remembers {
-                true => next_answer(&mut ends),
-                false => Ok(None),
-            };
+            let end = ends.as_mut().map_or(Ok(None), next_answer);
             all.push(match self.read_end(end, now)? {
                 Some(Ending::Marked(mark)) => Found::Marked(mark),
                 Some(Ending::LongAgo) => Found::Nothing(Rejection::Revoked),

@@ -1,10 +1,11 @@
 //! The number of store calls, apart from opening the session.
 
-use silverback::{Session, SessionConfig, SessionLayer, store::DynStore};
+use silverback::{CookieStore, Session, SessionConfig, SessionLayer, store::DynStore};
 
 use crate::support::{
     Jar, Kind, Site, Stores, World, keys, log_in,
-    scripted::{Create, DeleteMany, Load, LoadMany, Op, Touch, Update},
+    schedule::until_it_hangs,
+    scripted::{Before, Create, DeleteMany, Load, LoadMany, Op, Scripted, Touch, Update, Wait},
     sessions,
 };
 
@@ -146,6 +147,37 @@ async fn of_opening() {
         world.visit(&mut jar, load).await;
         assert_eq!(calls(&world), expected, "{kind:?}, {who:?}");
     }
+}
+
+/// One call if both have the same store. Otherwise neither waits for the other.
+#[tokio::test]
+async fn of_opening_a_record_whose_end_would_be_remembered() {
+    let stores = Stores::new();
+    let store = DynStore::new(stores.records.clone());
+    let cookies = CookieStore::new().overflow(store.clone()).revocation(store);
+    let config = SessionConfig::new("s", cookies.up_to(500), keys()).cookie_name("s");
+    let world = World::new(Kind::RevocableOverflow, stores, config);
+    let jar = &mut world.grown().await;
+    calls(&world);
+    let load = async |session: Session| session.load().await.unwrap();
+    world.visit(jar, load).await;
+    assert_eq!(calls(&world), [LoadMany]);
+
+    let world = Kind::RevocableOverflow.world();
+    let jar = &mut world.grown().await;
+    calls(&world);
+    let both = [world.records(), world.ends()];
+    both.map(|store| store.at(Before, Load, Wait));
+    let answer = async {
+        for store in both {
+            store.reached().await;
+        }
+        both.map(Scripted::go);
+    };
+    let visit = world.visit(jar, load);
+    let done = until_it_hangs(async { tokio::join!(visit, answer) }).await;
+    done.expect("neither store waits for the other's answer");
+    assert_eq!(calls(&world), [Load, Load]);
 }
 
 #[tokio::test]
