@@ -280,6 +280,15 @@ impl Write {
             Self::Update { .. } | Self::Touch { .. } | Self::Forget => false,
         }
     }
+
+    /// Whether the write itself takes the session out of the roster of a former subject, because
+    /// nothing else would show that the session has been ended there.
+    pub(crate) fn leaves_roster(self) -> bool {
+        match self {
+            Self::Cookie { .. } | Self::Outgrow { .. } | Self::Renew { .. } => true,
+            Self::Create | Self::Update { .. } | Self::Touch { .. } | Self::Forget => false,
+        }
+    }
 }
 
 impl Plan {

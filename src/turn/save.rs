@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind},
-    id::{RecordKey, SessionId},
+    id::RecordKey,
     state::{Home, Job, Log, State, When, Written},
     trace,
 };
@@ -91,13 +91,12 @@ impl Turn<'_> {
                 return Err(error);
             }
         };
-        if let (Some(enrolment), Some(key)) = (taken.job.draft.enrolment.take(), key) {
-            let before = taken.job.before.as_ref().map(SessionId::record_key);
-            Box::pin(
-                self.vault
-                    .leave_former_roster(&enrolment, &key, before.as_ref()),
-            )
-            .await;
+        let left = taken.job.draft.enrolment.take();
+        if let (Some(enrolment), Some(key)) = (left, key)
+            && !taken.job.plan.write.leaves_roster()
+        {
+            let vault = &self.vault;
+            Box::pin(vault.leave_former_roster(&enrolment, &key)).await;
         }
         Ok(())
     }

@@ -46,6 +46,7 @@ impl Vault<'_> {
     ) -> Result<Written, Error> {
         let plain = job.draft.plain.clone();
         let (made, sent) = self.create_record(plain, job).await?;
+        let is_first = made.is_ok();
         let (place, merged) = match made {
             Ok(version) => {
                 note_first(self.records()?, &job.id.record_key(), &job.draft.writes);
@@ -67,14 +68,25 @@ impl Vault<'_> {
             }
             None => self.is_revoked(&key).await,
         };
-        match (is_over, before) {
-            (Ok(false), None) => {}
-            (Ok(false), Some(before)) => self.remove_record(before).await,
+        let left = match (is_over, before) {
             (Ok(true), Some(_)) => return self.start_anew(home, When::Now, job).await,
-            (is_over, _) => {
-                self.remove_record(&key).await;
-                return Err(is_over.err().unwrap_or_else(|| Error::new(ErrorKind::Gone)));
+            (Ok(true), None) => Err(Error::new(ErrorKind::Gone)),
+            (Ok(false), _) => {
+                let enrolment = job.draft.enrolment.as_ref();
+                let present = before.unwrap_or(&key);
+                self.leave(enrolment, present, before.is_some()).await
             }
+            (Err(error), _) => Err(error),
+        };
+        if let Err(error) = left {
+            // Other requests may have saved the session in a record that was there before.
+            if is_first || error.kind() == ErrorKind::Gone {
+                self.remove_record(&key).await;
+            }
+            return Err(error);
+        }
+        if let Some(before) = before {
+            self.remove_record(before).await;
         }
         Ok(Written {
             home,

@@ -76,15 +76,11 @@ impl Vault<'_> {
         }
     }
 
-    /// Removes the session from the roster of its former subject.
-    pub(crate) async fn leave_former_roster(
-        &self,
-        enrolment: &Enrolment,
-        key: &RecordKey,
-        before: Option<&RecordKey>,
-    ) {
+    /// Removes the session of a record from the roster of its former subject. Whoever has ended it
+    /// in that roster removes the record at any version.
+    pub(crate) async fn leave_former_roster(&self, enrolment: &Enrolment, key: &RecordKey) {
         if let Some(left) = enrolment.left() {
-            self.strike(&left.name, before.unwrap_or(key)).await;
+            self.strike(&left.name, key).await;
         }
     }
 

@@ -10,7 +10,7 @@ use crate::support::{
     Jar, Kind,
     Place::{self, Cookie, Nowhere, Record},
     Stores, World, keys, no_cookie,
-    scripted::{Create, Delete, Load, Op, Update},
+    scripted::{Before, Create, Delete, Fail, Load, Op, Update},
 };
 
 /// What a request does to the session.
@@ -223,6 +223,24 @@ async fn cookie_outgrown_beside_a_later_rev() {
 }
 
 /// Two jars with one cookie of a session.
+/// A request that fails after it has merged its changes into the record leaves it to the others.
+#[tokio::test]
+async fn cookie_outgrown_beside_one_of_its_rev_while_the_store_of_ends_fails() {
+    let world = Kind::RevocableOverflow.world();
+    let (mut one, mut other) = two_of_one_cookie(&world).await;
+    Grow.happen(&world, &mut one).await;
+    let before = Seen::of(&world, &one).await;
+    let fail = async |session: Session| {
+        session.load().await.unwrap();
+        session.insert("large", "y".repeat(1_000)).unwrap();
+        world.ends().every(Before, Load, Fail);
+    };
+    let (_, response) = world.visit(&mut other, fail).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    world.calm();
+    assert_eq!(Seen::of(&world, &one).await, before);
+}
+
 async fn two_of_one_cookie(world: &World) -> (Jar, Jar) {
     let mut jar = Jar::default();
     Count.happen(world, &mut jar).await;

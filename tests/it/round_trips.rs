@@ -5,7 +5,7 @@ use silverback::{CookieStore, Session, SessionConfig, SessionLayer, store::DynSt
 use crate::support::{
     Jar, Kind, Site, Stores, World, keys, log_in,
     schedule::until_it_hangs,
-    scripted::{Before, Create, DeleteMany, Load, LoadMany, Op, Scripted, Touch, Update, Wait},
+    scripted::{Before, Create, DeleteMany, Load, LoadMany, Op, Touch, Update, Wait},
     sessions,
 };
 
@@ -17,6 +17,7 @@ enum Act {
     Touch,
     Renew,
     LogIn,
+    LogInAsAnother,
     LogOut,
     List,
     EndOthers,
@@ -41,6 +42,7 @@ impl Act {
             Self::Touch => session.touch().await.unwrap(),
             Self::Renew => session.renew(),
             Self::LogIn => log_in(session, "ada", "laptop").await,
+            Self::LogInAsAnother => log_in(session, "bob", "laptop").await,
             Self::LogOut => session.destroy().await.unwrap(),
             Self::List => assert_eq!(session.subject_sessions().await.unwrap().len(), 3),
             Self::EndOthers => assert_eq!(session.destroy_others().await.unwrap(), 2),
@@ -85,7 +87,7 @@ async fn expect(kind: Kind, rows: &[(Who, Act, &[Op])]) {
 
 #[tokio::test]
 async fn of_a_session_in_a_store() {
-    let rows: [(Who, Act, &[Op]); 12] = [
+    let rows: [(Who, Act, &[Op]); 13] = [
         (Who::Visitor, Act::Nothing, &[]),
         (Who::Visitor, Act::Save, &[Update]),
         (Who::Visitor, Act::Touch, &[Touch]),
@@ -100,6 +102,11 @@ async fn of_a_session_in_a_store() {
         ),
         (Who::User, Act::Save, &[Update]),
         (Who::User, Act::Renew, &[Load, Update, Create, Load, Update]),
+        (
+            Who::User,
+            Act::LogInAsAnother,
+            &[Load, Create, Create, Load, Update, Load, Update],
+        ),
         (Who::User, Act::LogOut, &[Update]),
         (Who::User, Act::List, &[Load, LoadMany]),
         (Who::User, Act::EndOthers, &[Load, Update, DeleteMany]),
@@ -109,7 +116,7 @@ async fn of_a_session_in_a_store() {
 
 #[tokio::test]
 async fn of_a_session_in_a_cookie_with_revocation() {
-    let rows: [(Who, Act, &[Op]); 11] = [
+    let rows: [(Who, Act, &[Op]); 12] = [
         (Who::Visitor, Act::Nothing, &[]),
         // Checks whether it has ended meanwhile.
         (Who::Visitor, Act::Save, &[Load]),
@@ -120,6 +127,11 @@ async fn of_a_session_in_a_cookie_with_revocation() {
         (Who::Visitor, Act::LogIn, &[Load, Create, Create, Load]),
         (Who::User, Act::Save, &[LoadMany]),
         (Who::User, Act::Renew, &[Load, Update, Create, Load]),
+        (
+            Who::User,
+            Act::LogInAsAnother,
+            &[Load, Create, Create, Load, Update, Load],
+        ),
         (Who::User, Act::LogOut, &[Create]),
         (Who::User, Act::List, &[Load, LoadMany]),
         // Their `not_before` ends them.
@@ -167,12 +179,12 @@ async fn of_opening_a_record_whose_end_would_be_remembered() {
     let jar = &mut world.grown().await;
     calls(&world);
     let both = [world.records(), world.ends()];
-    both.map(|store| store.at(Before, Load, Wait));
+    both.iter().for_each(|store| store.at(Before, Load, Wait));
     let answer = async {
         for store in both {
             store.reached().await;
         }
-        both.map(Scripted::go);
+        both.iter().for_each(|store| store.go());
     };
     let visit = world.visit(jar, load);
     let done = until_it_hangs(async { tokio::join!(visit, answer) }).await;
