@@ -274,6 +274,7 @@ async fn events_are_counted() {
         "silverback.request.store_calls",
         "silverback.sessions.saved session=s outcome=saved",
         "silverback.store.duration operation=load",
+        "silverback.store.duration operation=create",
         "silverback.store.duration operation=update error.type=conflict",
     ] {
         assert!(named(name), "{name}: {counted:#?}");

@@ -7,7 +7,7 @@ use tower::ServiceExt;
 
 use crate::support::{
     HOUR, Jar, Kind, keys, no_cookie,
-    scripted::{Scripted, Touch},
+    scripted::{Load, Scripted, Touch},
     sessions,
 };
 
@@ -147,6 +147,13 @@ async fn accessors_and_wishes_are_use() {
         let (_, response) = kind.world().visit(&mut Jar::default(), destroy).await;
         assert!(varies(&response), "{kind:?}");
     }
+    let world = Kind::Remote.world();
+    let jar = &mut Jar::default();
+    world.put(jar, "n", 1).await;
+    world.fail(Load);
+    let fail = async |session: Session| drop(session.destroy().await.unwrap_err());
+    let (_, response) = world.visit(jar, fail).await;
+    assert!(varies(&response));
 }
 
 #[derive(Default, serde::Deserialize, serde::Serialize)]

@@ -5,6 +5,7 @@ use std::{convert::Infallible, sync::Mutex};
 use http::{Request, Response, StatusCode};
 use silverback::{
     ErrorKind, Key, Keys, SameSite, Session, SessionConfig, SessionLayer, Sessions,
+    gorilla::{Gorilla, KeyPair, SecureCookie},
     store::{CookieStore, MemoryStore},
 };
 use tower::{Layer, ServiceExt, service_fn};
@@ -33,6 +34,7 @@ async fn one_in_two_layers_is_an_error() {
             session.load().await.unwrap_err(),
             session.get::<u8>("n").unwrap_err(),
             session.insert("n", 1).unwrap_err(),
+            session.touch().await.unwrap_err(),
             session.destroy().await.unwrap_err(),
             sessions(&session).get("s").await.unwrap_err(),
         ] {
@@ -97,6 +99,8 @@ async fn different_settings_for_one_are_refused() {
     let other_keys = || Keys::generate().unwrap();
     let signed = CookieStore::new().signed();
     let strict = |c: SessionConfig| c.attributes(|a| a.same_site(SameSite::Strict));
+    let pair = KeyPair::signing([7; 32]).unwrap();
+    let go = Gorilla::new(SecureCookie::new([pair]).unwrap());
     #[rustfmt::skip]
     let rows = [
         ("the same",  SessionConfig::cookie("s", keys()),                  None),
@@ -106,6 +110,7 @@ async fn different_settings_for_one_are_refused() {
         ("audience",  SessionConfig::cookie("s", keys()).audience("shop"), Some(())),
         ("codec",     SessionConfig::new("s", signed, keys()),             Some(())),
         ("store",     SessionConfig::new("s", MemoryStore::new(), keys()), Some(())),
+        ("Go",        SessionConfig::cookie("s", keys()).write_gorilla(go).cookie_name("__Host-s"), Some(())),
     ];
     let refused = Some(ErrorKind::SettingsDiffer);
     for (row, config, expected) in rows {

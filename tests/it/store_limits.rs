@@ -168,6 +168,22 @@ async fn only_safe_requests_get_stale_reads_where_allowed() {
     }
 }
 
+#[tokio::test]
+async fn a_kept_handle_gets_current_reads() {
+    let (site, store, mut jar, _) = site(true).await;
+    let load = async |session: Session| {
+        session.load().await.unwrap();
+        session
+    };
+    let (kept, _) = site.visit(&mut jar, load).await;
+    let (unopened, _) = site.visit(&mut jar, async |session| session).await;
+    assert_eq!(store.take_reads(), [Read::Recent]);
+    for session in [kept, unopened] {
+        session.load().await.unwrap();
+        assert_eq!(store.take_reads(), [Read::Current]);
+    }
+}
+
 /// A recent read that finds nothing is repeated as a current one.
 #[tokio::test]
 async fn only_a_current_read_can_find_nothing() {

@@ -115,6 +115,27 @@ async fn a_change_and_a_touch_move_the_end_at_once() {
     }
 }
 
+/// Its cookie still comes, until the response of the renewal has arrived.
+#[tokio::test]
+async fn a_renewed_session_has_times_if_it_begins_anew() {
+    for kind in Kind::ENDED_BY_SERVER {
+        let world = world(kind);
+        let jar = world.grown().await;
+        world.renew(&mut jar.clone()).await;
+        world.clock.advance(secs(10));
+        let begin = async |session: Session| {
+            let marked = loaded(session.clone()).await;
+            session.renew();
+            let renewing = times(&session);
+            session.insert("n", 1).unwrap();
+            (marked, renewing, times(&session))
+        };
+        let ((marked, renewing, anew), _) = world.visit(&mut jar.clone(), begin).await;
+        assert_eq!([marked, renewing], [(None, None, None); 2], "{kind:?}");
+        assert_eq!(anew, (Some(10), None, Some(IDLE + 10)), "{kind:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_session_that_has_ended_has_no_times() {
     for kind in Kind::ALL {
