@@ -7,7 +7,9 @@ use silverback::{Error, ErrorKind, Session, store::Store as _};
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::support::{
-    Jar, Kind, MINUTE, SECOND, World, failure, no_cookie,
+    Jar, Kind, MINUTE, SECOND, World, failure,
+    log::recorded,
+    no_cookie,
     schedule::cut_off,
     scripted::{After, Before, Create, LoadMany, Scripted, Update, Wait},
     set_cookie,
@@ -237,7 +239,8 @@ async fn sixty_four_of_the_presented_cookies_are_ended() {
         jars.push(world.grown().await);
     }
     world.records().take_log();
-    log_out_with(&world, &jars).await;
+    let logged = recorded(async || log_out_with(&world, &jars).await).await;
+    assert!(logged.contains("more cookies"), "{logged}");
     let log = world.records().take_log();
     assert_eq!(log[0], LoadMany);
     assert_eq!(log[1..], [Update; 64]);

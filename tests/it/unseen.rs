@@ -106,6 +106,37 @@ async fn a_message_waits_for_somebody_to_see_it() {
     }
 }
 
+/// Of two queues that were taken, the handler puts one back itself.
+#[tokio::test]
+async fn a_message_waits_though_another_queue_is_kept() {
+    for (kind, unseen) in KINDS
+        .into_iter()
+        .flat_map(|kind| ALL.map(|unseen| (kind, unseen)))
+    {
+        let world = kind.world();
+        let jar = &mut with_a_message(&world, false).await;
+        let add = async |session: Session| {
+            session.load().await.unwrap();
+            session.flash_in("errors", "wrong").unwrap();
+        };
+        world.visit(jar, add).await;
+        let both = async |session: Session| {
+            session.load().await.unwrap();
+            let default: Vec<String> = session.flashes().unwrap();
+            let errors: Vec<String> = session.flashes_in("errors").unwrap();
+            (default, errors)
+        };
+        let keep = async |session: Session| {
+            both(session.clone()).await;
+            session.keep_flashes_in("errors").unwrap();
+        };
+        unseen.visit(&world, jar, keep).await;
+        let (default, errors) = world.visit(jar, both).await.0;
+        assert_eq!(default, ["hello"], "{kind:?} {unseen:?}");
+        assert_eq!(errors, ["wrong"], "{kind:?} {unseen:?}");
+    }
+}
+
 #[tokio::test]
 async fn the_handlers_other_changes_are_kept() {
     for (kind, unseen) in KINDS
