@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     join,
     report::metrics::Stopwatch,
-    state::Use,
+    state::{State, Use},
     turn::{self, Anchor, Cookies, Keep, Reply, commit_cookie},
 };
 
@@ -43,9 +43,9 @@ pub(crate) fn commit(registry: &Arc<Registry>, mut keep: impl FnMut() -> Keep) -
     while let Some(handle) = all.next() {
         match handle.commit_now(&mut keep) {
             Now::Nothing { used } => committed.used = committed.used.max(used),
-            Now::Done(reply) => {
+            Now::Done(outcome) => {
                 is_idle = false;
-                committed.add(&handle, reply);
+                committed.add(&handle, outcome);
             }
             Now::Waits => {
                 // The sessions before this one are committed already.
@@ -73,16 +73,16 @@ async fn commit_rest(
 ) -> Committed {
     let watch = Stopwatch::start();
     if others.is_empty() {
-        let reply = first.commit_waiting(keep).await;
-        committed.add(&first, reply);
+        let outcome = first.commit_waiting(keep).await;
+        committed.add(&first, outcome);
         watch.of_commit(first.exchange().meter.calls());
         return committed;
     }
     let handles: Vec<_> = std::iter::once(first).chain(others).collect();
     let commits = handles.iter().map(|handle| commit_one(handle, keep));
-    let replies = Box::pin(join::all(commits.collect())).await;
-    for (handle, reply) in handles.iter().zip(replies) {
-        committed.add(handle, reply);
+    let outcomes = Box::pin(join::all(commits.collect())).await;
+    for (handle, outcome) in handles.iter().zip(outcomes) {
+        committed.add(handle, outcome);
     }
     if let Some(handle) = handles.first() {
         watch.of_commit(handle.exchange().meter.calls());
@@ -90,13 +90,13 @@ async fn commit_rest(
     committed
 }
 
-async fn commit_one(handle: &Handle, keep: Keep) -> Result<Reply, Error> {
+async fn commit_one(handle: &Handle, keep: Keep) -> Outcome {
     match handle.commit_now(|| keep) {
         Now::Nothing { used } => Ok(Reply {
             used,
             ..Reply::default()
         }),
-        Now::Done(reply) => reply,
+        Now::Done(outcome) => outcome,
         Now::Waits => handle.commit_waiting(keep).await,
     }
 }
@@ -104,8 +104,24 @@ async fn commit_one(handle: &Handle, keep: Keep) -> Result<Reply, Error> {
 /// How far one session can be committed without waiting.
 enum Now {
     Nothing { used: Use },
-    Done(Result<Reply, Error>),
+    Done(Outcome),
     Waits,
+}
+
+type Outcome = Result<Reply, Failed>;
+
+/// A session that could not be committed.
+struct Failed {
+    error: Error,
+    /// What the response owes all the same, for an explicit save or destroy before.
+    owed: Reply,
+}
+
+impl Failed {
+    fn of(error: Error, owed: Option<Reply>) -> Self {
+        let owed = owed.unwrap_or_default();
+        Self { error, owed }
+    }
 }
 
 impl Handle {
@@ -126,28 +142,54 @@ impl Handle {
             keep: keep(),
             name: self.check_name(),
         };
-        Now::Done(if settings.has_store() {
+        Now::Done(self.commit_at_once(commit).map_err(|error| {
+            let owed = self.owed().and_then(|owed| self.commit_at_once(owed).ok());
+            Failed::of(error, owed)
+        }))
+    }
+
+    fn commit_at_once(&self, commit: turn::Commit) -> Result<Reply, Error> {
+        if self.settings().has_store() {
             turn::run_now(self, commit)
         } else {
             commit_cookie(self, commit)
-        })
+        }
     }
 
-    async fn commit_waiting(&self, keep: Keep) -> Result<Reply, Error> {
+    async fn commit_waiting(&self, keep: Keep) -> Outcome {
         let name = self.check_name();
-        turn::run(self, turn::Commit { keep, name }).await
+        let error = match turn::run(self, turn::Commit { keep, name }).await {
+            Ok(reply) => return Ok(reply),
+            Err(error) => error,
+        };
+        let owed = match self.owed() {
+            Some(owed) => turn::run(self, owed).await.ok(),
+            None => None,
+        };
+        Err(Failed::of(error, owed))
+    }
+
+    /// After a failure: the commit that gives up the unsaved changes, as for a handler that failed,
+    /// if the browser has to learn of what was done before them.
+    fn owed(&self) -> Option<turn::Commit> {
+        let owes = self.cell().with(State::owes_regardless);
+        owes.then_some(turn::Commit {
+            keep: Keep::Identity,
+            name: Ok(()),
+        })
     }
 }
 
 impl Committed {
-    fn add(&mut self, handle: &Handle, reply: Result<Reply, Error>) {
-        match reply {
+    fn add(&mut self, handle: &Handle, outcome: Outcome) {
+        match outcome {
             Ok(Reply { cookies, used }) => {
                 self.used = self.used.max(used);
                 self.cookies.append(cookies);
             }
-            Err(error) => {
+            Err(Failed { error, owed }) => {
                 self.used = Use::There;
+                self.cookies.append(owed.cookies);
                 let error = error.of(&handle.settings().name);
                 self.failure = Some(match self.failure.take() {
                     None => error,

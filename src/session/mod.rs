@@ -85,7 +85,8 @@ use crate::{
 /// | returns `Err` from the service | not saved | not done | was done |
 /// | panics, or is cancelled | not saved | not done | was done |
 ///
-/// Whatever happens afterwards, an explicit [`save`](Self::save) into a store stays.
+/// Whatever happens afterwards, an explicit [`save`](Self::save) into a store stays, and so does a
+/// `destroy`. The response tells the browser, even if the changes after that cannot be saved.
 ///
 /// An inner timeout layer cuts the handler off and answers 408 (in tonic, gRPC status 1), so a
 /// session is not saved half-changed. The gRPC statuses that mean the same are 1 `CANCELLED`, 2

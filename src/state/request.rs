@@ -365,6 +365,18 @@ impl State {
         }
     }
 
+    /// After a commit that failed: whether the response owes the browser something all the same, the
+    /// cookie of a save in mid-request, or the removal of that of a session that was destroyed. The
+    /// renewal that failed is given up.
+    pub(crate) fn owes_regardless(&mut self) -> bool {
+        self.renews = false;
+        match self.duty {
+            CookieDuty::Set => true,
+            CookieDuty::Remove => self.is_destroyed(),
+            CookieDuty::Nothing | CookieDuty::Refresh => false,
+        }
+    }
+
     /// Whether the response owes the cookie of a record that was saved in mid-request, while the
     /// changes after that were discarded.
     pub(crate) fn owes_unopened(&self) -> bool {

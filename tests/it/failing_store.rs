@@ -254,3 +254,65 @@ async fn a_responder_is_cloned_or_shared() {
     assert_eq!(answer(apology.clone()).await, "handler: not saved");
     assert_eq!(answer(Arc::new(apology)).await, "handler: not saved");
 }
+
+/// The new ID is in the store, and only this response can tell the browser.
+#[tokio::test]
+async fn what_was_saved_before_a_failed_commit_is_found() {
+    for kind in [Kind::Overflow, Kind::Memory, Kind::Remote] {
+        for renews_again in [false, true] {
+            let world = kind.world();
+            let jar = &mut world.grown().await;
+            let handler = async |session: Session| {
+                session.load().await.unwrap();
+                session.renew();
+                session.insert("n", 1).unwrap();
+                session.save().await.unwrap();
+                session.insert("n", 2).unwrap();
+                if renews_again {
+                    session.renew();
+                }
+                world.records().at(Before, Create | Update, Fail);
+            };
+            let (_, response) = world.visit(jar, handler).await;
+            let what = format!("{kind:?}, renews again: {renews_again}");
+            assert_eq!(failure(&response), Some(ErrorKind::StoreFailed), "{what}");
+            assert_eq!(world.get(jar, "n").await, Some(1), "{what}");
+        }
+    }
+}
+
+/// One that has ended since is not brought back.
+#[tokio::test]
+async fn what_has_ended_before_a_failed_commit_gets_no_cookie() {
+    for kind in [Kind::Memory, Kind::Remote] {
+        let world = kind.world();
+        let jar = &mut world.logged_in("ada", "laptop").await;
+        let handler = async |session: Session| {
+            session.load().await.unwrap();
+            session.renew();
+            session.save().await.unwrap();
+            session.insert("n", 2).unwrap();
+            world.destroy_all("ada").await;
+        };
+        let (_, response) = world.visit(jar, handler).await;
+        assert_eq!(failure(&response), Some(ErrorKind::Gone), "{kind:?}");
+        assert!(no_cookie(&response), "{kind:?}");
+    }
+}
+
+/// A session in a cookie alone ends only with its cookie.
+#[tokio::test]
+async fn a_logout_removes_the_cookie_though_the_commit_fails() {
+    let world = Kind::Overflow.world();
+    let jar = &mut Jar::default();
+    world.put(jar, "user", "ada").await;
+    let handler = async |session: Session| {
+        session.load().await.unwrap();
+        session.destroy().await.unwrap();
+        session.insert("cart", "x".repeat(600)).unwrap();
+        world.records().at(Before, Create, Fail);
+    };
+    let (_, response) = world.visit(jar, handler).await;
+    assert_eq!(failure(&response), Some(ErrorKind::StoreFailed));
+    assert!(jar.0.is_empty());
+}
