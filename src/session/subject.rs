@@ -7,9 +7,9 @@ use crate::{
     id::RecordKey,
     report::Cause,
     roster::Entry,
-    state::{Change, Effect, Enrolment, View},
+    state::{Change, Effect, View},
     subjects::SubjectSession,
-    turn::Anchor,
+    turn::{self, Anchor, DestroyOthers},
     vault::Unlisted,
 };
 
@@ -236,25 +236,8 @@ impl Session {
     /// [`ErrorKind::Gone`] if this session has itself been ended, by this request or another.
     /// [`ErrorKind::NotLoaded`]. [`ErrorKind::StoreFailed`] if some sessions may still be there.
     pub async fn destroy_others(&self) -> Result<usize, Error> {
-        let destroy = async {
-            let Some((subject, key)) = self.whose()? else {
-                // Ending nobody's sessions would look like success.
-                return match self.handle.cell().with(|state| state.is_destroyed()) {
-                    true => Err(Error::new(ErrorKind::Gone)),
-                    false => Ok(0),
-                };
-            };
-            let vault = self.handle.vault();
-            let enrolment =
-                self.read(|view| Ok(Enrolment::of(&view.content, vault.settings, vault.now())))?;
-            // A session that is about to be enrolled is not missing from the roster.
-            let is_new = enrolment.as_ref().is_some_and(Enrolment::is_new);
-            if let Some(key) = key.filter(|_| !is_new) {
-                return vault.end_others(&subject, key, enrolment.as_ref()).await;
-            }
-            let is_other = |entry: &Entry| key.is_none_or(|key| !entry.has(&key));
-            vault.end_enrolled(&subject, is_other, Unlisted::End).await
-        };
+        self.whose()?;
+        let destroy = turn::run(&self.handle, DestroyOthers);
         let ended = destroy.await.map_err(|error| self.fail(error))?;
         self.handle.vault().report_ended(Cause::Elsewhere, ended);
         Ok(ended)

@@ -9,6 +9,7 @@ mod exchange;
 mod flights;
 mod look;
 mod open;
+mod others;
 mod presented;
 mod rebase;
 mod reply;
@@ -21,6 +22,7 @@ pub(crate) use self::{
     exchange::{Exchange, Origin},
     look::{Fetched, check_cookie, claimed, wanted},
     open::{Open, OpenFetched, ROUNDS, Reopen, open_cookie},
+    others::DestroyOthers,
     reply::{Cookies, Reply},
     save::{Save, Touch},
 };

@@ -1,5 +1,7 @@
 //! A session that another request ends or spares while it is renewed.
 
+use std::sync::Mutex;
+
 use http::{Response, StatusCode};
 use silverback::{
     Session,
@@ -122,6 +124,38 @@ async fn it_is_spared_at_any_call_of_its_renewal() {
                 assert!(renewed, "{what}");
                 assert!(!ended || !world.is_alive(&other).await, "{what}");
                 assert_eq!(world.notes("ada").await.len(), if ended { 1 } else { 2 });
+            }
+        }
+    }
+}
+
+/// A task of a login's handler ends the others while the login is saved.
+#[tokio::test]
+async fn a_login_is_spared_by_its_own_request() {
+    for kind in Kind::REMOTE_SUBJECTS {
+        for when in WHENS {
+            for n in 1.. {
+                let world = kind.world();
+                let other = world.logged_in("ada", "phone").await;
+                let (jar, kept) = (&mut Jar::default(), Mutex::new(None));
+                let handler = async |session: Session| {
+                    log_in(session.clone(), "ada", "laptop").await;
+                    *kept.lock().unwrap() = Some(session);
+                };
+                let end = async {
+                    let session = kept.lock().unwrap().clone().unwrap();
+                    session.destroy_others().await
+                };
+                let hook = (world.rosters(), n, when);
+                let (done, ended) = in_between(hook, world.visit(jar, handler), end).await;
+                let Some(ended) = ended else {
+                    assert!(n > 3, "{kind:?}");
+                    break;
+                };
+                let what = format!("{kind:?}, {when:?} call {n}");
+                assert_eq!(ended.unwrap(), 1, "{what}");
+                assert!(is_done(&done.1) && world.is_alive(jar).await, "{what}");
+                assert!(!world.is_alive(&other).await, "{what}");
             }
         }
     }

@@ -224,6 +224,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "open",
             "save",
             "destroy",
+            "others",
             "commit",
             "mod",
         ],
