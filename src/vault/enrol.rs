@@ -68,11 +68,7 @@ impl Vault<'_> {
             return Ok(None);
         };
         let note = subject.note.as_deref();
-        let since = if note.is_some() {
-            None
-        } else {
-            Some(subject.since)
-        };
+        let since = note.is_none().then_some(subject.since);
         let entrant = Entrant {
             enrolment,
             note,
@@ -95,10 +91,14 @@ impl Vault<'_> {
                     Err(Error::new(ErrorKind::Conflict))
                 }
             };
-            let changed = self.change(&subject.name, enter).await;
+            let changed = self.write_roster(&subject.name, enter).await;
             match question {
                 None => {
                     let roster = changed?;
+                    // Those that others have marked are not this session's concern.
+                    if ended > 0 {
+                        self.end_marked(&roster).await?;
+                    }
                     self.report_ended(Cause::Limit, ended);
                     return Ok(Some(roster.not_before));
                 }

@@ -119,7 +119,7 @@ impl Vault<'_> {
 
     /// Ends the sessions marked in a roster, under all their names. The roster's next write omits
     /// them.
-    async fn end_marked(&self, roster: &Roster) -> Result<(), Error> {
+    pub(super) async fn end_marked(&self, roster: &Roster) -> Result<(), Error> {
         let marked = || roster.entries.iter().filter(|entry| entry.ended);
         let mark = Mark {
             fate: Fate::Ended,
@@ -150,8 +150,9 @@ impl Vault<'_> {
     }
 
     /// Changes a roster by compare and swap, and returns the new roster. A change that was made but
-    /// whose answer was lost is not made again.
-    async fn write_roster(
+    /// whose answer was lost is not made again. Sessions that were marked before are ended, and
+    /// stay marked if that fails.
+    pub(super) async fn write_roster(
         &self,
         subject: &str,
         mut change: impl FnMut(&mut Roster) -> Result<(), Error>,

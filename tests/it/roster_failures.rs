@@ -170,6 +170,25 @@ async fn a_leftover_mark_is_completed() {
     assert!(!world.is_alive(&jar).await);
 }
 
+/// A store may let nobody delete. Whoever wanted the end has learnt of the failure.
+#[tokio::test]
+async fn a_leftover_mark_that_stays_holds_nobody_up() {
+    let world = Kind::Remote.world();
+    let jar = &mut world.logged_in("ada", "laptop").await;
+    let old = world.logged_in("ada", "phone").await;
+    let key = world.key(&old).await;
+    world.records().every(Before, DeleteMany, Fail);
+    let ended = world.subjects().destroy("ada", &key).await;
+    assert_eq!(ended.unwrap_err().kind(), ErrorKind::StoreFailed);
+    assert_eq!(try_to_log_in(&world).await, StatusCode::OK);
+    world.clock.advance(2 * HOUR); // it is time to list it again
+    assert_eq!(world.put(jar, "more", 1).await.status(), StatusCode::OK);
+    assert_eq!(world.notes("ada").await, ["laptop", "phone"]);
+    world.records().calm();
+    world.logged_in("ada", "tablet").await;
+    assert!(!world.is_alive(&old).await);
+}
+
 #[tokio::test]
 async fn a_mark_ends_a_session_in_a_cookie() {
     let world = Kind::RemoteRevocable.world();
