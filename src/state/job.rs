@@ -41,6 +41,8 @@ pub(crate) struct Job {
     pub(crate) cut_off: Vec<CutOff>,
     /// The roster's `not_before` at the enrolment, if that was under an ID other than the first.
     pub(crate) since: Option<Timestamp>,
+    /// The session was to be renewed. If it is removed instead, its ID ends all the same.
+    pub(crate) renews: bool,
 }
 
 /// A record to be written, and what else depends on the content.
@@ -133,6 +135,7 @@ impl State {
             left,
             cut_off,
             since: None,
+            renews: self.renews,
         })
     }
 

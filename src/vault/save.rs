@@ -3,6 +3,7 @@
 use super::{ends::Token, records::Vault};
 use crate::{
     clock::Timestamp,
+    content::{Fate, Mark, Writes},
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
     state::{Enrolment, Home, Job, When, Write, Written},
@@ -43,6 +44,18 @@ impl Vault<'_> {
             since = Box::pin(self.enrol(enrolment, key, before)).await?;
         }
         let written = self.write(before.as_ref(), job).await?;
+        // For the older cookies of a session that was to be renewed, and is removed instead.
+        if job.renews && job.draft.is_emptied && written.home.is_nowhere() {
+            let end = Mark {
+                fate: Fate::Ended,
+                write: job.write.unwrap_or_default(),
+                before: Writes::default(),
+            };
+            let ended = Box::pin(self.set_end(&job.id.record_key(), end, job.created)).await?;
+            if ended.is_some() {
+                return Err(Error::new(ErrorKind::Gone));
+            }
+        }
         // It only grows, so the last one counts.
         let since = written.since.max(job.since).max(since);
         Ok(Written { since, ..written })

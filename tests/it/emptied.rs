@@ -59,6 +59,31 @@ async fn record_and_cookie_go() {
     }
 }
 
+/// A renewal locks out whoever has an older cookie.
+#[tokio::test]
+async fn its_old_cookies_are_dead_if_it_was_to_be_renewed() {
+    for kind in Kind::ENDED_BY_SERVER {
+        let world = kind.world();
+        let jar = &mut Jar::default();
+        world.put(jar, "other", 1).await;
+        let small = jar.clone();
+        world.put(jar, "cart", "x".repeat(600)).await;
+        let grown = jar.clone();
+        let request = async |session: Session| {
+            session.load().await.unwrap();
+            session.clear().unwrap();
+            session.renew();
+        };
+        let (_, response) = world.visit(jar, request).await;
+        assert_eq!(failure(&response), None, "{kind:?}");
+        assert!(is_removed(&response), "{kind:?}");
+        for mut old in [small, grown] {
+            let other: Option<u32> = world.get(&mut old, "other").await;
+            assert_eq!(other, None, "{kind:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn one_with_a_subject_or_made_to_last_stays() {
     for kind in ALL {
