@@ -1,7 +1,12 @@
 //! Rules for every store, checked with the filesystem store.
 
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+};
+
 use silverback::{
-    Clock, FilesystemStore,
+    Clock, ErrorKind, FilesystemStore, Session, SessionConfig, SessionLayer,
     store::{
         Bytes, Durability, DynStore, Expiry, FilesystemOptions, Read, RecordKey, Store, StoreError,
     },
@@ -15,7 +20,7 @@ use crate::{
     },
     concurrency::count_up,
     limits::bounds_its_sessions,
-    support::{HOUR, START, Stores, until},
+    support::{HOUR, Jar, START, Site, Stores, keys, until},
 };
 
 fn options(clock: &Clock) -> FilesystemOptions {
@@ -32,6 +37,40 @@ async fn they_are_browsed_and_swept() {
     shows_all(&store).await;
     sweeps_in_steps(&store, &clock).await;
     assert_eq!(all(&store, 9).await, []);
+}
+
+/// Once the permissions are mended, the session is back. So it is not over before.
+#[tokio::test]
+async fn one_with_wrong_permissions_is_neither_empty_nor_ended() {
+    let (folder, clock) = (TempDir::new().unwrap(), Clock::manual(START));
+    let store = options(&clock).open(folder.path()).unwrap();
+    let site = Site::at(
+        &clock,
+        SessionLayer::new(SessionConfig::new("s", store, keys())),
+    );
+    let jar = &mut Jar::default();
+    let begin = async |session: Session| {
+        session.load().await.unwrap();
+        session.insert("n", 1).unwrap();
+        session.save().await.unwrap();
+        session.record_key().unwrap().to_string()
+    };
+    let key = site.visit(jar, begin).await.0;
+    let file = folder.path().join(&key[..2]).join(&key);
+    let allow = |mode| fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+    allow(0o640);
+    let fails = async |session: Session| {
+        let loaded = session.load().await.map_err(|error| error.kind());
+        (
+            loaded,
+            session.destroy().await.map_err(|error| error.kind()),
+        )
+    };
+    let (failed, _) = site.visit(jar, fails).await;
+    let error = Err(ErrorKind::StoreFailed);
+    assert_eq!(failed, (error, error));
+    allow(0o600);
+    assert_eq!(site.get(jar, "n").await, Some(1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -6,10 +6,13 @@ use super::{
     files::{Shard, absent, fault_of, path_of, shard_of},
     fs::{Access, Fs},
     root::Disk,
-    slot::{HEADER, Head},
+    slot::{HEADER, Head, is_newer},
     sweep::{SHARDS, key_in},
 };
-use crate::store::{Cursor, Listed, Page, RecordKey, StoreError, browse::foreign_cursor};
+use crate::{
+    clock::Timestamp,
+    store::{Cursor, Listed, Page, RecordKey, StoreError, browse::foreign_cursor},
+};
 
 /// The header of a slot, and the first byte of its data.
 const HEAD: usize = HEADER + 1;
@@ -55,30 +58,34 @@ impl<F: Fs> Disk<F> {
         Ok(keys)
     }
 
-    /// Returns what the heads of a record's file say, or `None` if the file is gone, damaged or in
-    /// another format. The heads are not checked against the data.
+    /// Returns what the heads of a record's file say, or `None` if the file is gone or damaged. The
+    /// heads are not checked against the data.
     fn listed(&self, key: &RecordKey) -> Result<Option<Listed>, StoreError> {
         let shard = Shard::of(self, key);
         let file = match shard.open_file(Access::Read) {
             Ok(Some(file)) => file,
             Ok(None) | Err(StoreError::Corrupt(_)) => return Ok(None),
+            Err(StoreError::Refused(_)) => return Ok(Some(unread(key, 0))),
             Err(error) => return Err(error),
         };
         let stat = self.fs.stat(&file)?;
-        if fault_of(stat).is_some() {
-            return Ok(None);
+        match fault_of(stat) {
+            Some(StoreError::Refused(_)) => return Ok(Some(unread(key, stat.len))),
+            Some(_) => return Ok(None),
+            None => {}
         }
-        let heads = [0, stat.len / 2].map(|offset| self.head(key, &file, offset));
-        let [first, second] = heads;
-        let newest = first?
-            .into_iter()
-            .chain(second?)
-            .max_by_key(|head| head.sequence);
+        let (first, second) = (self.head(&file, 0)?, self.head(&file, stat.len / 2)?);
+        let heads = [&*first, &*second];
+        if heads.into_iter().any(is_newer) {
+            return Ok(Some(unread(key, stat.len)));
+        }
+        let heads = heads.into_iter().filter_map(|head| Head::of(key, head));
+        let newest = heads.max_by_key(|head| head.sequence);
         Ok(newest.map(|head| Listed::new(*key, head.first.as_slice(), head.expires, head.len)))
     }
 
-    fn head(&self, key: &RecordKey, file: &F::File, offset: u64) -> io::Result<Option<Head>> {
-        let mut bytes = [0; HEAD];
+    fn head(&self, file: &F::File, offset: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; HEAD];
         let mut done = 0;
         while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
             match self.fs.read_at(file, rest, offset + done as u64)? {
@@ -86,8 +93,16 @@ impl<F: Fs> Disk<F> {
                 count => done += count,
             }
         }
-        Ok(Head::of(key, bytes.get(..done).unwrap_or_default()))
+        bytes.truncate(done);
+        Ok(bytes)
     }
+}
+
+/// The entry of a record that this process cannot read: it is of a later format, or its file has
+/// the wrong owner or permissions. A move of all records must not overlook it.
+fn unread(key: &RecordKey, len: u64) -> Listed {
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
+    Listed::new(*key, &[], Timestamp::from_secs(u64::MAX), len)
 }
 
 fn after(from: &Cursor) -> Result<Option<RecordKey>, StoreError> {

@@ -110,6 +110,9 @@ impl<F: Fs> Disk<F> {
             Ok(None) => {}
             // The file is not the store's, so no writer has it open.
             Err(StoreError::Corrupt(_)) => shard.remove()?,
+            Err(StoreError::Refused(_)) if expected.is_none() && shard.is_exposed()? => {
+                shard.remove()?;
+            }
             Err(error) => return Err(error),
         }
         // Even if it was gone already: the process that removed it may have failed to sync that.

@@ -3,7 +3,7 @@
 use std::{cell::OnceCell, io, ops::Range};
 
 use super::{
-    fs::{Access, Fs, Stat},
+    fs::{Access, Fault, Fs, Stat},
     root::Disk,
     settings::Durability,
     slot::{self, View},
@@ -108,6 +108,12 @@ impl<'a, F: Fs> Shard<'a, F> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             stat => stat.map(Some),
         }
+    }
+
+    /// Returns whether the file under the record's name has the wrong owner or permissions.
+    pub(super) fn is_exposed(&self) -> io::Result<bool> {
+        let stat = self.stat_name()?;
+        Ok(stat.is_some_and(|stat| matches!(stat.fault, Some(Fault::Exposed(_)))))
     }
 
     /// Reads a whole file.
@@ -327,10 +333,11 @@ fn make_dir<F: Fs>(disk: &Disk<F>, name: &str) -> Result<(), StoreError> {
 }
 
 pub(super) fn fault_of(stat: Stat) -> Option<StoreError> {
-    let linked = (stat.links > 1).then_some("it has more than one name");
-    stat.fault
-        .or(linked)
-        .map(|fault| StoreError::Corrupt(fault.into()))
+    let linked = (stat.links > 1).then_some(Fault::Foreign("it has more than one name"));
+    linked.or(stat.fault).map(|fault| match fault {
+        Fault::Foreign(why) => StoreError::Corrupt(why.into()),
+        Fault::Exposed(why) => StoreError::refused(why),
+    })
 }
 
 /// Returns `<shard>/<name>`, without the formatter, since every load needs it.

@@ -70,6 +70,14 @@ pub(super) struct Stat {
     pub(super) modified: u64,
     /// When the file is worth opening, if that was noted and asked for.
     pub(super) hint: Option<Timestamp>,
-    /// Why it cannot be a file of this store.
-    pub(super) fault: Option<&'static str>,
+    pub(super) fault: Option<Fault>,
+}
+
+/// Why the store does not use a file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Fault {
+    /// It cannot be a file of this store.
+    Foreign(&'static str),
+    /// Its owner or permissions are wrong. Once somebody has mended these, it is a record again.
+    Exposed(&'static str),
 }

@@ -26,7 +26,7 @@ use self::linux as system;
 use self::other as system;
 use self::unix::{HINT, hint_of, is_linked, rename_noreplace};
 pub(super) use self::{system::is_network, unix::sync};
-use super::fs::{Access, Fs, Stat};
+use super::fs::{Access, Fault, Fs, Stat};
 use crate::clock::Timestamp;
 
 /// A directory of the real file system.
@@ -78,13 +78,17 @@ impl Posix {
         }
     }
 
-    fn fault_of(&self, mode: RawMode, user: RawUid) -> Option<&'static str> {
+    fn fault_of(&self, mode: RawMode, user: RawUid) -> Option<Fault> {
         if FileType::from_raw_mode(mode) != FileType::RegularFile {
-            Some("it is not a regular file")
+            Some(Fault::Foreign("it is not a regular file"))
         } else if user != self.user.as_raw() {
-            Some("it belongs to another user: run `chown -R` on the session directory")
+            Some(Fault::Exposed(
+                "it belongs to another user: run `chown -R` on the session directory",
+            ))
         } else if Mode::from_raw_mode(mode).intersects(Mode::RWXG | Mode::RWXO) {
-            Some("its permissions are wider than 0600: run `chmod -R go=` on the session directory")
+            Some(Fault::Exposed(
+                "its permissions are wider than 0600: run `chmod -R go=` on the session directory",
+            ))
         } else {
             None
         }

@@ -180,9 +180,7 @@ impl<'a> Content<'a> {
             Some(found) if *found == magic(FORMAT) => {
                 Claim::of(key, bytes, half).map_or(Self::Torn, Self::Claim)
             }
-            Some([.., format, _]) if *format > FORMAT && bytes.starts_with(&magic(*format)) => {
-                Self::Newer
-            }
+            Some(_) if is_newer(bytes) => Self::Newer,
             _ => Self::Torn,
         }
     }
@@ -297,6 +295,14 @@ pub(super) fn file_of(slot_size: usize, first: &[u8], second: &[u8]) -> Vec<u8> 
     file.extend_from_slice(second);
     file.resize(slot_size * 2, 0);
     file
+}
+
+/// Returns whether the bytes begin like a slot of a later format.
+pub(super) fn is_newer(bytes: &[u8]) -> bool {
+    match bytes.first_chunk::<MAGIC_LEN>() {
+        Some([.., format, _]) => *format > FORMAT && bytes.starts_with(&magic(*format)),
+        None => false,
+    }
 }
 
 fn magic(format: u8) -> [u8; MAGIC_LEN] {
