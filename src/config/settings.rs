@@ -273,8 +273,8 @@ impl Settings {
         }
     }
 
-    /// Returns the session of an expired cookie, if a store can end it.
-    pub(crate) fn expired_session(&self, value: &[u8]) -> Option<(SessionId, Stamp)> {
+    /// Returns the session of a cookie that has expired or is not valid yet, if a store can end it.
+    pub(crate) fn untimely_session(&self, value: &[u8]) -> Option<(SessionId, Stamp)> {
         if !self.has_store() {
             return None;
         }

@@ -93,9 +93,10 @@ impl Presented {
         for (named, value) in of_all_names(settings, cookies) {
             let (session, payload) = match named.open_cookie(value, now) {
                 Ok(candidate) => (session_of(&candidate.payload), Some(candidate.payload)),
-                // An overlapping request may have got the session a newer cookie.
-                Err(Refusal::For(Rejection::Expired)) => {
-                    let session = named.expired_session(value);
+                // An overlapping request may have got the session a newer cookie. A machine whose
+                // clock is ahead accepts one that is not valid yet.
+                Err(Refusal::For(Rejection::Expired | Rejection::NotYetValid)) => {
+                    let session = named.untimely_session(value);
                     (session.map(|(id, stamp)| (id, stamp.created)), None)
                 }
                 Err(_) => continue,
@@ -127,7 +128,7 @@ pub(super) fn just_expired(
 ) -> Vec<SessionId> {
     let values = of_all_names(settings, cookies).take(MAX_TRIED);
     let expired = values.filter_map(|(named, value)| match named.open_cookie(value, now) {
-        Err(Refusal::For(Rejection::Expired)) => named.expired_session(value),
+        Err(Refusal::For(Rejection::Expired)) => named.untimely_session(value),
         _ => None,
     });
     let expired = expired.filter(|(_, stamp)| stamp.expires().saturating_add(MARK_LIFETIME) > now);

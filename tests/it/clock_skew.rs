@@ -92,6 +92,29 @@ async fn a_session_in_a_cookie_is_from_a_clock_within_the_skew() {
 }
 
 /// The cookie comes from a clock that is ahead of that of the machine and the store where it ends.
+/// The other machine still accepts the cookie, and this one will.
+#[tokio::test]
+async fn a_logout_ends_a_session_from_a_clock_far_ahead() {
+    for kind in [
+        Kind::Revocable,
+        Kind::RemoteRevocable,
+        Kind::RevocableOverflow,
+    ] {
+        let [early, late] = machines(kind, HOUR, |cookies| cookies);
+        let jar = &mut Jar::default();
+        early.put(jar, "n", 1).await;
+        let old = jar.clone();
+        assert_eq!(late.rejection(jar).await, Some(Rejection::NotYetValid));
+        late.destroy(jar).await;
+        assert!(jar.0.is_empty(), "{kind:?}");
+        for machine in [&early, &late] {
+            machine.clock.set(START.saturating_add(HOUR));
+            let n: Option<u32> = machine.get(&mut old.clone(), "n").await;
+            assert_eq!(n, None, "{kind:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_end_is_remembered_as_long_as_a_cookie_of_any_clock() {
     for ends_all in [false, true] {
