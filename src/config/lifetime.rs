@@ -39,8 +39,9 @@ impl SessionConfig {
     ///
     /// Each use restarts the timeout. To save writes, a store records this at most ten times per
     /// timeout. A session kept in the cookie alone is reissued only in the second half of it. A
-    /// shorter timeout applies to existing sessions when they are next used; those in a store keep
-    /// the longer one until then.
+    /// shorter timeout applies to existing sessions in cookies at once. One in a store keeps the
+    /// longer one until it is next changed or [touched](crate::Session::touch); a read does not
+    /// shorten it, since a clock that is wrong for a while should end no session.
     ///
     /// ```
     /// # use std::time::Duration;

@@ -133,6 +133,31 @@ async fn a_shorter_lifetime_applies_at_once() {
     assert!(!short.visit(jar, user).await.0);
 }
 
+/// A read does not apply it: a clock that is behind looks the same.
+#[tokio::test]
+async fn a_shorter_idle_timeout_applies_from_the_next_change() {
+    for kind in [Kind::Overflow, Kind::Memory, Kind::Remote] {
+        let stores = Stores::new();
+        let site = |idle| {
+            let config = kind.config(&stores, keys()).absolute_timeout(60 * DAY);
+            World::new(kind, stores.clone(), config.idle_timeout(idle))
+        };
+        let (long, short) = (site(20 * DAY), site(2 * DAY));
+        let jar = &mut long.grown().await;
+        for changes in [false, true] {
+            let cart: Option<String> = short.get(jar, "cart").await;
+            assert!(cart.is_some(), "{kind:?}");
+            if changes {
+                short.put(jar, "n", 1).await;
+            }
+            for (age, lives) in [(2 * DAY - SECOND, true), (2 * DAY, !changes)] {
+                let time = START.saturating_add(age);
+                assert_eq!(short.lives_at(jar, time).await, lives, "{kind:?}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_read_touches_ten_times_per_timeout() {
     let site = Kind::Remote.with(|config| config.idle_timeout(1_000 * SECOND));
