@@ -101,7 +101,7 @@ impl SessionConfig {
 /// ```
 impl From<&SessionConfig> for SessionSettings {
     fn from(config: &SessionConfig) -> Self {
-        let cookies = config.backend.server().err();
+        let cookies = config.backend.cookies();
         let cookie = Self::of_cookie(config.cookie_name.clone(), config.attributes.clone());
         Self {
             max_age: config.max_age,

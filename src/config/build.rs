@@ -28,12 +28,11 @@ impl SessionConfig {
         let absolute = self.check_times()?;
         self.check_effects()?;
         self.check_shared()?;
-        if self.go.is_some() && self.backend.server().is_ok_and(|store| self.forgets(store)) {
-            return Err(ConfigError::ForgetfulStore(self.name.clone()));
-        }
-        let cookies = self.backend.server().err();
-        let revocations = cookies.and_then(|cookies| cookies.revocation.clone());
-        if revocations.as_ref().is_some_and(|ends| self.forgets(ends)) {
+        let cookies = self.backend.cookies();
+        let revocations = cookies.and_then(|cookies| cookies.revocation.as_ref());
+        let remembers_go = self.backend.server().filter(|_| self.go.is_some());
+        let mut remembering = revocations.into_iter().chain(remembers_go);
+        if remembering.any(|store| self.forgets(store)) {
             return Err(ConfigError::ForgetfulStore(self.name.clone()));
         }
         let (mode, purpose) = match cookies {
@@ -68,7 +67,7 @@ impl SessionConfig {
             absolute,
             max_bytes: self.max_bytes.unwrap_or(1 << 20).min(128 << 20),
             encrypts_records: self.encrypts_records,
-            revocations: revocations.map(Reserve::new),
+            revocations: revocations.cloned().map(Reserve::new),
             overflow: self.build_overflow(&cookie_name),
             persist_up_to,
             not_before: self.not_before,
@@ -137,8 +136,8 @@ impl SessionConfig {
                 return Err(ConfigError::MaxAgeTooLong { setting });
             }
         }
-        let skew = self.backend.server().err();
-        let skew = skew.and_then(|cookies| cookies.clock_skew);
+        let cookies = self.backend.cookies();
+        let skew = cookies.and_then(|cookies| cookies.clock_skew);
         if skew.is_some_and(|skew| skew > MAX_SKEW) {
             return Err(ConfigError::ClockSkewTooLong);
         }
@@ -172,7 +171,7 @@ impl SessionConfig {
             let session = "a session in a store";
             return Err(ConfigError::NoEffect { setting, session });
         }
-        let cookies = self.backend.server().err();
+        let cookies = self.backend.cookies();
         let in_store = cookies.is_none();
         let overflows = cookies.is_some_and(|cookies| cookies.overflow.is_some());
         let revokes = cookies.is_some_and(|cookies| cookies.revocation.is_some());
@@ -205,7 +204,7 @@ impl SessionConfig {
             return Ok(());
         };
         let writes = go.writes();
-        let Err(cookies) = self.backend.server() else {
+        let Some(cookies) = self.backend.cookies() else {
             return match writes {
                 true => Err(ConfigError::NotInGorilla { setting: "new" }),
                 false => Ok(()),
@@ -235,10 +234,8 @@ impl SessionConfig {
 
     /// The store of the session's records, if it can have any.
     fn records(&self) -> Option<Reserve> {
-        let store = match self.backend.server() {
-            Ok(store) => Some(store),
-            Err(cookies) => cookies.overflow.as_ref(),
-        };
+        let overflow = || self.backend.cookies()?.overflow.as_ref();
+        let store = self.backend.server().or_else(overflow);
         store.cloned().map(Reserve::new)
     }
 
@@ -262,7 +259,7 @@ impl SessionConfig {
     }
 
     fn build_overflow(&self, cookie_name: &str) -> Option<Overflow> {
-        let cookies = self.backend.server().err()?;
+        let cookies = self.backend.cookies()?;
         cookies.overflow.as_ref()?;
         Some(Overflow {
             codec: self.codec(Mode::Signed, Purpose::Reference, cookie_name),
@@ -272,10 +269,8 @@ impl SessionConfig {
 
     /// `memory` is the longest that any of a subject's sessions can live.
     fn build_rosters(&self, skew: Duration, memory: Duration) -> Option<Rosters> {
-        let store = match self.backend.server() {
-            Ok(store) => Some(store),
-            Err(cookies) => cookies.revocation.as_ref(),
-        };
+        let revocation = || self.backend.cookies()?.revocation.as_ref();
+        let store = self.backend.server().or_else(revocation);
         let store = store.filter(|store| !self.forgets(store))?;
         let codec = self.codec(Mode::Sealed, Purpose::Roster, &self.name);
         let codec = codec.with_skew(skew);

@@ -202,7 +202,7 @@ impl Settings {
 
     /// Returns whether the session is, or can be, in its cookie.
     pub(crate) fn may_be_in_cookie(&self) -> bool {
-        self.backend.server().is_err()
+        self.backend.cookies().is_some()
     }
 
     /// Asks the stores whether they wait and how large a record may be.

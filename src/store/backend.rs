@@ -15,15 +15,23 @@ enum Kind {
 }
 
 impl Backend {
-    /// The store on the server, or the cookie's store if the session is in its cookie.
-    pub(crate) fn server(&self) -> Result<&DynStore, &CookieStore> {
+    /// The store on the server. `None` if the session is, or can be, in its cookie.
+    pub(crate) fn server(&self) -> Option<&DynStore> {
         match &self.0 {
-            Kind::Cookie(store) => Err(store),
-            Kind::Server(server) => Ok(server),
+            Kind::Cookie(_) => None,
+            Kind::Server(store) => Some(store),
         }
     }
 
-    /// The cookie's store, for changing it.
+    /// The cookie's store. `None` if the session is always on the server.
+    pub(crate) fn cookies(&self) -> Option<&CookieStore> {
+        match &self.0 {
+            Kind::Cookie(store) => Some(store),
+            Kind::Server(_) => None,
+        }
+    }
+
+    /// As [`cookies`](Self::cookies), for changing it.
     pub(crate) fn cookies_mut(&mut self) -> Option<&mut CookieStore> {
         match &mut self.0 {
             Kind::Cookie(store) => Some(store),
@@ -32,9 +40,9 @@ impl Backend {
     }
 
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        match (self.server(), other.server()) {
-            (Err(one), Err(other)) => one.is_same(other),
-            (Ok(one), Ok(other)) => one == other,
+        match (&self.0, &other.0) {
+            (Kind::Cookie(one), Kind::Cookie(other)) => one.is_same(other),
+            (Kind::Server(one), Kind::Server(other)) => one == other,
             _ => false,
         }
     }
@@ -87,9 +95,9 @@ impl<S: Store> IntoBackend for S {
 
 impl fmt::Debug for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.server() {
-            Err(_) => "Backend(cookie)",
-            Ok(_) => "Backend(server)",
+        f.write_str(match self.0 {
+            Kind::Cookie(_) => "Backend(cookie)",
+            Kind::Server(_) => "Backend(server)",
         })
     }
 }
