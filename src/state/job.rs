@@ -74,6 +74,20 @@ pub(crate) struct Written {
     pub(crate) since: Option<Timestamp>,
 }
 
+impl Written {
+    pub(crate) fn at(home: Home) -> Self {
+        Self::new(home, None)
+    }
+
+    pub(crate) fn new(home: Home, merged: Option<Content>) -> Self {
+        Self {
+            home,
+            merged,
+            since: None,
+        }
+    }
+}
+
 impl State {
     /// Takes what a plan needs out of the state. `new` is the session's new ID, if the plan gives
     /// one. If the save fails, the caller gives the log back.

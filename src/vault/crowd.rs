@@ -110,11 +110,7 @@ impl Vault<'_> {
         match outcome {
             Some(Outcome::Saved(saved)) => {
                 let (content, place) = *saved;
-                Ok(Written {
-                    home: Home::Record(place),
-                    merged: Some(content),
-                    since: None,
-                })
+                Ok(Written::new(Home::Record(place), Some(content)))
             }
             Some(Outcome::CarriedAlong) => Ok(self.carried_along(job)),
             Some(Outcome::Failed(error)) => Err(error),
@@ -127,11 +123,8 @@ impl Vault<'_> {
     /// The result of a save that a renewal has carried along. What this request has read is under
     /// another name now, and must not be saved under a third if this request renews the session.
     pub(super) fn carried_along(&self, job: &Job) -> Written {
-        Written {
-            home: Home::Marked(job.id.clone()),
-            merged: Some(Content::new(self.now())),
-            since: None,
-        }
+        let content = Content::new(self.now());
+        Written::new(Home::Marked(job.id.clone()), Some(content))
     }
 
     /// The result of emptying a session that another request has emptied first: what this request
@@ -144,11 +137,7 @@ impl Vault<'_> {
         if !content.is_emptied() {
             return Err(Error::new(ErrorKind::Gone));
         }
-        Ok(Written {
-            home: Home::Marked(job.id.clone()),
-            merged: Some(content),
-            since: None,
-        })
+        Ok(Written::new(Home::Marked(job.id.clone()), Some(content)))
     }
 
     /// Saves for everyone in the line until this request's own ticket is done.

@@ -88,11 +88,7 @@ impl Vault<'_> {
         if let Some(before) = before {
             self.remove_record(before).await;
         }
-        Ok(Written {
-            home,
-            merged,
-            since: None,
-        })
+        Ok(Written::new(home, merged))
     }
 
     /// Saves a session that has outgrown its cookie over the record that already has its name.

@@ -102,11 +102,7 @@ impl Vault<'_> {
             self.discard_place(&home).await;
             return Err(error);
         }
-        Ok(Written {
-            home,
-            merged,
-            since: None,
-        })
+        Ok(Written::new(home, merged))
     }
 
     /// The mark left under the old name, for requests that still carry it.
@@ -136,7 +132,7 @@ impl Vault<'_> {
             {
                 Ok(Obstacle::Own)
             }
-            Ok(_) | Err(_) if !is_refused => Err(error.into()),
+            _ if !is_refused => Err(error.into()),
             Err(failed) => Err(failed),
             Ok(Found::Marked(_)) => Ok(Obstacle::Marked),
             Ok(Found::Nothing(_)) if self.is_renewed(old).await? => Ok(Obstacle::Marked),

@@ -23,16 +23,6 @@ const SAVE: Policy = Policy::new("save", Queue::Never);
 const TOUCH: Policy = Policy::new("touch", Queue::Never);
 const REMOVE: Policy = Policy::new("remove", Queue::Never);
 
-impl Written {
-    pub(super) fn at(home: Home) -> Self {
-        Self {
-            home,
-            merged: None,
-            since: None,
-        }
-    }
-}
-
 impl Vault<'_> {
     /// Makes the job's draft anew from this content, to be written over this record if there is
     /// one.
@@ -180,12 +170,7 @@ impl Vault<'_> {
             Home::Record(place) if job.draft.is_emptied => {
                 let (home, filled) = Box::pin(self.remove_emptied(place)).await?;
                 let merged = filled.or(written.merged);
-                let since = written.since;
-                Ok(Written {
-                    home,
-                    merged,
-                    since,
-                })
+                Ok(Written::new(home, merged))
             }
             _ => Ok(written),
         }
@@ -237,12 +222,7 @@ impl Vault<'_> {
             }
             self.redraft(job, &content, Some(&place))?;
             match self.replace(key, place.version, job).await?.0 {
-                Ok(home) => {
-                    return Ok(Written {
-                        merged: Some(content),
-                        ..Written::at(home)
-                    });
-                }
+                Ok(home) => return Ok(Written::new(home, Some(content))),
                 Err(StoreError::Conflict) => {}
                 Err(StoreError::Gone) if job.draft.is_emptied => {
                     return self.emptied_by_another(job);
@@ -257,10 +237,7 @@ impl Vault<'_> {
         match self.find(&job.id, self.now()).await? {
             Found::Session { content, place } => {
                 job.draft.is_emptied &= content.is_emptied();
-                Ok(Written {
-                    merged: Some(content),
-                    ..Written::at(Home::Record(place))
-                })
+                Ok(Written::new(Home::Record(place), Some(content)))
             }
             Found::Marked(mark) if job.is_in(&mark.before) => Ok(self.carried_along(job)),
             Found::Marked(_) | Found::Nothing(_) => Err(Error::new(ErrorKind::Gone)),
@@ -369,11 +346,7 @@ impl Vault<'_> {
                     Err(error) => return Err(error.into()),
                 }
             }
-            return Ok(Written {
-                home: Home::Record(place),
-                merged: Some(content),
-                since: None,
-            });
+            return Ok(Written::new(Home::Record(place), Some(content)));
         }
     }
 
