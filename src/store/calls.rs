@@ -12,6 +12,7 @@ use super::{
     lines::{Lead, Line, Waited},
 };
 use crate::{
+    clock::Timestamp,
     crypto,
     report::metrics::{self, Stopwatch},
 };
@@ -74,6 +75,12 @@ impl Reserve {
 
     pub(crate) fn limits(&self) -> Limits {
         self.store.limits()
+    }
+
+    /// Returns whether the store may have dropped a record that was made at `time`.
+    pub(crate) fn may_have_forgotten(&self, time: Timestamp) -> bool {
+        let forgotten = self.limits().forgotten_until;
+        forgotten.is_some_and(|until| time <= until)
     }
 
     pub(crate) const fn within<'a>(&'a self, budget: Budget<'a>) -> Calls<'a> {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    content::{Fate, Mark, Name, Unreadable, Writes},
+    content::{Fate, Mark, Name, Unreadable},
     error::{Error, ErrorKind},
     id::SessionId,
     join,
@@ -63,11 +63,7 @@ impl Vault<'_> {
     /// [`ErrorKind::Conflict`] if a session has had too many names, or others kept writing it;
     /// [`ErrorKind::StoreFailed`].
     pub(crate) async fn destroy(&self, doomed: &[Doomed]) -> Result<usize, Error> {
-        let mark = Mark {
-            fate: Fate::Ended,
-            write: self.new_write()?.unwrap_or_default(),
-            before: Writes::default(),
-        };
+        let mark = self.end_mark()?;
         let names: Vec<_> = doomed.iter().map(|one| self.name(&one.id)).collect();
         let ends = doomed.iter().zip(&names);
         let ends = ends.map(|(session, name)| self.remember(name, session.created, &mark));
@@ -250,9 +246,7 @@ impl Vault<'_> {
             }
         }
     }
-}
 
-impl Vault<'_> {
     /// Returns whether marks under this name are sealed by an ID that is not known.
     fn has_sealed_marks(&self, name: &Name) -> bool {
         self.settings.encrypts_records && !name.is_sealed()

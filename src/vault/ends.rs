@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::records::{Found, Vault, is_own, load_all, next_answer};
 use crate::{
     clock::Timestamp,
-    content::{End, Mark, Subject, Unreadable},
+    content::{End, Fate, Mark, Subject, Unreadable, Writes},
+    crypto::RandomError,
     error::{Error, ErrorKind, Rejection},
     id::{RecordKey, SessionId},
     state::View,
@@ -69,6 +70,15 @@ impl Ending {
 }
 
 impl Vault<'_> {
+    /// The mark of a session that ends now.
+    pub(super) fn end_mark(&self) -> Result<Mark, RandomError> {
+        Ok(Mark {
+            fate: Fate::Ended,
+            write: self.new_write()?.unwrap_or_default(),
+            before: Writes::default(),
+        })
+    }
+
     /// Remembers the end of a session created at `created`, if ends are remembered and none is
     /// stored under this name. Returns the end that was already there.
     pub(super) async fn set_end(
@@ -134,7 +144,8 @@ impl Vault<'_> {
             if let Some((key, record)) = roster {
                 ending = ending.or(self.ended_by_roster(token, &key, record, now)?);
             }
-            let is_forgotten = self.may_be_forgotten(token.created);
+            let store = self.settings.ends();
+            let is_forgotten = store.is_some_and(|store| store.may_have_forgotten(token.created));
             all.push(ending.or(is_forgotten.then_some(Ending::LongAgo)));
         }
         Ok(all)
@@ -154,15 +165,6 @@ impl Vault<'_> {
         let (roster, _) = rosters.read(key, record, now)?;
         let admits = roster.admits(subject.since, &token.id.record_key());
         Ok((!admits).then_some(Ending::LongAgo))
-    }
-
-    /// Returns whether the store may have dropped the end of a session created then.
-    fn may_be_forgotten(&self, created: Timestamp) -> bool {
-        let forgotten = self
-            .settings
-            .ends()
-            .and_then(|ends| ends.limits().forgotten_until);
-        forgotten.is_some_and(|until| created <= until)
     }
 
     /// Reads the record of an end. A damaged record counts as an end.

@@ -68,11 +68,10 @@ impl Vault<'_> {
             return Ok(None);
         };
         let note = subject.note.as_deref();
-        let since = note.is_none().then_some(subject.since);
         let entrant = Entrant {
             enrolment,
             note,
-            since,
+            since: note.is_none().then_some(subject.since),
             key,
             before,
             is_another,

@@ -112,11 +112,9 @@ impl Vault<'_> {
         let record = match records.load(key, Read::Current).await {
             Ok(Some(record)) => record,
             Ok(None) => {
-                let forgotten = self
-                    .settings
-                    .records()
-                    .and_then(|store| store.limits().forgotten_until);
-                return Ok(match forgotten.is_some_and(|until| cookie.saved <= until) {
+                let store = self.settings.records();
+                let is_old = store.is_some_and(|store| store.may_have_forgotten(cookie.saved));
+                return Ok(match is_old {
                     true => Remembered::Over,
                     false => Remembered::Nothing,
                 });

@@ -102,9 +102,7 @@ impl Vault<'_> {
         }
         Ok(Some(refused))
     }
-}
 
-impl Vault<'_> {
     /// Finds out what became of saves that were cut off, as far as this process has seen.
     pub(crate) fn settle(&self, cut_off: &mut Vec<CutOff>) {
         if let Some(records) = self.record_store() {

@@ -6,7 +6,7 @@ use super::{
     retry::{Policy, Queue, Rounds},
 };
 use crate::{
-    content::{Fate, Mark, Subject, Writes},
+    content::Subject,
     error::{Error, ErrorKind},
     id::RecordKey,
     join,
@@ -121,11 +121,7 @@ impl Vault<'_> {
     /// them.
     pub(super) async fn end_marked(&self, roster: &Roster) -> Result<(), Error> {
         let marked = || roster.entries.iter().filter(|entry| entry.ended);
-        let mark = Mark {
-            fate: Fate::Ended,
-            write: self.new_write()?.unwrap_or_default(),
-            before: Writes::default(),
-        };
+        let mark = self.end_mark()?;
         let mut failure = None;
         if self.settings.ends().is_some() {
             let names = marked().flat_map(|entry| entry.names().map(|name| (name, entry.created)));
