@@ -10,7 +10,7 @@ use crate::{
     report::Cause,
     request::{Registry, Shared},
     session::Session,
-    store::{self, Meter, Read},
+    store::{Meter, Read},
     turn::{Anchor, Origin},
     vault::{Doomed, Found, Vault},
 };
@@ -224,15 +224,14 @@ impl SessionRecords {
     }
 
     fn vault<'a>(&'a self, meter: &'a Meter) -> Result<Vault<'a>, Error> {
-        if !self.settings.never_waits {
-            store::check_runtime()?;
-        }
-        Ok(Vault {
+        let vault = Vault {
             settings: &self.settings,
             clock: &self.shared.clock,
             meter,
             report: &self.shared.report,
-        })
+        };
+        vault.check_runtime()?;
+        Ok(vault)
     }
 
     fn blame(&self, error: Error) -> Error {

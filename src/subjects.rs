@@ -11,7 +11,7 @@ use crate::{
     id::RecordKey,
     report::{Cause, Report},
     roster::Entry,
-    store::{self, Meter},
+    store::Meter,
     vault::{Unlisted, Vault},
 };
 
@@ -367,15 +367,14 @@ impl Subjects {
     }
 
     fn vault<'a>(&'a self, meter: &'a Meter) -> Result<Vault<'a>, Error> {
-        if !self.settings.never_waits {
-            store::check_runtime()?;
-        }
-        Ok(Vault {
+        let vault = Vault {
             settings: &self.settings,
             clock: &self.clock,
             meter,
             report: &self.report,
-        })
+        };
+        vault.check_runtime()?;
+        Ok(vault)
     }
 
     fn blame(&self, error: Error) -> Error {

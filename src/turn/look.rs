@@ -15,7 +15,7 @@ use crate::{
     error::{Error, ErrorKind, Rejection},
     id::{RecordKey, SessionId},
     state::{Home, Lifetime, Provenance, Source, View},
-    store::{self, Read, Record, StoreError},
+    store::{Read, Record, StoreError},
     vault::Vault,
 };
 
@@ -257,9 +257,7 @@ pub(super) async fn ask(
     lookup: Lookup,
     now: Timestamp,
 ) -> Result<Opened, Error> {
-    if !vault.settings.never_waits {
-        store::check_runtime()?;
-    }
+    vault.check_runtime()?;
     match lookup {
         Lookup::Found(opened) => Ok(opened),
         Lookup::LaterFormat => Err(Error::new(ErrorKind::LaterFormat)),

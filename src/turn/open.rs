@@ -16,7 +16,6 @@ use crate::{
     id::SessionId,
     report::Opening,
     state::{Home, Provenance, State, View},
-    store,
     vault::Vault,
 };
 
@@ -88,8 +87,8 @@ impl Operation for Reopen {
         let opened = ask(&turn.vault, lookup, now)
             .await
             .map_err(Error::of_load)?;
-        // Dropped outside the lock: it may own closures of the application.
         turn.exchange.reopen();
+        // Dropped outside the lock: it may own closures of the application.
         let dropped = turn.state(|state| {
             if opened.view.home.is_nowhere() {
                 state.lose();
@@ -188,8 +187,8 @@ impl Turn<'_> {
             let is_closed = state.view.is_none();
             is_closed.then(|| look(&state.source, settings, self.exchange, now))
         });
-        if lookup.is_some() && !settings.never_waits {
-            store::check_runtime().map_err(|error| Error::of_load(error.into()))?;
+        if lookup.is_some() {
+            self.vault.check_runtime().map_err(Error::of_load)?;
         }
         Ok(lookup)
     }
@@ -247,7 +246,7 @@ impl Turn<'_> {
         mut content: Content,
         enter: impl FnOnce(&mut State, Content),
     ) -> Result<(), Error> {
-        let mut rebase = Rebase::none(self);
+        let mut rebase = Rebase::new(self);
         let mut enter = Some(enter);
         for _ in 0..ROUNDS {
             let newer = self.state(|state| {

@@ -12,7 +12,7 @@ pub(super) struct Rebase<'a> {
 }
 
 impl<'a> Rebase<'a> {
-    pub(super) fn none(turn: &'a Turn<'a>) -> Self {
+    pub(super) fn new(turn: &'a Turn<'a>) -> Self {
         let log = Log::default();
         Self { turn, log }
     }

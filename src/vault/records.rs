@@ -11,7 +11,7 @@ use crate::{
     id::{RecordKey, SessionId},
     report::{Cause, Opening, Report, Saved},
     state::{Home, Lifetime, Place, View},
-    store::{Budget, Bytes, Calls, Expiry, Meter, Read, Record, RecordKind, StoreError},
+    store::{self, Budget, Bytes, Calls, Expiry, Meter, Read, Record, RecordKind, StoreError},
 };
 
 /// One session's stores, and the means to use them.
@@ -70,6 +70,14 @@ impl<'a> Vault<'a> {
         self.settings.metrics.saved(saved);
         self.report
             .saved(self.clock, &self.settings.name, saved, record);
+    }
+
+    /// Checks that the runtime has what the session's stores need.
+    pub(crate) fn check_runtime(&self) -> Result<(), Error> {
+        if !self.settings.never_waits {
+            store::check_runtime()?;
+        }
+        Ok(())
     }
 
     pub(crate) fn now(&self) -> Timestamp {
