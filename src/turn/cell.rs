@@ -2,10 +2,7 @@
 
 use std::{future::Future, pin::pin};
 
-use super::{
-    exchange::Exchange,
-    flights::{Flights, Prepared},
-};
+use super::{exchange::Exchange, flights::Flights};
 use crate::{
     error::{Error, ErrorKind},
     lock::{Monitor, Turnstile},
@@ -134,7 +131,7 @@ pub(crate) async fn run<O: Operation>(
     // Time spent behind earlier operations counts as well.
     let meter = kept.exchange().counts_apart().then(Meter::running);
     let flight = async move { operation.perform(&Turn::of(&kept, meter.as_ref())).await };
-    anchor.cell().flights.run(Prepared::of(flight)).await
+    anchor.cell().flights.run(flight).await
 }
 
 /// As [`run`], for a session whose store never waits.

@@ -55,21 +55,18 @@ struct First {
 
 /// An operation that has not begun. It is boxed, so that the futures of handlers that wait for it
 /// stay small.
-pub(super) struct Prepared<T>(Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>);
-
-impl<T> Prepared<T> {
-    pub(super) fn of(operation: impl Future<Output = Result<T, Error>> + Send + 'static) -> Self {
-        Self(Box::pin(operation))
-    }
-}
+type Prepared<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 
 impl Flights {
     /// Runs an operation after those before it have ended. Dropping this future drops the
     /// operation, even while others drive it. If the operation panics, this future panics.
-    pub(super) fn run<T: Send + 'static>(&self, prepared: Prepared<T>) -> Run<'_, T> {
+    pub(super) fn run<T: Send + 'static>(
+        &self,
+        operation: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Run<'_, T> {
         Run {
             flights: self,
-            stage: Stage::Waits(prepared, None),
+            stage: Stage::Waits(Box::pin(operation), None),
         }
     }
 
@@ -237,7 +234,7 @@ impl<T: Send + 'static> Run<'_, T> {
             return Poll::Pending;
         };
         // Dropped before the next operation has its turn.
-        let Prepared(mut operation) = prepared;
+        let mut operation = prepared;
         if let Poll::Ready(output) = operation.as_mut().poll(cx) {
             return Poll::Ready(output);
         }

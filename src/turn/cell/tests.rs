@@ -17,7 +17,7 @@ const HANG: Duration = Duration::from_secs(30);
 fn an_operation_that_begins_before_the_state_is_entered_is_under_way() {
     let cell = &Cell::default();
     let operation = std::future::pending::<Result<(), Error>>();
-    let mut operation = pin!(cell.flights.run(Prepared::of(operation)));
+    let mut operation = pin!(cell.flights.run(operation));
     let (inside, entered) = mpsc::channel();
     let (leave, left) = mpsc::channel();
     let is_idle = thread::scope(|scope| {

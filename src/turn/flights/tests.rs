@@ -200,14 +200,14 @@ fn an_operation_that_waits_for_its_own_turn_gets_an_error() {
     let flights: Arc<Flights> = Arc::default();
     let inner = Arc::clone(&flights);
     let mut outer = Caller::of(&flights, async move {
-        let nested = inner.run(Prepared::of(std::future::ready(Ok(1)))).await;
+        let nested = inner.run(std::future::ready(Ok(1))).await;
         nested.or(Ok(9))
     });
     assert_eq!(outer.poll(), Some(Ok(9)));
     assert!(flights.look().is_idle);
 
     let inner = Arc::clone(&flights);
-    let nested = async move { inner.run(Prepared::of(std::future::ready(Ok(1)))).await };
+    let nested = async move { inner.run(std::future::ready(Ok(1))).await };
     let mut outer = Caller::of(&flights, nested);
     assert_eq!(outer.poll(), Some(Err(ErrorKind::Conflict)));
     assert_eq!(done(&flights, 2).poll(), Some(Ok(2)));

@@ -83,7 +83,7 @@ impl Caller {
     ) -> Self {
         let flights = Arc::clone(flights);
         Self {
-            running: Box::pin(async move { flights.run(Prepared::of(operation)).await }),
+            running: Box::pin(async move { flights.run(operation).await }),
             bell: Arc::default(),
         }
     }
