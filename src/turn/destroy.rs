@@ -126,12 +126,12 @@ fn presented((id, created): (SessionId, Timestamp)) -> Doomed {
 /// Adds a session that the request had open. It differs from those in the cookies after a renewal,
 /// or if the cookies were ambiguous.
 fn add(doomed: &mut Vec<Doomed>, home: &Home, created: Timestamp) {
-    let (id, version) = match home {
+    let (id, is_open, version) = match home {
         Home::Nowhere => return,
-        Home::Cookie { id, .. } | Home::Marked(id) => (id, None),
-        Home::Record(place) => (&place.id, Some(place.version)),
+        Home::Marked(id) => (id, false, None),
+        Home::Cookie { id, .. } => (id, true, None),
+        Home::Record(place) => (&place.id, true, Some(place.version)),
     };
-    let is_open = !home.is_nowhere();
     match doomed.iter_mut().find(|known| known.id == *id) {
         Some(known) => {
             known.is_open |= is_open;
