@@ -50,7 +50,6 @@ impl State {
             || self.replaces_expired()
             || settings.encrypts_records
             || settings.may_be_in_cookie()
-            || self.is_locked_out(settings)
         {
             return Ok(None);
         }

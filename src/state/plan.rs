@@ -115,6 +115,8 @@ impl State {
     ///   login does, gets a session of its own changes instead.
     /// - [`ErrorKind::Gone`] if the session is in a cookie and has expired since it was opened, or if
     ///   it would be over with this save.
+    /// - [`ErrorKind::Gone`] if the key of the request's cookie has been revoked, and something would
+    ///   be lost.
     pub(crate) fn plan(
         &self,
         settings: &Settings,
@@ -150,27 +152,20 @@ impl State {
         let Some(write) = self.choose(view, settings, when, due, len) else {
             return Ok(None);
         };
-        let shows = self.log.kinds().shows_in_cookie;
-        let duty = match write {
-            Write::Cookie { .. } if !is_change => CookieDuty::Refresh,
-            Write::Forget => CookieDuty::Remove,
-            Write::Update { .. } if !shows && !due.cookie => CookieDuty::Nothing,
-            Write::Update { .. } if !shows => CookieDuty::Refresh,
-            // Without the cookie of an earlier save the session would be lost.
-            Write::Touch { .. } if self.duty == CookieDuty::Set => CookieDuty::Set,
-            Write::Touch { .. } if due.cookie => CookieDuty::Refresh,
-            Write::Touch { .. } => CookieDuty::Nothing,
-            _ => CookieDuty::Set,
-        };
-        Ok(Some(Plan {
+        let plan = Plan {
             write,
             lifetime,
             term: self.term(view, when),
             lists: due.listing,
-            duty,
+            duty: self.duty_after(write, due),
             is_change,
             reseals: due.new_key,
-        }))
+        };
+        match self.is_locked_out(settings) {
+            false => Ok(Some(plan)),
+            true if plan.is_optional() => Ok(None),
+            true => Err(Error::new(ErrorKind::Gone)),
+        }
     }
 
     fn choose(
@@ -210,6 +205,22 @@ impl State {
                 Some(Write::Touch { version })
             }
             Home::Record(_) => None,
+        }
+    }
+
+    /// What the response owes the browser once this write is done.
+    fn duty_after(&self, write: Write, due: Due) -> CookieDuty {
+        let shows = self.log.kinds().shows_in_cookie;
+        match write {
+            Write::Cookie { .. } if !self.is_changed() => CookieDuty::Refresh,
+            Write::Forget => CookieDuty::Remove,
+            Write::Update { .. } if !shows && !due.cookie => CookieDuty::Nothing,
+            Write::Update { .. } if !shows => CookieDuty::Refresh,
+            // Without the cookie of an earlier save the session would be lost.
+            Write::Touch { .. } if self.duty == CookieDuty::Set => CookieDuty::Set,
+            Write::Touch { .. } if due.cookie => CookieDuty::Refresh,
+            Write::Touch { .. } => CookieDuty::Nothing,
+            _ => CookieDuty::Set,
         }
     }
 

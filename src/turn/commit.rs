@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     config::Settings,
-    error::{Error, ErrorKind},
+    error::Error,
     state::{Log, State, When},
 };
 
@@ -88,15 +88,8 @@ pub(crate) fn commit_cookie(anchor: &impl Anchor, commit: Commit) -> Result<Repl
                 opening = open_cookie(state, &vault, exchange)?;
             }
             let now = vault.now();
-            let mut plan = state.plan(settings, now, When::Response)?;
-            if state.is_locked_out(settings) {
-                plan = plan.filter(|plan| !plan.is_optional());
-                if plan.is_some() {
-                    return Err(Error::new(ErrorKind::Gone));
-                }
-            }
             let mut salt = None;
-            if let Some(plan) = plan {
+            if let Some(plan) = state.plan(settings, now, When::Response)? {
                 let (names, view) = (plan.write.names(), state.view.as_ref());
                 let had = view.is_some_and(|view| !view.home.is_nowhere());
                 let mut new = None;

@@ -128,13 +128,6 @@ impl Turn<'_> {
                     Ok(None)
                 };
             };
-            if state.is_locked_out(settings) {
-                return if plan.is_optional() {
-                    Ok(None)
-                } else {
-                    Err(Error::new(ErrorKind::Gone))
-                };
-            }
             if plan.needs_response() && is_over {
                 return Err(Error::new(state.too_late()));
             }

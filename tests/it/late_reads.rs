@@ -144,7 +144,11 @@ async fn a_key_revoked_in_mid_request_brings_no_cookie() {
                     "write" => session.insert("more", 1).unwrap(),
                     "renew" => session.renew(),
                     "destroy" => session.destroy().await.unwrap(),
-                    _ => {}
+                    // The response does not restart the idle timeout.
+                    _ => {
+                        let end = world.clock.now().saturating_add(11 * HOUR);
+                        assert_eq!(session.expires_at().unwrap(), Some(end), "{kind:?}");
+                    }
                 }
             };
             let browser = &mut jar.clone();

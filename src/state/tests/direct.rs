@@ -1,7 +1,7 @@
 //! Saves that concern nothing but the session's record.
 
 use super::{super::CutOff, *};
-use crate::state::When;
+use crate::{error::ErrorKind, state::When};
 
 /// Something else that a save may concern, and how a state gets it.
 type Row = (&'static str, fn(&mut State));
@@ -50,7 +50,7 @@ fn an_end_that_a_request_leaves_alone_stays() {
 
 #[test]
 fn what_else_has_a_say_in_it_goes_the_way_of_all() {
-    let rows: [Row; 9] = [
+    let rows: [Row; 8] = [
         ("a roster", |state| {
             state.content().unwrap().subject = subject("ada", NOW);
         }),
@@ -68,10 +68,6 @@ fn what_else_has_a_say_in_it_goes_the_way_of_all() {
                 changes: 1,
                 at: NOW,
             });
-        }),
-        ("its cookie's key was revoked", |state| {
-            let key = Key::from_bytes(b"another key of thirty-two bytes.").unwrap();
-            state.provenance.maker = Some(key.id().into());
         }),
         ("it is renewed", |state| state.renews = true),
         ("it is in its cookie", |state| {
@@ -93,6 +89,15 @@ fn what_else_has_a_say_in_it_goes_the_way_of_all() {
     for settings in others.map(Kept::settings).into_iter().chain([sealed]) {
         assert!(changed(record()).direct(&settings, NOW).unwrap().is_none());
     }
+}
+
+#[test]
+fn with_a_revoked_key_nothing_is_saved() {
+    let mut state = changed(record());
+    let key = Key::from_bytes(b"another key of thirty-two bytes.").unwrap();
+    state.provenance.maker = Some(key.id().into());
+    let error = state.direct(&in_records(), NOW).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Gone);
 }
 
 /// As after any save.
