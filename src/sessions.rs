@@ -142,12 +142,9 @@ impl Sessions {
     /// }
     /// ```
     pub fn iter(&self) -> impl Iterator<Item = Session> {
-        let mut all: Vec<_> = self.0.configured().chain(self.0.opened()).collect();
-        let mut outer = self.0.outer();
-        while let Some(registry) = outer {
-            all.extend(registry.configured().chain(registry.opened()));
-            outer = registry.outer();
-        }
+        let layers = self.0.layers();
+        let all = layers.flat_map(|layer| layer.configured().chain(layer.opened()));
+        let all: Vec<_> = all.collect();
         all.into_iter().map(Session::from)
     }
 
@@ -209,14 +206,8 @@ impl Sessions {
     }
 
     fn find(&self, name: &str) -> Option<Session> {
-        let mut registry = Some(&self.0);
-        while let Some(of_layer) = registry {
-            if let Some(handle) = of_layer.named(name) {
-                return Some(Session::from(handle));
-            }
-            registry = of_layer.outer();
-        }
-        None
+        let found = self.0.layers().find_map(|layer| layer.named(name));
+        found.map(Session::from)
     }
 
     fn unknown(&self, name: &str) -> Error {

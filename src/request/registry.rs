@@ -1,7 +1,7 @@
 //! The registry of a request's sessions.
 
 use std::{
-    fmt,
+    fmt, iter,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
@@ -23,7 +23,7 @@ use crate::{
 
 /// What all requests of one layer share. Aligned so that it is in other cache lines than the counter
 /// of its `Arc`, which each request writes.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 #[repr(align(128))]
 pub(crate) struct Shared {
     pub(crate) sessions: Vec<Arc<Settings>>,
@@ -92,9 +92,7 @@ impl Shared {
         Self {
             sessions: vec![settings],
             clock,
-            keep_if: None,
-            allows_shared_caching: false,
-            report: Arc::default(),
+            ..Self::default()
         }
     }
 
@@ -162,6 +160,11 @@ impl Registry {
     /// The sessions of the next outer layer.
     pub(crate) fn outer(&self) -> Option<&Arc<Self>> {
         self.more.get()?.outer.get()
+    }
+
+    /// This registry and those of the layers around its own, from the inside out.
+    pub(crate) fn layers(self: &Arc<Self>) -> impl Iterator<Item = &Arc<Self>> {
+        iter::successors(Some(self), |registry| registry.outer())
     }
 
     pub(crate) fn first(self: &Arc<Self>) -> Handle {
@@ -356,14 +359,10 @@ impl Handle {
 
     #[cold]
     fn check_name_in(&self, outer: &Arc<Registry>) -> Result<(), Error> {
-        let mut outer = Some(outer);
-        while let Some(registry) = outer {
-            if registry.has(self.settings()) {
-                return Err(Error::new(ErrorKind::NameTaken));
-            }
-            outer = registry.outer();
+        match outer.layers().any(|layer| layer.has(self.settings())) {
+            true => Err(Error::new(ErrorKind::NameTaken)),
+            false => Ok(()),
         }
-        Ok(())
     }
 }
 
