@@ -36,6 +36,7 @@ use crate::{
 /// Layers can be nested. Each saves its own sessions, and [`Sessions`](crate::Sessions) finds those
 /// of outer layers too. If an inner layer cannot save its sessions, the outer layers see its 503 as
 /// an ordinary response, and save nothing.
+#[derive(Clone)]
 pub struct SessionLayer<R = DefaultResponder> {
     shared: Shared,
     responder: R,
@@ -77,18 +78,11 @@ impl SessionLayer {
     ///
     /// A [`ConfigError`] that says what to change.
     pub fn try_new(config: SessionConfig) -> Result<Self, ConfigError> {
-        let shared = Shared {
-            sessions: Vec::new(),
-            clock: Clock::system(),
-            keep_if: None,
-            allows_shared_caching: false,
-            report: Arc::default(),
-        };
-        Self {
-            shared,
+        let layer = Self {
+            shared: Shared::default(),
             responder: DefaultResponder,
-        }
-        .try_with(config)
+        };
+        layer.try_with(config)
     }
 }
 
@@ -330,15 +324,6 @@ impl<S, R: Clone> Layer<S> for SessionLayer<R> {
 
     fn layer(&self, inner: S) -> Self::Service {
         SessionService::new(inner, Arc::new(self.shared.clone()), self.responder.clone())
-    }
-}
-
-impl<R: Clone> Clone for SessionLayer<R> {
-    fn clone(&self) -> Self {
-        Self {
-            shared: self.shared.clone(),
-            responder: self.responder.clone(),
-        }
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
 ///
 /// The inner service only has to take and return `http` messages: it needs no `Clone`, `Send` or
 /// `'static`. Its errors pass unchanged.
+#[derive(Clone)]
 pub struct SessionService<S, R> {
     inner: S,
     shared: Arc<Shared>,
@@ -62,16 +63,6 @@ where
         // Before the call, which may panic.
         let registry = Closing::new(registry);
         ResponseFuture::new(self.inner.call(request), registry, responder, head)
-    }
-}
-
-impl<S: Clone, R: Clone> Clone for SessionService<S, R> {
-    fn clone(&self) -> Self {
-        Self::new(
-            self.inner.clone(),
-            Arc::clone(&self.shared),
-            self.responder.clone(),
-        )
     }
 }
 
