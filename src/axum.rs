@@ -27,11 +27,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Error> {
         let session = <Self as FromRequestParts<S>>::from_request_parts(parts, state).await?;
-        Ok(if session.is_new()? {
-            None
-        } else {
-            Some(session)
-        })
+        Ok((!session.is_new()?).then_some(session))
     }
 }
 
@@ -56,11 +52,7 @@ impl<S: Send + Sync, N: SessionName> OptionalFromRequestParts<S> for SessionOf<N
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Error> {
         let session = Self::new(session_of::<N>(parts).await?);
-        Ok(if session.is_new()? {
-            None
-        } else {
-            Some(session)
-        })
+        Ok((!session.is_new()?).then_some(session))
     }
 }
 

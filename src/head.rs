@@ -25,9 +25,7 @@ impl Head {
             is_unseen: method == Method::HEAD || may_prefetch && is_prefetch(headers),
         }
     }
-}
 
-impl Head {
     pub(crate) fn origin(&self) -> Origin {
         if self.method == Method::GET || self.method == Method::HEAD {
             Origin::Read
