@@ -132,6 +132,16 @@ impl Probe {
         }
     }
 
+    fn integer(fits: bool) -> Result<bool, serde_json::Error> {
+        if fits {
+            Ok(false)
+        } else {
+            Err(Self::refuse(
+                "an integer beyond 64 bits; keep it as a string",
+            ))
+        }
+    }
+
     fn deeper(self) -> Result<Self, serde_json::Error> {
         let depth = self.depth + 1;
         if depth > MAX_DEPTH {
@@ -198,24 +208,11 @@ impl ser::Serializer for Probe {
     }
 
     fn serialize_i128(self, value: i128) -> Result<bool, Self::Error> {
-        let fits = i64::try_from(value).is_ok() || u64::try_from(value).is_ok();
-        if fits {
-            Ok(false)
-        } else {
-            Err(Self::refuse(
-                "an integer beyond 64 bits; keep it as a string",
-            ))
-        }
+        Self::integer(i64::try_from(value).is_ok() || u64::try_from(value).is_ok())
     }
 
     fn serialize_u128(self, value: u128) -> Result<bool, Self::Error> {
-        if u64::try_from(value).is_ok() {
-            Ok(false)
-        } else {
-            Err(Self::refuse(
-                "an integer beyond 64 bits; keep it as a string",
-            ))
-        }
+        Self::integer(u64::try_from(value).is_ok())
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<bool, Self::Error> {

@@ -102,12 +102,12 @@ impl Session {
     /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
     pub fn remove_subject(&self) -> Result<bool, Error> {
         self.write(|content| {
-            let mut change = content.subject.is_some().then_some(Change::RemoveSubject);
-            change
-                .iter_mut()
-                .try_for_each(|change| change.apply(content))?;
-            let removed = change.is_some();
-            Ok((Effect::some(change.map(|change| || change)), removed))
+            if content.subject.is_none() {
+                return Ok((Effect::Nothing, false));
+            }
+            let mut change = Change::RemoveSubject;
+            change.apply(content)?;
+            Ok((Effect::Change(|| change), true))
         })
     }
 
