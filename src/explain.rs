@@ -72,9 +72,9 @@ impl SessionConfig {
         let (settings, value) = (self.build()?, cookie.as_bytes());
         let pardoned = self.with_keys(self.keys().pardoned()).build()?;
         // The value alone does not show which of the session's cookie names it had.
-        let mut read = pardoned.names().map(|named| named.read_cookie(value));
-        let place = read.position(|read| read.is_some()).unwrap_or_default();
-        let named = settings.names().nth(place).unwrap_or(&settings);
+        let mut read = pardoned.names().zip(settings.names());
+        let read = read.find_map(|(pardoned, named)| Some((named, pardoned.read_cookie(value)?)));
+        let named = read.as_ref().map_or(&settings, |(named, _)| named);
         let (rejection, is_later_format) = match turn::check_cookie(named, value, now) {
             Ok(()) => (None, false),
             Err(Refusal::For(rejection)) => (Some(rejection), false),
@@ -99,9 +99,8 @@ impl SessionConfig {
                 Err(_) => explanation,
             });
         }
-        let read = pardoned.names().find_map(|named| named.read_cookie(value));
         Ok(match read {
-            Some((stamp, payload)) => explanation.of_token(&settings, &stamp, payload),
+            Some((_, (stamp, payload))) => explanation.of_token(&settings, &stamp, payload),
             None => explanation,
         })
     }
