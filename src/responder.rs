@@ -99,8 +99,7 @@ impl<B> FailedCommit<B> {
     ///
     /// ```
     /// # use http::Response;
-    /// # use silverback::{DefaultResponder, FailedCommit, Keys, Responder};
-    /// # use silverback::{SessionConfig, SessionLayer};
+    /// # use silverback::{FailedCommit, Keys, SessionConfig, SessionLayer};
     /// # let layer = SessionLayer::new(SessionConfig::cookie("session", Keys::generate()?));
     /// let layer = layer.on_failure(|failed: FailedCommit<String>| {
     ///     let mut response = Response::new("Please try again.".to_owned());
@@ -123,9 +122,7 @@ impl<B> FailedCommit<B> {
     /// request without doing anything twice.
     ///
     /// ```
-    /// # use http::Response;
-    /// # use silverback::{DefaultResponder, FailedCommit, Keys, Responder};
-    /// # use silverback::{SessionConfig, SessionLayer};
+    /// # use silverback::{FailedCommit, Keys, SessionConfig, SessionLayer};
     /// # let layer = SessionLayer::new(SessionConfig::cookie("session", Keys::generate()?));
     /// let layer = layer.on_failure(|failed: FailedCommit<String>| {
     ///     let is_read = failed.method().is_safe();
@@ -145,9 +142,7 @@ impl<B> FailedCommit<B> {
     /// Returns the error. [`Error::failures`] iterates over the failures of all sessions.
     ///
     /// ```
-    /// # use http::Response;
-    /// # use silverback::{DefaultResponder, FailedCommit, Keys, Responder};
-    /// # use silverback::{SessionConfig, SessionLayer};
+    /// # use silverback::{FailedCommit, Keys, SessionConfig, SessionLayer};
     /// # let layer = SessionLayer::new(SessionConfig::cookie("session", Keys::generate()?));
     /// let layer = layer.on_failure(|failed: FailedCommit<String>| {
     ///     for failure in failed.error().failures() {
@@ -166,8 +161,7 @@ impl<B> FailedCommit<B> {
     ///
     /// ```
     /// # use http::Response;
-    /// # use silverback::{DefaultResponder, FailedCommit, Keys, Responder};
-    /// # use silverback::{SessionConfig, SessionLayer};
+    /// # use silverback::{FailedCommit, Keys, SessionConfig, SessionLayer};
     /// # let layer = SessionLayer::new(SessionConfig::cookie("session", Keys::generate()?));
     /// let layer = layer.on_failure(|failed: FailedCommit<String>| {
     ///     // A redirect would look like success.
@@ -185,9 +179,7 @@ impl<B> FailedCommit<B> {
     /// Returns the handler's response, to change or to send as it is.
     ///
     /// ```
-    /// # use http::Response;
-    /// # use silverback::{DefaultResponder, FailedCommit, Keys, Responder};
-    /// # use silverback::{SessionConfig, SessionLayer};
+    /// # use silverback::{FailedCommit, Keys, SessionConfig, SessionLayer};
     /// # let layer = SessionLayer::new(SessionConfig::cookie("session", Keys::generate()?));
     /// let layer = layer.on_failure(|failed: FailedCommit<String>| {
     ///     let mut response = failed.into_response();

@@ -18,7 +18,6 @@ impl SessionConfig {
     /// cookie name.
     ///
     /// ```
-    /// # use std::time::Duration;
     /// # use silverback::{Keys, MemoryStore, SessionConfig};
     /// # let keys = Keys::generate()?;
     /// let account = SessionConfig::new("account", MemoryStore::new(), keys).cookie_name("id");
@@ -117,8 +116,7 @@ impl SessionConfig {
     /// The other attributes stay. A name or an attribute that needs `Secure` is then an error.
     ///
     /// ```
-    /// # use std::time::Duration;
-    /// # use silverback::{Keys, MemoryStore, SessionConfig};
+    /// # use silverback::{Keys, SessionConfig};
     /// # let keys = Keys::generate()?;
     /// let mut account = SessionConfig::cookie("account", keys);
     /// if cfg!(debug_assertions) {

@@ -109,9 +109,7 @@ impl SessionConfig {
     /// Sets both timeouts at once, such as a pair that a standard asks for: see [`Timeouts`].
     ///
     /// ```
-    /// # use std::time::Duration;
-    /// # use silverback::{Keys, MemoryStore, SessionConfig};
-    /// # use silverback::Timeouts;
+    /// # use silverback::{Keys, SessionConfig, Timeouts};
     /// # let keys = Keys::generate()?;
     /// let account = SessionConfig::cookie("account", keys).timeouts(Timeouts::LOW_RISK);
     /// # Ok::<(), silverback::KeyError>(())
@@ -132,7 +130,7 @@ impl SessionConfig {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use silverback::{Keys, MemoryStore, SessionConfig};
+    /// # use silverback::{Keys, SessionConfig};
     /// let year = Duration::from_secs(365 * 86_400);
     /// let account = SessionConfig::cookie("account", Keys::generate()?).persist_up_to(year);
     /// # Ok::<(), silverback::KeyError>(())
@@ -151,9 +149,7 @@ impl SessionConfig {
     /// A time in the future keeps everybody out until then.
     ///
     /// ```
-    /// # use std::time::Duration;
-    /// # use silverback::{Keys, MemoryStore, SessionConfig};
-    /// # use silverback::Timestamp;
+    /// # use silverback::{Keys, MemoryStore, SessionConfig, Timestamp};
     /// # let keys = Keys::generate()?;
     /// let restored = Timestamp::from_secs(1_800_000_000); // as `date +%s` prints it
     /// let account = SessionConfig::new("account", MemoryStore::new(), keys).not_before(restored);

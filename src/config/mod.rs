@@ -171,7 +171,6 @@ impl SessionConfig {
     /// allows one login at a time. A limit of 0 is an error when the layer is built.
     ///
     /// ```
-    /// # use std::time::Duration;
     /// # use silverback::{Keys, MemoryStore, SessionConfig};
     /// # let keys = Keys::generate()?;
     /// let account = SessionConfig::new("account", MemoryStore::new(), keys).sessions_per_subject(5);
@@ -193,9 +192,7 @@ impl SessionConfig {
     /// first login, or end all sessions.
     ///
     /// ```
-    /// # use std::time::Duration;
-    /// # use silverback::{Keys, MemoryStore, SessionConfig};
-    /// # use silverback::Key;
+    /// # use silverback::{Key, Keys, MemoryStore, SessionConfig};
     /// # let keys = Keys::generate()?;
     /// let subjects = Key::generate()?; // and keep it, beside the others
     /// let account = SessionConfig::new("account", MemoryStore::new(), keys).subject_key(subjects);
@@ -211,8 +208,7 @@ impl SessionConfig {
     /// rejected by the other. The default is empty.
     ///
     /// ```
-    /// # use std::time::Duration;
-    /// # use silverback::{Keys, MemoryStore, SessionConfig};
+    /// # use silverback::{Keys, SessionConfig};
     /// # let keys = Keys::generate()?;
     /// let shop = SessionConfig::cookie("account", keys.clone()).audience("shop");
     /// let staff = SessionConfig::cookie("account", keys).audience("staff");

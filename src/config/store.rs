@@ -52,7 +52,6 @@ impl SessionConfig {
     /// cookie's limit; this setting is an error there.
     ///
     /// ```
-    /// # use std::time::Duration;
     /// # use silverback::{Keys, MemoryStore, SessionConfig};
     /// # let keys = Keys::generate()?;
     /// let cart = SessionConfig::new("cart", MemoryStore::new(), keys).max_bytes(16 << 10); // 16 KiB
@@ -76,7 +75,6 @@ impl SessionConfig {
     /// token; this setting is an error if they never get a record.
     ///
     /// ```
-    /// # use std::time::Duration;
     /// # use silverback::{Keys, MemoryStore, SessionConfig};
     /// # let keys = Keys::generate()?;
     /// let account = SessionConfig::new("account", MemoryStore::new(), keys).encrypt_records();
@@ -99,7 +97,6 @@ impl SessionConfig {
     /// what is current.
     ///
     /// ```
-    /// # use std::time::Duration;
     /// # use silverback::{Keys, MemoryStore, SessionConfig};
     /// let cart = SessionConfig::new("cart", MemoryStore::new(), Keys::generate()?).recent_reads();
     /// # Ok::<(), silverback::KeyError>(())
@@ -119,8 +116,7 @@ impl SessionConfig {
     /// store forgets its end, and `destroy_all` misses sessions whose list is gone.
     ///
     /// ```
-    /// # use silverback::store::Store;
-    /// # use silverback::{CookieStore, Keys, SessionConfig};
+    /// # use silverback::{CookieStore, Keys, SessionConfig, store::Store};
     /// # fn f(memcached: impl Store, keys: Keys) {
     /// let account = SessionConfig::new("account", CookieStore::new().revocation(memcached), keys)
     ///     .allow_forgetful_stores();

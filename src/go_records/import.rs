@@ -144,8 +144,7 @@ impl GorillaImport {
     /// [counted](GorillaImported::failed), and stays.
     ///
     /// ```
-    /// # use silverback::GorillaImport;
-    /// # use silverback::store::StoreError;
+    /// # use silverback::{GorillaImport, store::StoreError};
     /// async fn some(import: &mut GorillaImport) -> Result<(), StoreError> {
     ///     let step = import.step(100).await?;
     ///     println!("{} moved, {} over", step.moved(), step.over());

@@ -85,7 +85,7 @@ fn parse<T: SessionData>(stored: &[u8]) -> Result<Option<T>, Error> {
 ///
 /// ```
 /// # use serde::{Deserialize, Serialize};
-/// # use silverback::{Error, Session, SessionData, Typed};
+/// # use silverback::{Error, SessionData, Typed};
 /// # #[derive(Default, Deserialize, Serialize)]
 /// # struct Cart { items: Vec<u64> }
 /// # impl SessionData for Cart { const KEY: &'static str = "cart"; }

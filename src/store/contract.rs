@@ -79,14 +79,14 @@ pub trait Store: Send + Sync + 'static {
     /// Stores a new record under `key` and returns its version. It replaces an expired record.
     ///
     /// ```
-    /// # use silverback::{MemoryStore, Timestamp, store::{Bytes, Expiry, Read, RecordKey, Store}};
+    /// # use silverback::{MemoryStore, Timestamp};
+    /// # use silverback::store::{Bytes, Expiry, RecordKey, Store, StoreError};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), silverback::store::StoreError> {
     /// # let (store, key) = (MemoryStore::new(), RecordKey::from_bytes([7; 32]));
     /// # let end = Timestamp::from_secs(4_000_000_000);
     /// # let now = Timestamp::from_secs(1_800_000_000);
     /// # let expiry = Expiry::new(end, now);
-    /// # use silverback::store::StoreError;
     /// store.create(&key, Bytes::from("data"), expiry).await?;
     /// let again = store.create(&key, Bytes::from("other"), expiry).await;
     /// assert!(matches!(again, Err(StoreError::Exists)));
@@ -109,14 +109,14 @@ pub trait Store: Send + Sync + 'static {
     /// version.
     ///
     /// ```
-    /// # use silverback::{MemoryStore, Timestamp, store::{Bytes, Expiry, Read, RecordKey, Store}};
+    /// # use silverback::{MemoryStore, Timestamp};
+    /// # use silverback::store::{Bytes, Expiry, RecordKey, Store, StoreError};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), silverback::store::StoreError> {
     /// # let (store, key) = (MemoryStore::new(), RecordKey::from_bytes([7; 32]));
     /// # let end = Timestamp::from_secs(4_000_000_000);
     /// # let now = Timestamp::from_secs(1_800_000_000);
     /// # let expiry = Expiry::new(end, now);
-    /// # use silverback::store::StoreError;
     /// let first = store.create(&key, Bytes::from("data"), expiry).await?;
     /// let second = store.update(&key, first, Bytes::from("newer"), expiry).await?;
     /// let late = store.update(&key, first, Bytes::from("late"), expiry).await;
@@ -142,7 +142,7 @@ pub trait Store: Send + Sync + 'static {
     /// the record's version from then on: `expected`, or a new one if the server makes one.
     ///
     /// ```
-    /// # use silverback::{MemoryStore, Timestamp, store::{Bytes, Expiry, Read, RecordKey, Store}};
+    /// # use silverback::{MemoryStore, Timestamp, store::{Bytes, Expiry, RecordKey, Store}};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), silverback::store::StoreError> {
     /// # let (store, key) = (MemoryStore::new(), RecordKey::from_bytes([7; 32]));
@@ -170,7 +170,7 @@ pub trait Store: Send + Sync + 'static {
     /// a record of that version.
     ///
     /// ```
-    /// # use silverback::{MemoryStore, Timestamp, store::{Bytes, Expiry, Read, RecordKey, Store}};
+    /// # use silverback::{MemoryStore, Timestamp, store::{Bytes, Expiry, RecordKey, Store}};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), silverback::store::StoreError> {
     /// # let (store, key) = (MemoryStore::new(), RecordKey::from_bytes([7; 32]));
@@ -198,7 +198,7 @@ pub trait Store: Send + Sync + 'static {
     /// order. A store on a network asks its server once.
     ///
     /// ```
-    /// # use silverback::{MemoryStore, Timestamp, store::{Bytes, Expiry, Read, RecordKey, Store}};
+    /// # use silverback::{MemoryStore, Timestamp, store::{Bytes, Expiry, RecordKey, Store}};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), silverback::store::StoreError> {
     /// # let (store, key) = (MemoryStore::new(), RecordKey::from_bytes([7; 32]));

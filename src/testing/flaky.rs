@@ -141,8 +141,7 @@ impl<S> FlakyStore<S> {
     /// more, and nothing is done twice. Each call of this method adds one loss.
     ///
     /// ```
-    /// # use silverback::{ErrorKind, Key, MemoryStore, Session, SessionConfig};
-    /// # use silverback::testing::{Calls, FlakyStore};
+    /// # use silverback::{Key, MemoryStore, Session, SessionConfig, testing::FlakyStore};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let store = FlakyStore::new(MemoryStore::new());
@@ -162,8 +161,7 @@ impl<S> FlakyStore<S> {
     /// Makes all calls succeed again.
     ///
     /// ```
-    /// # use silverback::{ErrorKind, Key, MemoryStore, Session, SessionConfig};
-    /// # use silverback::testing::{Calls, FlakyStore};
+    /// # use silverback::{Key, MemoryStore, Session, SessionConfig, testing::{Calls, FlakyStore}};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let store = FlakyStore::new(MemoryStore::new());
@@ -186,8 +184,7 @@ impl<S> FlakyStore<S> {
     /// not use the store.
     ///
     /// ```
-    /// # use silverback::{ErrorKind, Key, MemoryStore, Session, SessionConfig};
-    /// # use silverback::testing::{Calls, FlakyStore};
+    /// # use silverback::{Key, MemoryStore, Session, SessionConfig, testing::FlakyStore};
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let store = FlakyStore::new(MemoryStore::new());

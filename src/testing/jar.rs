@@ -82,10 +82,9 @@ impl Jar {
     /// Uses another clock.
     ///
     /// ```
-    /// # use silverback::testing::Jar;
+    /// # use silverback::{Clock, Timestamp, testing::Jar};
     /// # let mut jar = Jar::new();
     /// # let home = http::Uri::from_static("https://example.com/");
-    /// # use silverback::{Clock, Timestamp};
     /// let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
     /// let mut jar = jar.clock(clock.clone());
     /// jar.set(&home, "cart=7; Max-Age=60");

@@ -148,9 +148,8 @@ impl Page {
     /// crate leaves in the response's extensions.
     ///
     /// ```
-    /// # use silverback::testing::Page;
+    /// # use silverback::{Error, ErrorKind, testing::Page};
     /// # fn f(page: Page) {
-    /// # use silverback::{Error, ErrorKind};
     /// assert_eq!(page.error().map(Error::kind), Some(ErrorKind::Gone));
     /// # }
     /// ```
