@@ -46,7 +46,7 @@ pub(crate) fn draws() -> usize {
     DRAWS.get()
 }
 
-pub(crate) fn random_from<const N: usize>(
+fn random_from<const N: usize>(
     fill: impl FnOnce(&mut [u8]) -> Result<(), RandomError>,
 ) -> Result<[u8; N], RandomError> {
     let mut bytes = [0; N];

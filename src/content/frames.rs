@@ -214,7 +214,7 @@ impl Frames {
     }
 
     /// Removes the flash message of this id. Returns whether it was there.
-    pub(crate) fn remove_flash(&mut self, id: FlashId) -> bool {
+    fn remove_flash(&mut self, id: FlashId) -> bool {
         let is_it = |frame: &Frame<'_>| frame.kind == Kind::Flash && frame.value.starts_with(&id);
         let range = self.iter().find(is_it).map(|frame| frame.range);
         range.map(|range| self.cut(range)).is_some()

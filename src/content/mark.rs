@@ -24,7 +24,7 @@ use crate::{
 };
 
 pub(super) const MARK: u8 = 8;
-pub(super) const SEALED_MARK: u8 = 9;
+const SEALED_MARK: u8 = 9;
 const END: u8 = 24;
 const SEALED_HEAD: usize = 1 + SALT_LEN;
 const KEY_LEN: usize = size_of::<RecordKey>();
@@ -96,7 +96,7 @@ impl Name {
         }
     }
 
-    pub(crate) fn of_key(key: RecordKey) -> Self {
+    fn of_key(key: RecordKey) -> Self {
         Self { key, seal: None }
     }
 

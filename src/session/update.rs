@@ -169,9 +169,7 @@ impl Session {
     }
 }
 
-pub(super) fn parse_or_default<T: Default + DeserializeOwned>(
-    old: Option<&[u8]>,
-) -> Result<T, Error> {
+fn parse_or_default<T: Default + DeserializeOwned>(old: Option<&[u8]>) -> Result<T, Error> {
     let old = old.map(from_json).transpose()?.flatten();
     Ok(old.unwrap_or_default())
 }

@@ -257,7 +257,7 @@ impl<'a> Calls<'a> {
     }
 
     /// Tells the requests behind a leader that the store has failed it.
-    pub(crate) fn tell_line<T>(self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+    fn tell_line<T>(self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
         if let (Some(line), Err(StoreError::Unavailable(cause))) = (self.line, &answer)
             && !cause.is::<Timeout>()
         {

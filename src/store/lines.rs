@@ -148,7 +148,7 @@ impl Line {
         waited.unwrap_or(Ok(Waited::InVain))
     }
 
-    pub(crate) fn try_lead(self: &Arc<Self>) -> Option<Lead> {
+    fn try_lead(self: &Arc<Self>) -> Option<Lead> {
         let was_led = self.is_led.swap(true, Ordering::SeqCst);
         (!was_led).then(|| Lead(Arc::clone(self)))
     }

@@ -415,7 +415,7 @@ impl RecordKind {
 
     /// Returns whether a record is being moved to another store, and only a
     /// [`MigratingStore`](super::MigratingStore) can read it.
-    pub(crate) const fn is_migrating(data: &[u8]) -> bool {
+    const fn is_migrating(data: &[u8]) -> bool {
         matches!(data, [MOVING..=MOVED, ..])
     }
 }

@@ -247,7 +247,7 @@ impl<'a> Vault<'a> {
     /// # Errors
     ///
     /// [`ErrorKind::RecordsEncrypted`] if records are encrypted under an ID that is not known.
-    pub(super) fn check_secret(&self, id: &SessionId) -> Result<(), Error> {
+    fn check_secret(&self, id: &SessionId) -> Result<(), Error> {
         if self.settings.encrypts_records && !id.has_secret() {
             return Err(Error::new(ErrorKind::RecordsEncrypted));
         }

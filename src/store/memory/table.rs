@@ -92,7 +92,7 @@ impl Table {
         }
     }
 
-    pub(super) fn at_mut(&mut self, slot: usize) -> Option<&mut Entry> {
+    fn at_mut(&mut self, slot: usize) -> Option<&mut Entry> {
         match self.blocks.get_mut(slot / BLOCK)?.get_mut(slot % BLOCK)? {
             Slot::Taken(entry) => Some(entry),
             Slot::Vacant { .. } => None,
