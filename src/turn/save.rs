@@ -42,7 +42,7 @@ impl Operation for Touch {
 
 /// A save under way. What it has taken from the session's state goes back if the save fails or is
 /// cancelled.
-struct Taken<'a> {
+struct Saving<'a> {
     turn: &'a Turn<'a>,
     job: Job,
     /// Whether the store may or may not have done the write.
@@ -69,17 +69,17 @@ impl Turn<'_> {
         }
         let metrics = &self.vault.settings.metrics;
         let begun = self.begin(when);
-        let Some(mut taken) = begun.inspect_err(|error| metrics.save_failed(error))? else {
+        let Some(mut saving) = begun.inspect_err(|error| metrics.save_failed(error))? else {
             return Ok(());
         };
-        let key = match self.vault.save(&mut taken.job).await {
-            Ok(written) => self.finish(&mut taken.job, written)?,
+        let key = match self.vault.save(&mut saving.job).await {
+            Ok(written) => self.finish(&mut saving.job, written)?,
             // The old cookie still works, and the next request tries again.
-            Err(error) if taken.job.plan.is_optional() && when != When::Touch => {
+            Err(error) if saving.job.plan.is_optional() && when != When::Touch => {
                 if error.kind() != ErrorKind::Gone {
                     trace::touch_failed(&self.vault.settings.name, &error);
                 }
-                taken.job.log = Log::default();
+                saving.job.log = Log::default();
                 self.state(State::forgo_refresh);
                 return Ok(());
             }
@@ -87,13 +87,13 @@ impl Turn<'_> {
                 metrics.save_failed(&error);
                 // A conflict may be with this request's own write.
                 let kinds = [ErrorKind::StoreFailed, ErrorKind::Conflict];
-                taken.is_open = kinds.contains(&error.kind());
+                saving.is_open = kinds.contains(&error.kind());
                 return Err(error);
             }
         };
-        let left = taken.job.draft.enrolment.take();
+        let left = saving.job.draft.enrolment.take();
         if let (Some(enrolment), Some(key)) = (left, key)
-            && !taken.job.plan.write.leaves_roster()
+            && !saving.job.plan.write.leaves_roster()
         {
             let vault = &self.vault;
             Box::pin(vault.leave_former_roster(&enrolment, &key)).await;
@@ -114,7 +114,7 @@ impl Turn<'_> {
     }
 
     /// Decides what to do and takes what that needs from the state.
-    fn begin(&self, when: When) -> Result<Option<Taken<'_>>, Error> {
+    fn begin(&self, when: When) -> Result<Option<Saving<'_>>, Error> {
         let settings = self.vault.settings;
         let job = self.state(|state| {
             let now = self.vault.now();
@@ -139,7 +139,7 @@ impl Turn<'_> {
             Ok(state.take(plan, new, self.vault.new_write()?, settings, now))
         })?;
         let is_open = true;
-        Ok(job.map(|job| Taken {
+        Ok(job.map(|job| Saving {
             turn: self,
             job,
             is_open,
@@ -185,7 +185,7 @@ impl Turn<'_> {
     }
 }
 
-impl Drop for Taken<'_> {
+impl Drop for Saving<'_> {
     fn drop(&mut self) {
         if self.job.log.is_empty() {
             return;

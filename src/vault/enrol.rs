@@ -2,7 +2,7 @@
 
 use super::{
     ends::MARK_LIFETIME,
-    records::{Life, Vault},
+    records::{Presence, Vault},
     rosters::subject_of,
 };
 use crate::{
@@ -102,7 +102,7 @@ impl Vault<'_> {
                     return Ok(Some(roster.not_before));
                 }
                 Some(Question::IsAlive(key)) => {
-                    if self.lives(&[key]).await? != [Life::Alive] {
+                    if self.lives(&[key]).await? != [Presence::Alive] {
                         return Err(Error::new(ErrorKind::Gone));
                     }
                     answers.is_alive = true;
@@ -122,16 +122,16 @@ struct Answers {
     /// The session is alive, although the roster does not list it.
     is_alive: bool,
     /// Which of the roster's sessions are alive. Asked only if there may be too many.
-    lives: Option<Vec<(RecordKey, Life)>>,
+    lives: Option<Vec<(RecordKey, Presence)>>,
 }
 
 /// Returns whether nothing is left of a session under any of its names.
-fn is_dead(entry: &Entry, lives: &[(RecordKey, Life)], now: Timestamp) -> bool {
+fn is_dead(entry: &Entry, lives: &[(RecordKey, Presence)], now: Timestamp) -> bool {
     let is_new = entry.last_used.saturating_add(MARK_LIFETIME) > now;
     let is_over = |name: RecordKey| match lives.iter().find(|(key, _)| *key == name) {
-        Some((_, Life::Over)) => true,
-        Some((_, Life::Absent)) => !is_new,
-        Some((_, Life::Alive)) | None => false,
+        Some((_, Presence::Over)) => true,
+        Some((_, Presence::Absent)) => !is_new,
+        Some((_, Presence::Alive)) | None => false,
     };
     entry.names().all(is_over)
 }

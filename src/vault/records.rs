@@ -256,15 +256,15 @@ impl<'a> Vault<'a> {
 
     /// Returns which of these names a session can still be opened by, as far as the server can
     /// tell.
-    pub(super) async fn lives(&self, keys: &[RecordKey]) -> Result<Vec<Life>, Error> {
+    pub(super) async fn lives(&self, keys: &[RecordKey]) -> Result<Vec<Presence>, Error> {
         let mut lives = Vec::with_capacity(keys.len());
         if let Some(ends) = self.end_store() {
             let end_keys: Vec<_> = keys.iter().map(|key| key.end_key()).collect();
             let mut answers = load_all(ends, &end_keys).await.into_iter();
             for _ in keys {
                 lives.push(match next_answer(&mut answers) {
-                    Ok(None) => Life::Alive,
-                    Ok(Some(_)) | Err(StoreError::Corrupt(_)) => Life::Over,
+                    Ok(None) => Presence::Alive,
+                    Ok(Some(_)) | Err(StoreError::Corrupt(_)) => Presence::Over,
                     Err(error) => return Err(error.into()),
                 });
             }
@@ -272,9 +272,9 @@ impl<'a> Vault<'a> {
             let mut answers = load_all(records, keys).await.into_iter();
             for _ in keys {
                 lives.push(match next_answer(&mut answers) {
-                    Ok(None) => Life::Absent,
-                    Ok(Some(record)) if is_session(record.data()) => Life::Alive,
-                    Ok(Some(_)) | Err(StoreError::Corrupt(_)) => Life::Over,
+                    Ok(None) => Presence::Absent,
+                    Ok(Some(record)) if is_session(record.data()) => Presence::Alive,
+                    Ok(Some(_)) | Err(StoreError::Corrupt(_)) => Presence::Over,
                     Err(error) => return Err(error.into()),
                 });
             }
@@ -285,7 +285,7 @@ impl<'a> Vault<'a> {
 
 /// Whether a session exists under a name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Life {
+pub(super) enum Presence {
     Alive,
     /// There was one.
     Over,

@@ -1,6 +1,6 @@
 //! The sessions of one subject: finding and ending them.
 
-use super::records::{Life, Vault};
+use super::records::{Presence, Vault};
 use crate::{
     error::{Error, ErrorKind},
     id::RecordKey,
@@ -40,7 +40,9 @@ impl Vault<'_> {
         // names.
         let living = |entry: Entry| {
             let names: Vec<_> = entry.names().zip(lives.by_ref()).collect();
-            let (key, _) = names.into_iter().find(|(_, life)| *life == Life::Alive)?;
+            let (key, _) = names
+                .into_iter()
+                .find(|(_, life)| *life == Presence::Alive)?;
             Some(Entry { key, ..entry })
         };
         Ok(entries.into_iter().filter_map(living).collect())
