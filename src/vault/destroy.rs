@@ -125,11 +125,10 @@ impl Vault<'_> {
 
     async fn follow(
         &self,
-        status: NameStatus,
+        mut status: NameStatus,
         created: Timestamp,
         mark: &Mark,
     ) -> Result<(), Error> {
-        let mut status = status;
         for _ in 0..MAX_HOPS {
             let NameStatus::Renewed(name) = status else {
                 return Ok(());
@@ -200,12 +199,11 @@ impl Vault<'_> {
     async fn end_record(
         &self,
         name: &Name,
-        occupant: Occupant,
+        mut occupant: Occupant,
         mark: &Mark,
     ) -> Result<NameStatus, Error> {
         let bytes = Bytes::from(name.encode(mark)?);
         let until = self.now().saturating_add(MARK_LIFETIME);
-        let mut occupant = occupant;
         let mut rounds = Rounds::start(self.records()?, &name.key, DESTROY).await?;
         loop {
             let version = match occupant {

@@ -269,9 +269,8 @@ impl Vault<'_> {
     /// # Errors
     ///
     /// [`ErrorKind::Gone`] if another request has renewed or destroyed the session.
-    async fn remove_emptied(&self, place: Place) -> Result<(Home, Option<Content>), Error> {
+    async fn remove_emptied(&self, mut place: Place) -> Result<(Home, Option<Content>), Error> {
         let (records, key) = (self.records()?, place.id.record_key());
-        let mut place = place;
         let mut rounds = Rounds::start(records, &key, REMOVE).await?;
         loop {
             match records.delete(&key, Some(place.version)).await {
