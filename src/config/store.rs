@@ -25,8 +25,8 @@ impl SessionConfig {
     /// does so for this time and two seconds, and for at least seven. A session that [never
     /// waits](crate::store::Limits::never_waits) for its store has no timeout.
     ///
-    /// Requests with several sessions count the time once, and each session has its own limit of
-    /// it. A session in its cookie alone waits for no store; this setting is an error there.
+    /// A request counts the time once for all of its sessions, and each session has its own limit.
+    /// A session in its cookie alone waits for no store; this setting is an error there.
     ///
     /// ```
     /// # use std::time::Duration;
