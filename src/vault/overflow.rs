@@ -46,7 +46,6 @@ impl Vault<'_> {
     ) -> Result<Written, Error> {
         let plain = job.draft.plain.clone();
         let (made, sent) = self.create_record(plain, job).await?;
-        let is_first = made.is_ok();
         let (place, merged) = match made {
             Ok(version) => {
                 note_first(self.records()?, &job.id.record_key(), &job.draft.writes);
@@ -79,8 +78,9 @@ impl Vault<'_> {
             (Err(error), _) => Err(error),
         };
         if let Err(error) = left {
-            // Other requests may have saved the session in a record that was there before.
-            if is_first || error.kind() == ErrorKind::Gone {
+            // Under the name that it had before, others may have saved the session in this record too.
+            // If a store has failed, it lives.
+            if before.is_some() || error.kind() == ErrorKind::Gone {
                 self.remove_record(&key).await;
             }
             return Err(error);

@@ -117,6 +117,36 @@ async fn a_task_can_save_while_the_request_is_being_saved() {
     assert_eq!(world.get(jar, "n").await, Some(3));
 }
 
+/// The request can save it no more, and without a load the task cannot either.
+#[tokio::test]
+async fn a_change_while_the_request_is_being_saved_is_an_error() {
+    for kind in [Kind::Remote, Kind::RemoteRevocable, Kind::RevocableOverflow] {
+        let world = kind.world();
+        let jar = &mut world.logged_in("ada", "laptop").await;
+        let (sender, receiver) = oneshot::channel();
+        let saves = match kind {
+            Kind::Remote => world.records(),
+            _ => world.ends(),
+        };
+        let handler = async |session: Session| {
+            session.load().await.unwrap();
+            session.insert("n", 2).unwrap();
+            saves.at(Before, ANY, Wait);
+            sender.send(session).ok().unwrap();
+        };
+        let task = async {
+            let session = receiver.await.unwrap();
+            saves.reached().await;
+            let error = session.insert("n", 3).unwrap_err();
+            saves.go();
+            error.kind()
+        };
+        let (_, error) = join!(world.visit(jar, handler), task);
+        assert_eq!(error, ErrorKind::AlreadyCommitted, "{kind:?}");
+        assert_eq!(world.get(jar, "n").await, Some(2), "{kind:?}");
+    }
+}
+
 /// A service may panic before it has returned a future.
 #[tokio::test]
 async fn a_panic_in_call_is_the_end_of_the_request() {

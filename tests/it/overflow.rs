@@ -10,7 +10,7 @@ use crate::support::{
     Jar, Kind,
     Place::{self, Cookie, Nowhere, Record},
     Stores, World, keys, no_cookie,
-    scripted::{Before, Create, Delete, Fail, Load, Op, Update},
+    scripted::{After, Before, Create, Delete, Fail, Load, Op, Update, Wait},
 };
 
 /// What a request does to the session.
@@ -205,6 +205,21 @@ async fn cookie_outgrown_beside_an_older_rev() {
     }
 }
 
+/// Two requests have saved it, and neither response has arrived.
+#[tokio::test]
+async fn cookie_outgrown_beside_an_older_rev_of_two() {
+    for world in worlds() {
+        let (mut jar, lost) = two_of_one_cookie(&world).await;
+        world.set_lost(&lost, "lost", 1_000).await;
+        world.set_lost(&lost, "too", 1_000).await;
+        Count.happen(&world, &mut jar).await;
+        Grow.happen(&world, &mut jar).await;
+        let lens = world.lens(&mut jar, ["large", "lost", "too"]).await;
+        assert_eq!(lens, [Some(1_000), None, None]);
+        assert_eq!(world.get(&mut jar, "n").await, Some(2));
+    }
+}
+
 #[tokio::test]
 async fn cookie_outgrown_beside_a_later_rev() {
     for world in worlds() {
@@ -223,22 +238,34 @@ async fn cookie_outgrown_beside_a_later_rev() {
 }
 
 /// Two jars with one cookie of a session.
-/// A request that fails after it has merged its changes into the record leaves it to the others.
+/// A request that fails after it has saved the record leaves it to the others, whoever made it.
 #[tokio::test]
 async fn cookie_outgrown_beside_one_of_its_rev_while_the_store_of_ends_fails() {
-    let world = Kind::RevocableOverflow.world();
-    let (mut one, mut other) = two_of_one_cookie(&world).await;
-    Grow.happen(&world, &mut one).await;
-    let before = Seen::of(&world, &one).await;
-    let fail = async |session: Session| {
-        session.load().await.unwrap();
-        session.insert("large", "y".repeat(1_000)).unwrap();
-        world.ends().every(Before, Load, Fail);
-    };
-    let (_, response) = world.visit(&mut other, fail).await;
-    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-    world.calm();
-    assert_eq!(Seen::of(&world, &one).await, before);
+    for is_first in [false, true] {
+        let world = Kind::RevocableOverflow.world();
+        let (mut one, mut other) = two_of_one_cookie(&world).await;
+        if !is_first {
+            Grow.happen(&world, &mut one).await;
+        }
+        let fail = async |session: Session| {
+            session.load().await.unwrap();
+            session.insert("large", "y".repeat(1_000)).unwrap();
+            world.records().at(After, Create, Wait);
+        };
+        let meanwhile = async {
+            world.records().reached().await;
+            if is_first {
+                Grow.happen(&world, &mut one).await;
+            }
+            world.ends().every(Before, Load, Fail);
+            world.records().go();
+        };
+        let ((_, response), ()) = tokio::join!(world.visit(&mut other, fail), meanwhile);
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        world.calm();
+        let seen = Seen::of(&world, &one).await;
+        assert_eq!((seen.n, seen.is_large), (Some(1), true), "{is_first}");
+    }
 }
 
 async fn two_of_one_cookie(world: &World) -> (Jar, Jar) {
