@@ -138,12 +138,17 @@ fn look(
     {
         let (key, value) = entry?;
         let key = RecordKey::from_bytes(*key.value());
-        let head = Head::read(value.value()).ok();
-        let of = |(head, data): (Head, &[u8])| Listed::new(key, data, head.expires, data.len());
-        seen.push(Seen {
-            key,
-            listed: head.map(of),
-        });
+        let value = value.value();
+        let listed = match Head::read(value) {
+            Ok((head, data)) => Some(Listed::new(key, data, head.expires, data.len())),
+            // Of a later format. A move of all records must not overlook it.
+            Err(StoreError::Refused(_)) => {
+                let never = Timestamp::from_secs(u64::MAX);
+                Some(Listed::new(key, &[], never, value.len()))
+            }
+            Err(_) => None,
+        };
+        seen.push(Seen { key, listed });
     }
     Ok(seen)
 }

@@ -1,12 +1,15 @@
 //! Listing records, for operators.
 
 use redis::{Pipeline, Value};
-use silverback::store::{Browse, Cursor, Listed, Page, RecordKey, StoreError};
+use silverback::{
+    Timestamp,
+    store::{Browse, Cursor, Listed, Page, RecordKey, StoreError},
+};
 
 use crate::{
     RedisStore, error,
     link::To,
-    record::{HEAD, Head},
+    record::{HEAD, Head, is_later},
 };
 
 /// The most records on a page. The server looks through as many keys in one step, in which nobody
@@ -152,8 +155,15 @@ impl RedisStore {
                 (Value::BulkString(bytes), Value::Int(len)) => {
                     let size = usize::try_from(*len).unwrap_or(0).saturating_sub(HEAD);
                     let data = bytes.get(HEAD..).unwrap_or_default();
-                    let of = |head: Head| Listed::new(*key, data, head.expires, size);
-                    listed.extend(Head::read(bytes).map(of));
+                    match Head::read(bytes) {
+                        Some(head) => listed.push(Listed::new(*key, data, head.expires, size)),
+                        // A move of all records must not overlook it.
+                        None if is_later(bytes) => {
+                            let never = Timestamp::from_secs(u64::MAX);
+                            listed.push(Listed::new(*key, &[], never, size));
+                        }
+                        None => {}
+                    }
                 }
                 (failed, other) => {
                     let error = error::in_value(failed).or_else(|| error::in_value(other));

@@ -76,7 +76,7 @@ pub(crate) fn read(value: Vec<u8>) -> Result<Record, StoreError> {
 }
 
 /// Returns whether a later release has written the value. The scripts have the same pattern.
-fn is_later(value: &[u8]) -> bool {
+pub(crate) fn is_later(value: &[u8]) -> bool {
     matches!(value, [b's', b'b', b'r', b'2'..=b'9', ..])
 }
 

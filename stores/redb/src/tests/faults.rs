@@ -11,7 +11,7 @@ use std::{
 };
 
 use redb::{StorageBackend as _, StorageError, backends::FileBackend};
-use silverback::store::{Bytes, Read, Store, StoreError, Sweep as _};
+use silverback::store::{Browse as _, Bytes, Cursor, Read, Store, StoreError, Sweep as _};
 use tempfile::TempDir;
 
 use super::{END, data, key, path};
@@ -300,4 +300,12 @@ async fn garbage_is_replaced_and_a_later_format_stays() {
         matches!(created, Err(StoreError::Refused(_))),
         "{created:?}"
     );
+    // A move of all records finds it, and fails.
+    let page = store.browse(&Cursor::default(), 9).await.unwrap();
+    let listed: Vec<_> = page
+        .entries
+        .iter()
+        .map(|listed| (listed.key, listed.kind))
+        .collect();
+    assert_eq!(listed, [(key(1), None)]);
 }

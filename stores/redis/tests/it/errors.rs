@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use silverback::store::{Bytes, Read, Store, StoreError};
+use silverback::store::{Browse, Bytes, Cursor, Read, Store, StoreError};
 use silverback_redis::RedisStore;
 use silverback_test_servers::{Redis, Sentinel};
 
@@ -123,7 +123,7 @@ async fn what_is_no_record_is_corrupt_until_a_create() {
     }
 }
 
-/// Even if it is shorter than this release's.
+/// Even if it is shorter than this release's. A move of all records finds it, and fails.
 #[tokio::test]
 async fn what_a_later_release_wrote_is_refused_and_stays() {
     let Some(redis) = Redis::start() else { return };
@@ -151,6 +151,12 @@ async fn what_a_later_release_wrote_is_refused_and_stays() {
         assert!(is_refused(deleted.unwrap_err()), "{later}");
         let deleted = store.delete_many(&[(key(1), Some(old))]).await.remove(0);
         assert!(is_refused(deleted.unwrap_err()), "{later}");
+        let listed = store.browse(&Cursor::default(), 9).await.unwrap().entries;
+        let listed: Vec<_> = listed
+            .iter()
+            .map(|listed| (listed.key, listed.kind))
+            .collect();
+        assert_eq!(listed, [(key(1), None)], "{later}");
         assert_eq!(redis.ask(&["GET", &name]).text(), later);
         store.delete(&key(1), None).await.unwrap();
         assert_eq!(redis.ask(&["EXISTS", &name]).text(), "0");
