@@ -240,11 +240,10 @@ impl Oracle {
         let request = &self.requests[&number];
         let alarm = |story| Err(Alarm::new("a cookie for a dead session", story));
         let Some(key) = key else {
-            // The session was dead when the cookie came: another request must have ended it in
-            // between.
-            let empties = |other: &Request| self.kind == Kind::Go && other.did(&REMOVALS);
+            // The session was dead when the cookie came: another request must have ended or emptied
+            // it in between.
             let is_harmless =
-                |other: &Request| !other.is_end() && !other.did(&RENEWALS) && !empties(other);
+                |other: &Request| !other.is_end() && !other.did(&RENEWALS) && !other.did(&REMOVALS);
             if self.others(number).all(is_harmless) && self.is_not_of_old(request) {
                 return alarm(format!("request {number}, never alive: {}", cookie.len()));
             }
