@@ -55,6 +55,10 @@ impl Vault<'_> {
             if ended.is_some() {
                 return Err(Error::new(ErrorKind::Gone));
             }
+            // Another request may have saved it in a record, which nobody can open now.
+            if matches!(job.plan.write, Write::Forget) {
+                Box::pin(self.remove_record(&job.id.record_key())).await;
+            }
         }
         // It only grows, so the last one counts.
         let since = written.since.max(job.since).max(since);

@@ -84,6 +84,27 @@ async fn its_old_cookies_are_dead_if_it_was_to_be_renewed() {
     }
 }
 
+/// Another request has just moved it into a record.
+#[tokio::test]
+async fn its_record_goes_if_it_was_to_be_renewed() {
+    let world = Kind::RevocableOverflow.world();
+    let jar = &mut Jar::default();
+    world.put(jar, "other", 1).await;
+    let mut beside = jar.clone();
+    let request = async |session: Session| {
+        session.load().await.unwrap();
+        world
+            .put(&mut beside.clone(), "cart", "x".repeat(600))
+            .await;
+        session.clear().unwrap();
+        session.renew();
+    };
+    let (_, response) = world.visit(jar, request).await;
+    assert_eq!(failure(&response), None);
+    assert_eq!(world.get::<u32>(&mut beside, "other").await, None);
+    assert_eq!(world.records().sessions().await, 0);
+}
+
 #[tokio::test]
 async fn one_with_a_subject_or_made_to_last_stays() {
     for kind in ALL {
