@@ -3,7 +3,6 @@
 use super::{ends::Token, records::Vault};
 use crate::{
     clock::Timestamp,
-    content::{Fate, Mark, Writes},
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
     state::{Enrolment, Home, Job, When, Write, Written},
@@ -46,18 +45,14 @@ impl Vault<'_> {
         let written = self.write(before.as_ref(), job).await?;
         // For the older cookies of a session that was to be renewed, and is removed instead.
         if job.renews && job.draft.is_emptied && written.home.is_nowhere() {
-            let end = Mark {
-                fate: Fate::Ended,
-                write: job.write.unwrap_or_default(),
-                before: Writes::default(),
-            };
-            let ended = Box::pin(self.set_end(&job.id.record_key(), end, job.created)).await?;
+            let (key, end) = (job.id.record_key(), self.end_mark()?);
+            let ended = Box::pin(self.set_end(&key, end, job.created)).await?;
             if ended.is_some() {
                 return Err(Error::new(ErrorKind::Gone));
             }
             // Another request may have saved it in a record, which nobody can open now.
             if matches!(job.plan.write, Write::Forget) {
-                Box::pin(self.remove_record(&job.id.record_key())).await;
+                Box::pin(self.remove_record(&key)).await;
             }
         }
         // It only grows, so the last one counts.
