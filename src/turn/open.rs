@@ -206,22 +206,11 @@ impl Turn<'_> {
             let done = self.state(|state| state.take_done(&place.writes, self.vault.now()))?;
             drop(done);
         }
-        let mut view = Some(view);
-        self.state(|state| {
-            if state.log.is_empty()
-                && let Some(view) = view.take()
-            {
-                state.open(view, provenance, settings);
-            }
-        });
-        let Some(View {
+        let View {
             home,
             content,
             rejection,
-        }) = view
-        else {
-            return Ok(());
-        };
+        } = view;
         self.rebase(content, |state, content| {
             let view = View {
                 home,
