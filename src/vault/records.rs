@@ -273,8 +273,15 @@ impl<'a> Vault<'a> {
             for _ in keys {
                 lives.push(match next_answer(&mut answers) {
                     Ok(None) => Presence::Absent,
-                    Ok(Some(record)) if is_session(record.data()) => Presence::Alive,
-                    Ok(Some(_)) | Err(StoreError::Corrupt(_)) => Presence::Over,
+                    Ok(Some(record)) => match RecordKind::of(record.data()) {
+                        Some(RecordKind::Session) => Presence::Alive,
+                        // It is in another store, which these settings do not have.
+                        Some(RecordKind::Moved) => {
+                            return Err(Error::new(ErrorKind::LaterFormat));
+                        }
+                        _ => Presence::Over,
+                    },
+                    Err(StoreError::Corrupt(_)) => Presence::Over,
                     Err(error) => return Err(error.into()),
                 });
             }
@@ -291,10 +298,6 @@ pub(super) enum Presence {
     Over,
     /// There is none, or none yet: a login enrols its session before it creates the record.
     Absent,
-}
-
-fn is_session(data: &[u8]) -> bool {
-    RecordKind::of(data) == Some(RecordKind::Session)
 }
 
 /// Loads records as they are now.

@@ -1,11 +1,13 @@
 //! A record that moves to another store during a request gets another version, and is otherwise as
 //! before.
 
-use silverback::{ErrorKind, Session};
+use silverback::{
+    ErrorKind, Session, SessionConfig, SessionLayer, Subjects, store::MigratingStore,
+};
 
 use crate::support::{
-    HOUR, Kind, MINUTE, failure,
-    scripted::{Before, Delete, Move, Touch, Update, Wait},
+    HOUR, Jar, Kind, MINUTE, Site, failure, keys,
+    scripted::{Before, Delete, Move, Scripted, Touch, Update, Wait},
 };
 
 #[tokio::test]
@@ -83,4 +85,25 @@ async fn a_renewal_does_not_take_another_write_for_a_move() {
     assert_eq!(failure(&response), Some(ErrorKind::Gone));
     assert!(world.is_alive(tab).await);
     assert_eq!(world.records().sessions().await, 1);
+}
+
+/// As the command-line tool does when it is given one store of a move.
+#[tokio::test]
+async fn one_store_alone_does_not_list_a_part_of_the_sessions() {
+    let stores = [Scripted::default(), Scripted::default()];
+    let [from, to] = stores.clone();
+    let old = SessionConfig::new("s", from.clone(), keys()).cookie_name("s");
+    let site = Site::of(SessionLayer::new(old.clone()));
+    let mut jars = [Jar::default(), Jar::default()];
+    for jar in &mut jars {
+        site.log_in(jar, "ada", "laptop").await;
+    }
+    let both = MigratingStore::new(from, to).clock(site.clock.clone());
+    let both = SessionConfig::new("s", both, keys()).cookie_name("s");
+    let moving = Site::at(&site.clock, SessionLayer::new(both.clone()));
+    moving.put(&mut jars[0], "n", 1).await;
+    let subjects = |config| Subjects::new(config).unwrap().clock(site.clock.clone());
+    let error = subjects(&old).list("ada").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::LaterFormat);
+    assert_eq!(subjects(&both).list("ada").await.unwrap().len(), 2);
 }
