@@ -11,14 +11,15 @@ use super::{
     log::Log,
     plan::{Plan, Write},
     request::{CookieDuty, State},
+    unfinished::Unfinished,
     view::View,
 };
 use crate::{
     clock::Timestamp,
     config::Settings,
-    content::{Browser, Content, WriteId, Writes, replace_writes},
+    content::{Browser, Content, Mark, WriteId, Writes, replace_writes},
     error::{Error, ErrorKind},
-    id::SessionId,
+    id::{RecordKey, SessionId},
     store::{Bytes, Version},
 };
 
@@ -72,6 +73,7 @@ pub(crate) struct Written {
     pub(crate) merged: Option<Content>,
     /// The roster's `not_before` at the enrolment, if the session was enrolled.
     pub(crate) since: Option<Timestamp>,
+    pub(crate) unfinished: Option<Box<Unfinished>>,
 }
 
 impl Written {
@@ -84,6 +86,30 @@ impl Written {
             home,
             merged,
             since: None,
+            unfinished: None,
+        }
+    }
+
+    /// A renewal in which a store failed after the session could no longer be found under its old
+    /// name. `mark` is its end there, if that is not set yet.
+    pub(crate) fn unfinished(
+        self,
+        job: &Job,
+        before: RecordKey,
+        mark: Option<Mark>,
+        error: Error,
+    ) -> Self {
+        let unfinished = Unfinished {
+            home: self.home.clone(),
+            before,
+            mark,
+            created: job.created,
+            enrolment: job.draft.enrolment.clone(),
+            error,
+        };
+        Self {
+            unfinished: Some(unfinished.into()),
+            ..self
         }
     }
 }

@@ -13,6 +13,7 @@ mod plan;
 mod provenance;
 mod reopen;
 mod request;
+mod unfinished;
 mod value_key;
 mod view;
 
@@ -28,6 +29,7 @@ pub(crate) use self::{
     plan::{When, Write},
     provenance::Provenance,
     request::{CookieDuty, Source, State, Use},
+    unfinished::Unfinished,
     view::View,
 };
 

@@ -11,6 +11,7 @@ use super::{
     home::Home,
     log::Log,
     provenance::Provenance,
+    unfinished::Unfinished,
     view::View,
 };
 use crate::{
@@ -60,6 +61,8 @@ pub(crate) struct State {
     pub(crate) moved_from: Option<Box<CookieAttributes>>,
     /// Saves that were cut off or failed.
     pub(crate) cut_off: Vec<CutOff>,
+    /// The renewal that has to be finished before the session's cookie is sent.
+    pub(crate) unfinished: Option<Box<Unfinished>>,
     /// The sessions that a destroy has to end besides those of the request's cookies, and when they
     /// were created: one that was open, or was missing when it was to be destroyed or reopened, or
     /// whose destroy was cut off, or that a failed request had open.

@@ -60,11 +60,25 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// Finishes the renewal of an earlier save, whose session is saved already.
+    async fn finish_renewal(&self) -> Result<(), Error> {
+        if let Some(rest) = self.state(|state| state.unfinished.clone()) {
+            self.vault.finish_renewal(&rest).await?;
+            self.state(|state| state.unfinished = None);
+        }
+        Ok(())
+    }
+
     async fn save_once(&self, when: When) -> Result<(), Error> {
         if self.state(|state| state.needs_opening()) {
             self.open().await?;
         }
-        if self.state(|state| state.replaces_expired()) {
+        let (is_unfinished, replaces_expired) =
+            self.state(|state| (state.unfinished.is_some(), state.replaces_expired()));
+        if is_unfinished {
+            Box::pin(self.finish_renewal()).await?;
+        }
+        if replaces_expired {
             Box::pin(self.check_replaced()).await?;
         }
         let metrics = &self.vault.settings.metrics;
@@ -73,7 +87,20 @@ impl Turn<'_> {
             return Ok(());
         };
         let key = match self.vault.save(&mut saving.job).await {
-            Ok(written) => self.finish(&mut saving.job, written)?,
+            Ok(mut written) => {
+                let unfinished = written.unfinished.take();
+                let error = unfinished.map(|rest| {
+                    let error = rest.error.clone();
+                    self.state(|state| state.unfinished = Some(rest));
+                    error
+                });
+                let key = self.finish(&mut saving.job, written)?;
+                if let Some(error) = error {
+                    metrics.save_failed(&error);
+                    return Err(error);
+                }
+                key
+            }
             // The old cookie still works, and the next request tries again.
             Err(error) if saving.job.plan.is_optional() && when != When::Touch => {
                 if error.kind() != ErrorKind::Gone {
@@ -155,6 +182,7 @@ impl Turn<'_> {
             home,
             merged,
             since,
+            ..
         } = written;
         let (duty, names) = (job.plan.duty, job.plan.write.names());
         let reported = home.saved(names, job.before.is_some() || !names);

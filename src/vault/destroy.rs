@@ -161,13 +161,11 @@ impl Vault<'_> {
         if self.settings.ends().is_none() {
             return Ok(NameStatus::Nothing);
         }
-        Ok(
-            match self.set_end(&name.key, mark.clone(), created).await? {
-                None => NameStatus::Session,
-                Some(Ending::Marked(before)) => NameStatus::of(before),
-                Some(Ending::LongAgo) => NameStatus::LongOver,
-            },
-        )
+        Ok(match self.set_end(&name.key, mark, created).await? {
+            None => NameStatus::Session,
+            Some(Ending::Marked(before)) => NameStatus::of(before),
+            Some(Ending::LongAgo) => NameStatus::LongOver,
+        })
     }
 
     /// Ends the session under one name. `before` is what its end showed.

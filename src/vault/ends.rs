@@ -84,7 +84,7 @@ impl Vault<'_> {
     pub(super) async fn set_end(
         &self,
         key: &RecordKey,
-        mark: Mark,
+        mark: &Mark,
         created: Timestamp,
     ) -> Result<Option<Ending>, Error> {
         let Some(ends) = self.end_store() else {
@@ -92,7 +92,8 @@ impl Vault<'_> {
         };
         let (now, write) = (self.now(), mark.write);
         let until = self.settings.latest_end(created, now);
-        let (key, data) = (key.end_key(), End { mark, set: now }.encode());
+        let (key, mark) = (key.end_key(), mark.clone());
+        let data = End { mark, set: now }.encode();
         let Err(error) = ends.create(&key, data, self.expiry(until)).await.0 else {
             return Ok(None);
         };

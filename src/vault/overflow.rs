@@ -59,23 +59,30 @@ impl Vault<'_> {
             .await?;
         // An ending request remembers the end before it removes the record. So either it sees this
         // record, or this request sees the end.
-        let is_over = match before {
+        let left = match before {
             Some(before) => {
-                let mark = self.renewal_mark(job);
-                let ended = self.set_end(before, mark, job.created).await;
-                ended.map(|other| other.is_some())
-            }
-            None => self.is_revoked(&key).await,
-        };
-        let left = match (is_over, before) {
-            (Ok(true), Some(_)) => return self.start_anew(home, When::Now, job).await,
-            (Ok(true), None) => Err(Error::new(ErrorKind::Gone)),
-            (Ok(false), _) => {
+                let mut mark = Some(self.renewal_mark(job));
                 let enrolment = job.draft.enrolment.as_ref();
-                let present = before.unwrap_or(&key);
-                self.leave(enrolment, present, before.is_some()).await
+                match self
+                    .close_former(before, &mut mark, job.created, enrolment)
+                    .await
+                {
+                    Ok(false) => return self.start_anew(home, When::Now, job).await,
+                    Err(error) if mark.is_none() && error.kind() != ErrorKind::Gone => {
+                        let written = Written::new(home, merged);
+                        return Ok(written.unfinished(job, *before, None, error));
+                    }
+                    closed => closed.map(drop),
+                }
             }
-            (Err(error), _) => Err(error),
+            None => match self.is_revoked(&key).await {
+                Ok(true) => Err(Error::new(ErrorKind::Gone)),
+                Ok(false) => {
+                    let enrolment = job.draft.enrolment.as_ref();
+                    self.leave(enrolment, &key, false).await
+                }
+                Err(error) => Err(error),
+            },
         };
         if let Err(error) = left {
             // Under the name that it had before, others may have saved the session in this record too.

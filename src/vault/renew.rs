@@ -6,10 +6,11 @@ use super::{
     retry::{Policy, Queue, Rounds},
 };
 use crate::{
+    clock::Timestamp,
     content::{Content, Fate, Mark},
     error::{Error, ErrorKind},
-    id::SessionId,
-    state::{Home, Job, Place, When, Written},
+    id::{RecordKey, SessionId},
+    state::{Enrolment, Home, Job, Place, Unfinished, When, Written},
     store::{Bytes, StoreError, Version},
 };
 
@@ -80,29 +81,63 @@ impl Vault<'_> {
                 return Err(error);
             }
         };
-        // For cookies from before the session was in a record.
-        let ended = self.set_end(&key, mark, job.created).await;
-        let enrolment = job.draft.enrolment.as_ref();
-        let left = match ended {
-            Ok(None) => self.leave(enrolment, &key, true).await,
-            Ok(Some(_)) => return self.start_anew(home, when, job).await,
-            Err(error) => Err(error),
-        };
-        self.finish(home, left, merged).await
+        let mut mark = Some(mark);
+        let (created, enrolment) = (job.created, job.draft.enrolment.as_ref());
+        match self.close_former(&key, &mut mark, created, enrolment).await {
+            Ok(true) => Ok(Written::new(home, merged)),
+            Ok(false) => self.start_anew(home, when, job).await,
+            Err(error) if error.kind() == ErrorKind::Gone => {
+                self.discard_place(&home).await;
+                Err(error)
+            }
+            // Nobody finds the session under its old name any more.
+            Err(error) => Ok(Written::new(home, merged).unfinished(job, key, mark, error)),
+        }
     }
 
-    /// The finished renewal, unless its last step failed.
-    async fn finish(
+    /// Ends a renewed session under its old name, in cookies from before it was in a record and in
+    /// the roster of its former subject. Takes the mark once the end is set. Returns `false` if
+    /// another request has ended the session.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if the session has been ended in that roster.
+    pub(super) async fn close_former(
         &self,
-        home: Home,
-        done: Result<(), Error>,
-        merged: Option<Content>,
-    ) -> Result<Written, Error> {
-        if let Err(error) = done {
-            self.discard_place(&home).await;
-            return Err(error);
+        before: &RecordKey,
+        mark: &mut Option<Mark>,
+        created: Timestamp,
+        enrolment: Option<&Enrolment>,
+    ) -> Result<bool, Error> {
+        if let Some(end) = mark
+            && self.set_end(before, end, created).await?.is_some()
+        {
+            return Ok(false);
         }
-        Ok(Written::new(home, merged))
+        *mark = None;
+        self.leave(enrolment, before, true).await?;
+        Ok(true)
+    }
+
+    /// Closes the old name of a session that an earlier save has renewed.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if another request has ended the session.
+    pub(crate) async fn finish_renewal(&self, rest: &Unfinished) -> Result<(), Error> {
+        let (mut mark, enrolment) = (rest.mark.clone(), rest.enrolment.as_ref());
+        let closed = self.close_former(&rest.before, &mut mark, rest.created, enrolment);
+        let finished = closed.await.and_then(|is_closed| match is_closed {
+            true => Ok(()),
+            false => Err(gone()),
+        });
+        if finished
+            .as_ref()
+            .is_err_and(|error| error.kind() == ErrorKind::Gone)
+        {
+            self.discard_place(&rest.home).await;
+        }
+        finished
     }
 
     /// The mark left under the old name, for requests that still carry it.
@@ -160,7 +195,7 @@ impl Vault<'_> {
     }
 
     /// Updates the new place with what another request has saved in the old one meanwhile. That
-    /// request cannot have changed the subject, since this would have renewed the session.
+    /// request cannot have given it another subject, since this would have renewed the session.
     async fn update_place(
         &self,
         home: Home,
@@ -256,9 +291,8 @@ impl Vault<'_> {
         }
         let since = since?;
         Ok(Written {
-            home: moved?,
-            merged: Some(content),
             since,
+            ..Written::new(moved?, Some(content))
         })
     }
 

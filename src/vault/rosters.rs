@@ -127,7 +127,7 @@ impl Vault<'_> {
             let names = marked().flat_map(|entry| entry.names().map(|name| (name, entry.created)));
             let names: Vec<_> = names.collect();
             let ends = names.iter();
-            let ends = ends.map(|(name, created)| self.set_end(name, mark.clone(), *created));
+            let ends = ends.map(|(name, created)| self.set_end(name, &mark, *created));
             for ended in join::all(ends.collect()).await {
                 failure = failure.or(ended.err());
             }

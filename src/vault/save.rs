@@ -46,7 +46,7 @@ impl Vault<'_> {
         // For the older cookies of a session that was to be renewed, and is removed instead.
         if job.renews && job.draft.is_emptied && written.home.is_nowhere() {
             let (key, end) = (job.id.record_key(), self.end_mark()?);
-            let ended = Box::pin(self.set_end(&key, end, job.created)).await?;
+            let ended = Box::pin(self.set_end(&key, &end, job.created)).await?;
             if ended.is_some() {
                 return Err(Error::new(ErrorKind::Gone));
             }
@@ -93,13 +93,21 @@ impl Vault<'_> {
             return Ok(Written::at(home));
         }
         if let Some(before) = before {
-            let mark = self.renewal_mark(job);
-            if self.set_end(before, mark, job.created).await?.is_some() {
-                return self.start_anew(home, When::Response, job).await;
+            let mut mark = Some(self.renewal_mark(job));
+            let (created, enrolment) = (job.created, job.draft.enrolment.as_ref());
+            match self
+                .close_former(before, &mut mark, created, enrolment)
+                .await
+            {
+                Ok(true) => self.remove_record(before).await,
+                Ok(false) => return self.start_anew(home, When::Response, job).await,
+                Err(error) if mark.is_some() || error.kind() == ErrorKind::Gone => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    return Ok(Written::at(home).unfinished(job, *before, None, error));
+                }
             }
-            self.leave(job.draft.enrolment.as_ref(), before, true)
-                .await?;
-            self.remove_record(before).await;
         }
         // Its subject's sessions may have been ended since it was enrolled.
         if job.draft.enrolment.is_some() {

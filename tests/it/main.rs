@@ -44,6 +44,7 @@ mod gorilla_files;
 mod gorilla_moves;
 mod gorilla_records;
 mod grpc;
+mod half_renewed;
 mod headers;
 mod hot_records;
 mod hyper;

@@ -167,13 +167,13 @@ async fn fail_each(kind: Kind, size: usize, when: When) {
             let (_, response) = world.visit(&mut jar, renew).await;
             let calls = store.take_log().len();
             store.calm();
-            if response.status().is_success() {
+            // If only the last step failed, the response tries it again.
+            if response.status().is_success() || !no_cookie(&response) {
                 let lens = world.lens(&mut jar, ["small", "value"]).await;
                 assert_eq!(lens, [Some(20), Some(size)], "{what}");
                 // The removal of a mark may fail.
                 assert_dead(&world, &earlier, &what).await;
             } else {
-                assert!(no_cookie(&response), "{what}");
                 assert!(failure(&response).is_some(), "{what}");
                 let is_alive = world.place(&before).await != Place::Nowhere;
                 let lens = world.lens(&mut jar, ["small", "value"]).await;

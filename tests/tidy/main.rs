@@ -174,6 +174,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
             "value_key",
             "change",
             "enrolment",
+            "unfinished",
             "log",
             "provenance",
             "request",
