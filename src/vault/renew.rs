@@ -127,10 +127,14 @@ impl Vault<'_> {
     pub(crate) async fn finish_renewal(&self, rest: &Unfinished) -> Result<(), Error> {
         let (mut mark, enrolment) = (rest.mark.clone(), rest.enrolment.as_ref());
         let closed = self.close_former(&rest.before, &mut mark, rest.created, enrolment);
-        let finished = closed.await.and_then(|is_closed| match is_closed {
-            true => Ok(()),
-            false => Err(gone()),
-        });
+        let finished = match closed.await {
+            Ok(false) => Err(gone()),
+            Ok(true) => match rest.home.key() {
+                Some(key) => self.check_enrolled(&key, enrolment).await,
+                None => Ok(()),
+            },
+            Err(error) => Err(error),
+        };
         if finished
             .as_ref()
             .is_err_and(|error| error.kind() == ErrorKind::Gone)

@@ -109,13 +109,21 @@ impl Vault<'_> {
                 }
             }
         }
+        let Some(enrolment) = &mut job.draft.enrolment else {
+            return Ok(Written::at(home));
+        };
+        // It has left that one's roster.
+        enrolment.former = None;
         // Its subject's sessions may have been ended since it was enrolled.
-        if job.draft.enrolment.is_some() {
-            let key = job.id.record_key();
-            self.check_enrolled(&key, job.draft.enrolment.as_ref())
-                .await?;
+        let key = job.id.record_key();
+        let checked = self.check_enrolled(&key, Some(enrolment));
+        match (checked.await, before) {
+            (Ok(()), _) => Ok(Written::at(home)),
+            (Err(error), Some(before)) if error.kind() != ErrorKind::Gone => {
+                Ok(Written::at(home).unfinished(job, *before, None, error))
+            }
+            (Err(error), _) => Err(error),
         }
-        Ok(Written::at(home))
     }
 
     /// # Errors

@@ -5,7 +5,7 @@ use silverback::{ErrorKind, Session};
 
 use crate::support::{
     Jar, Kind, MINUTE, World,
-    scripted::{Before, Create, Fail, Update},
+    scripted::{Before, Create, Fail, Load, Update},
     set_cookies,
 };
 
@@ -188,4 +188,25 @@ async fn a_session_that_leaves_its_subject_is_kept() {
             assert_eq!(world.is_alive(jar).await, !other, "{what}");
         }
     }
+}
+
+/// The look whether the session has been ended meanwhile comes after the end of its old cookie.
+#[tokio::test]
+async fn a_failed_last_look_loses_nothing() {
+    let world = Kind::RemoteRevocable.world();
+    let jar = &mut world.logged_in("ada", "laptop").await;
+    let before = jar.clone();
+    let renew = async |session: Session| {
+        session.load().await.unwrap();
+        session.renew();
+        session.insert("n", 1).unwrap();
+        world.ends().nth(2, Before, Load.of_rosters(), Fail);
+    };
+    let (_, response) = world.visit(jar, renew).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(world.get(jar, "n").await, Some(1));
+    assert!(!world.is_alive(&before).await);
+    assert_eq!(world.notes("ada").await, ["laptop"]);
+    assert_eq!(world.destroy_all("ada").await, 1);
+    assert!(!world.is_alive(jar).await);
 }
