@@ -77,7 +77,7 @@ impl Enrolment {
         subject.is_some_and(|subject| self.is_of(subject))
     }
 
-    fn is_of(&self, other: &Subject) -> bool {
+    pub(super) fn is_of(&self, other: &Subject) -> bool {
         let own = self.subject.as_deref();
         own.is_some_and(|own| own.name == other.name)
     }

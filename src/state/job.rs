@@ -40,6 +40,8 @@ pub(crate) struct Job {
     /// The last writes of the record that a renewal leaves.
     pub(crate) left: Writes,
     pub(crate) cut_off: Vec<CutOff>,
+    /// The first draft's enrolment, once another draft has replaced it.
+    pub(crate) enrolled: Option<Enrolment>,
     /// The roster's `not_before` at the enrolment, if that was under an ID other than the first.
     pub(crate) since: Option<Timestamp>,
     /// The session was to be renewed. If it is removed instead, its ID ends all the same.
@@ -163,17 +165,17 @@ impl State {
             Some(new) => (new, old),
             None => (old?, None),
         };
-        let (log, cut_off) = (mem::take(&mut self.log), mem::take(&mut self.cut_off));
         Some(Job {
             plan,
             id,
             before,
             created: view.content.created,
             draft,
-            log,
+            log: mem::take(&mut self.log),
             write,
             left,
-            cut_off,
+            cut_off: mem::take(&mut self.cut_off),
+            enrolled: None,
             since: None,
             renews: self.renews,
         })
@@ -332,6 +334,19 @@ impl Job {
             || whole.any(|cut_off| cut_off.is_in(writes))
     }
 
+    /// Replaces the draft.
+    pub(crate) fn draft_again(&mut self, draft: Draft) {
+        let old = mem::replace(&mut self.draft, draft);
+        self.enrolled = self.enrolled.take().or(old.enrolment);
+    }
+
+    /// What the session was enrolled for, if what it has become has another subject or none.
+    pub(crate) fn enrolled_for_another(&self, content: &Content) -> Option<&Enrolment> {
+        let enrolled = self.enrolled.as_ref().or(self.draft.enrolment.as_ref());
+        let subject = content.subject.as_deref();
+        enrolled.filter(|enrolled| !subject.is_some_and(|subject| enrolled.is_of(subject)))
+    }
+
     /// Hands the changes and the draft over to another request that writes them.
     pub(crate) fn lend(&mut self) -> Self {
         let draft = Draft {
@@ -347,6 +362,7 @@ impl Job {
             log: mem::take(&mut self.log),
             left: self.left.clone(),
             cut_off: mem::take(&mut self.cut_off),
+            enrolled: self.enrolled.take(),
             ..*self
         }
     }
@@ -357,9 +373,11 @@ impl Job {
             draft,
             log,
             cut_off,
+            enrolled,
             ..
         } = lent;
         (self.draft, self.log, self.cut_off) = (draft, log, cut_off);
+        self.enrolled = enrolled;
     }
 
     /// The content that this request alone has made, without anything that it has read. The loser

@@ -302,7 +302,7 @@ impl Vault<'_> {
             job.draft.browser = place.browser;
         }
         let (browser, end) = (job.draft.browser, (job.plan.term, Some(place.expires)));
-        job.draft = Draft::of(content, self.settings, now, end);
+        job.draft_again(Draft::of(content, self.settings, now, end));
         job.draft.browser = browser;
         (place.browser, place.expires) = (browser, job.draft.expires);
         // Enrolling this job's session is not the next job's task.

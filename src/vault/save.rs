@@ -1,6 +1,9 @@
 //! Carrying out a plan, from the roster to the record.
 
-use super::{ends::Token, records::Vault};
+use super::{
+    ends::Token,
+    records::{Presence, Vault},
+};
 use crate::{
     clock::Timestamp,
     error::{Error, ErrorKind},
@@ -21,15 +24,27 @@ impl Vault<'_> {
             Ok(written) => return Ok(written),
             Err(error) => error,
         };
-        let enrolment = job.draft.enrolment.as_ref();
-        // Nobody will ever hear of the new ID.
+        // Nobody will ever hear of a new ID.
         let is_unheard = job.plan.write.names();
-        // It got its subject after it had ended.
-        let is_over = error.kind() == ErrorKind::Gone && enrolment.is_some_and(Enrolment::is_new);
-        if enrolment.is_some() && (is_unheard || is_over) {
-            Box::pin(self.withdraw(enrolment, &job.id.record_key())).await;
+        let is_over = error.kind() == ErrorKind::Gone;
+        let (enrolment, key) = (job.draft.enrolment.as_ref(), job.id.record_key());
+        if let Some(enrolment) = enrolment
+            && (is_unheard || (is_over && Box::pin(self.is_stray(enrolment, &key)).await))
+        {
+            Box::pin(self.withdraw(Some(enrolment), &key)).await;
         }
         Err(error)
+    }
+
+    /// Returns whether nobody else takes a session out of a roster that it entered in vain: it got
+    /// its subject after it had ended, or lives on without the subject that it had before. A renewal
+    /// still needs its entry.
+    async fn is_stray(&self, enrolment: &Enrolment, key: &RecordKey) -> bool {
+        if !enrolment.is_new() || enrolment.renamed_since().is_none() {
+            return enrolment.is_new();
+        }
+        let lives = self.lives(&[*key]).await;
+        lives.is_ok_and(|lives| lives.contains(&Presence::Alive))
     }
 
     async fn enrol_and_write(
@@ -53,6 +68,14 @@ impl Vault<'_> {
             // Another request may have saved it in a record, which nobody can open now.
             if matches!(job.plan.write, Write::Forget) {
                 Box::pin(self.remove_record(&key)).await;
+            }
+        }
+        // Another request may have taken it from its subject meanwhile.
+        if let (Some(content), Some(key)) = (&written.merged, written.home.key())
+            && let Some(enrolled) = job.enrolled_for_another(content)
+        {
+            for name in [Some(key), before].into_iter().flatten() {
+                Box::pin(self.withdraw(Some(enrolled), &name)).await;
             }
         }
         // It only grows, so the last one counts.

@@ -37,7 +37,7 @@ impl Vault<'_> {
             .map_err(Error::new)?;
         let (now, browser) = (self.now(), job.draft.browser);
         let end = (job.plan.term, over.map(|place| place.expires));
-        job.draft = Draft::of(content, self.settings, now, end);
+        job.draft_again(Draft::of(content, self.settings, now, end));
         job.draft.browser = browser;
         let over = over.map_or(Writes::none(), |place| &place.writes);
         job.draft.writes = self.writes_with(over, job.write);

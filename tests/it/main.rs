@@ -56,6 +56,7 @@ mod key_rings;
 mod late_cookies;
 mod late_reads;
 mod later_formats;
+mod left_subjects;
 mod lifecycle;
 mod lifetimes;
 mod limits;

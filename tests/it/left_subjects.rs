@@ -1,0 +1,87 @@
+//! A session that leaves its subject in one request, while another request uses it.
+
+use http::StatusCode;
+use silverback::{ErrorKind, Session};
+
+use crate::support::{
+    HOUR, Kind, World,
+    scripted::{Before, Load, Scripted, Wait},
+};
+
+/// Kinds whose sessions are in a record if they are [grown](World::grown).
+const IN_RECORDS: [Kind; 2] = [Kind::Remote, Kind::RevocableOverflow];
+
+fn rosters(world: &World) -> &Scripted {
+    match world.kind {
+        Kind::Remote => world.records(),
+        _ => world.ends(),
+    }
+}
+
+#[tokio::test]
+async fn it_is_not_listed_again() {
+    type Use = fn(&Session);
+    let uses: [(&str, Use); 3] = [
+        ("reads", |session| {
+            session.get::<String>("cart").unwrap();
+        }),
+        ("writes", |session| session.insert("n", 1).unwrap()),
+        ("renews", Session::renew),
+    ];
+    for kind in IN_RECORDS {
+        for (what, uses) in uses {
+            let what = format!("{kind:?}, {what}");
+            let world = kind.world();
+            let jar = &mut world.logged_in("ada", "laptop").await;
+            world.set(jar, "cart", 600).await;
+            world.clock.advance(2 * HOUR); // it is time to list it again
+            let other = &mut jar.clone();
+            let use_it = async |session: Session| {
+                session.load().await.unwrap();
+                let leave = async |session: Session| {
+                    session.load().await.unwrap();
+                    session.remove_subject().unwrap();
+                };
+                world.visit(other, leave).await;
+                uses(&session);
+            };
+            let (_, response) = world.visit(jar, use_it).await;
+            assert_eq!(response.status(), StatusCode::OK, "{what}");
+            assert_eq!(world.notes("ada").await, [""; 0], "{what}");
+            assert_eq!(world.destroy_all("ada").await, 0, "{what}");
+            assert_eq!(world.lens(jar, ["cart"]).await, [Some(600)], "{what}");
+        }
+    }
+}
+
+/// The other request lists it under another note, and is too late.
+#[tokio::test]
+async fn a_renewal_that_leaves_it_finds_its_entry() {
+    for kind in IN_RECORDS {
+        let world = kind.world();
+        let jar = &mut world.logged_in("ada", "laptop").await;
+        world.set(jar, "cart", 600).await;
+        let leaves = &mut jar.clone();
+        let list = async |session: Session| {
+            session.load().await.unwrap();
+            let leave = async |session: Session| {
+                session.load().await.unwrap();
+                session.renew();
+                session.remove_subject().unwrap();
+            };
+            rosters(&world).at(Before, Load.of_rosters(), Wait);
+            let (_, saved) = tokio::join!(world.visit(leaves, leave), async {
+                rosters(&world).reached().await;
+                session.set_subject("ada", "again").unwrap();
+                let saved = session.save().await;
+                rosters(&world).go();
+                saved
+            });
+            saved.unwrap_err().kind()
+        };
+        let (error, _) = world.visit(jar, list).await;
+        assert_eq!(error, ErrorKind::Gone, "{kind:?}");
+        assert_eq!(world.lens(leaves, ["cart"]).await, [Some(600)], "{kind:?}");
+        assert_eq!(world.notes("ada").await, [""; 0], "{kind:?}");
+    }
+}
