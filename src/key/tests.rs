@@ -1,3 +1,5 @@
+use std::io::Write as _;
+
 use super::*;
 
 const HEX: &str = "9f0d1e6b7a5c4d3e2f1a0b9c8d7e6f5a4b3c2d1e0f9a8b7c6d5e4f3a2b1c0d9e";
@@ -100,6 +102,14 @@ fn quotes_are_named() {
         assert!(matches!(error, KeyError::Quoted), "{text}: {error}");
         assert!(error.to_string().contains("quotes"), "{error}");
     }
+}
+
+#[test]
+fn keys_are_read_from_a_file() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(format!("{HEX}\n").as_bytes()).unwrap();
+    let read = Keys::from_file(file.path()).unwrap();
+    assert_eq!(read.list(), Keys::parse(HEX).unwrap().list());
 }
 
 /// An error says what is wrong and what to do, and reveals no secret.

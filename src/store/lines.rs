@@ -198,3 +198,20 @@ impl fmt::Debug for Line {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_lines_are_dropped() {
+        let key = |n: usize| RecordKey::of(&n.to_be_bytes());
+        let lines = Lines::default();
+        let kept = lines.of(&key(0));
+        for n in 1..10 * SPARE {
+            drop(lines.of(&key(n)));
+        }
+        assert!(lines.known().lines.len() <= SPARE);
+        assert!(Arc::ptr_eq(&kept, &lines.of(&key(0))));
+    }
+}

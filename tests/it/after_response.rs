@@ -322,6 +322,10 @@ async fn a_renewal_is_refused_by_save() {
     late.renew();
     let error = late.save().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AlreadyCommitted);
+    let (unused, _) = world.visit(jar, async |session| session).await;
+    unused.renew();
+    let error = unused.save().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyCommitted);
 }
 
 #[tokio::test]

@@ -3,7 +3,10 @@
 use http::{HeaderName, Response, StatusCode, header::CACHE_CONTROL};
 use silverback::{Clock, Session, SessionLayer};
 
-use crate::support::{Jar, Kind, START, Site, Stores, keys, no_cookie};
+use crate::support::{
+    Jar, Kind, START, Site, Stores, keys, no_cookie,
+    scripted::{ANY, Before, Fail},
+};
 
 const KINDS: [Kind; 7] = [
     Kind::Cookie,
@@ -91,6 +94,18 @@ async fn a_page_that_failed_is_private() {
             "{kind:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_page_about_a_logout_that_failed_is_private() {
+    let world = Kind::Remote.world();
+    let jar = &mut Jar::default();
+    world.put(jar, "n", 1).await;
+    world.records().every(Before, ANY, Fail);
+    let destroy = async |session: Session| session.destroy().await.unwrap_err();
+    let (_, response) = world.visit(jar, destroy).await;
+    assert!(no_cookie(&response));
+    assert_eq!(all(&response, CACHE_CONTROL), ["private, no-cache"]);
 }
 
 #[tokio::test]

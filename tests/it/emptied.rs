@@ -204,6 +204,25 @@ async fn values_of_another_request_are_kept() {
     }
 }
 
+/// Another request changes the last value before it is removed.
+#[tokio::test]
+async fn its_last_value_may_have_changed() {
+    for kind in [Kind::Memory, Kind::Remote] {
+        let world = kind.world();
+        let jar = &mut Jar::default();
+        world.put(jar, "n", 1).await;
+        let other = &mut jar.clone();
+        let remove = async |session: Session| {
+            session.load().await.unwrap();
+            assert!(session.remove("n").unwrap());
+            world.put(other, "n", 2).await;
+        };
+        let (_, response) = world.visit(jar, remove).await;
+        assert!(is_removed(&response), "{kind:?}");
+        assert_eq!(world.records().sessions().await, 0, "{kind:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_renewal_meanwhile_has_moved_it() {
     for kind in Kind::ENDED_BY_SERVER {

@@ -56,12 +56,16 @@ async fn a_login_and_its_ends_are_events() {
                 "count=1",
             ]
         };
+        let lived = lived.await;
         let expected: [&[&str]; 3] = [
             &["INFO", created, "session=\"s\""],
             &["INFO", renewed, "session=\"s\""],
             &ended("cause=\"logout\""),
         ];
-        assert_are(&lived.await, &expected);
+        assert_are(&lived, &expected);
+        for saved in &lived[..2] {
+            assert_eq!(saved.contains(" record="), !kind.is_cookie(), "{saved}");
+        }
 
         let mut jars = [Jar::default(), Jar::default(), Jar::default()];
         for jar in &mut jars {
@@ -115,6 +119,22 @@ async fn a_session_that_makes_room_and_one_that_is_emptied_are_events() {
         &ends,
         &[&["cause=\"limit\" count=1"], &["cause=\"emptied\" count=1"]],
     );
+}
+
+#[tokio::test]
+async fn a_renewal_beside_another_save_is_an_event() {
+    let (world, jar) = (Kind::Remote.world(), &mut Jar::default());
+    world.put(jar, "n", 1).await;
+    let other = &mut jar.clone();
+    let renewed = events(async || {
+        let renew = async |session: Session| {
+            session.load().await.unwrap();
+            session.renew();
+            world.put(other, "n", 2).await;
+        };
+        world.visit(jar, renew).await;
+    });
+    assert_are(&renewed.await, &[&["\"session_renewed\""]]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -286,7 +306,7 @@ async fn events_are_counted() {
 #[tokio::test]
 async fn an_opening_is_counted_once() {
     for kind in Kind::ALL {
-        for is_asked_before in [false, true] {
+        for (is_asked_before, is_loaded) in [(false, true), (true, true), (true, false)] {
             let (world, jar) = (kind.world(), &mut Jar::default());
             world.put(jar, "n", 1).await;
             let recorder = DebuggingRecorder::new();
@@ -296,8 +316,10 @@ async fn an_opening_is_counted_once() {
                     if is_asked_before {
                         session.renew();
                     }
-                    session.load().await.unwrap();
-                    session.len().unwrap();
+                    if is_loaded {
+                        session.load().await.unwrap();
+                        session.len().unwrap();
+                    }
                 })
                 .await;
             let mut counted = counted(&recorder);

@@ -1,13 +1,13 @@
 //! Updates that may fail, at once or when they run again after another request's save.
 
-use std::{error::Error as _, fmt};
+use std::{error::Error as _, fmt, mem};
 
 use http::StatusCode;
 use silverback::{Error, ErrorKind, Session};
 
 use crate::support::{
     Jar, Kind, World, failure,
-    scripted::{Before, Update},
+    scripted::{ANY, Before, Create, Fail, Update, Wait},
     steps::in_between,
 };
 
@@ -116,6 +116,34 @@ async fn one_that_failed_a_save_fails_no_other_save() {
         assert_eq!(world.get(jar, "left").await, Some(0));
         assert_eq!(world.get::<String>(jar, "name").await.unwrap(), "Ada");
     }
+}
+
+/// It runs again once the session is back.
+#[tokio::test]
+async fn one_that_fails_after_a_destroy_that_failed_leaves_the_session_as_before() {
+    let world = Kind::RevocableOverflow.world();
+    let jar = &mut world.grown().await;
+    world.put(jar, "n", 1).await;
+    let act = async |session: Session| {
+        session.load().await.unwrap();
+        world.ends().at(Before, Create, Wait);
+        let update = async {
+            world.ends().reached().await;
+            let first = |n: &mut u32| match mem::replace(n, 2) {
+                0 => Ok(()),
+                _ => Err("there is one"),
+            };
+            session.try_update("n", first).unwrap().unwrap();
+            world.records().every(Before, ANY, Fail);
+            world.ends().go();
+        };
+        let (destroyed, ()) = tokio::join!(session.destroy(), update);
+        assert_eq!(destroyed.unwrap_err().kind(), ErrorKind::StoreFailed);
+        world.calm();
+        assert_eq!(session.get::<u32>("n").unwrap(), Some(1));
+    };
+    let (_, response) = world.visit(jar, act).await;
+    assert_eq!(failure(&response), None);
 }
 
 #[tokio::test]

@@ -146,11 +146,15 @@ async fn messages_whose_claim_failed_are_kept() {
             load_and(session).await.flash("hi").unwrap()
         })
         .await;
+    let other = &mut jar.clone();
     world
         .visit(jar, async |session| {
             let session = load_and(session).await;
             world.records().at(Before, Update | Delete, Fail);
             session.claim_flashes::<String>().await.unwrap_err();
+            // A save that meets another one leaves them too.
+            session.insert("n", 1).unwrap();
+            world.put(other, "m", 1).await;
         })
         .await;
     let left = async |session: Session| flashes(load_and(session).await).await;
@@ -213,6 +217,34 @@ async fn taken_messages_can_be_kept() {
         let other = async |session: Session| session.flashes_in::<String>("other").unwrap();
         assert!(site.visit(jar, other).await.0.is_empty(), "it was not kept");
     }
+}
+
+/// The visitor has seen them.
+#[tokio::test]
+async fn messages_of_the_response_are_not_kept_after_it() {
+    let world = Kind::Remote.world();
+    let jar = &mut Jar::default();
+    let leave = async |session: Session| {
+        session.load().await.unwrap();
+        session.flash("one").unwrap();
+    };
+    world.visit(jar, leave).await;
+    let take = async |session: Session| {
+        session.load().await.unwrap();
+        assert_eq!(session.flashes::<String>().unwrap(), ["one"]);
+        session.insert("n", 1).unwrap();
+        session
+    };
+    let (late, _) = world.visit(jar, take).await;
+    late.load().await.unwrap();
+    late.keep_flashes().unwrap();
+    late.insert("n", 2).unwrap();
+    late.save().await.unwrap();
+    let peek = async |session: Session| {
+        session.load().await.unwrap();
+        session.peek_flashes::<String>().unwrap()
+    };
+    assert_eq!(world.visit(jar, peek).await.0, [""; 0]);
 }
 
 #[tokio::test]

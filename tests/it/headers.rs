@@ -5,8 +5,10 @@ use http::{Response, StatusCode, header};
 use silverback::Session;
 
 use crate::support::{
-    HOUR, Jar, Kind, World, no_cookie,
-    scripted::{Before, Fail, Load},
+    HOUR, Jar, Kind, World,
+    log::recorded,
+    no_cookie,
+    scripted::{ANY, Before, Fail, Load},
     set_cookie, set_cookies,
 };
 
@@ -70,6 +72,19 @@ async fn vary_is_added_when_the_load_fails() {
 }
 
 #[tokio::test]
+async fn vary_is_added_when_the_save_fails() {
+    let world = Kind::Remote.world();
+    let write = async |session: Session| {
+        session.load().await.unwrap();
+        session.insert("n", 1).unwrap();
+        world.records().every(Before, ANY, Fail);
+    };
+    let (_, response) = world.visit(&mut Jar::default(), write).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(all(&response, header::VARY), ["Cookie"]);
+}
+
+#[tokio::test]
 async fn caching_is_forbidden_by_default() {
     let write = async |session: Session| session.insert("n", 1).unwrap();
     let site = Kind::Cookie.world();
@@ -89,19 +104,25 @@ async fn caching_is_forbidden_by_default() {
 #[tokio::test]
 async fn our_cookie_replaces_only_its_namesake() {
     let write = async |session: Session| session.insert("n", 1).unwrap();
-    let own = response(&[
-        ("set-cookie", "a=1; Path=/"),
-        ("set-cookie", "s=mine; Path=/"),
-        ("set-cookie", "ss=2"),
-    ]);
-    let (_, answer) = Kind::Cookie
-        .world()
-        .respond(&mut Jar::default(), write, own)
-        .await;
-    let cookies = set_cookies(answer.headers());
-    assert_eq!(cookies.len(), 3, "{cookies:?}");
-    assert_eq!(cookies[..2], ["a=1; Path=/", "ss=2"]);
-    assert!(cookies[2].starts_with("s=E"));
+    for others in [&["a=1; Path=/", "ss=2"] as &[&str], &["a=1"], &[]] {
+        for namesake in [Some("s=mine; Path=/"), None] {
+            let own = others.iter().chain(&namesake);
+            let own: Vec<_> = own.map(|cookie| ("set-cookie", *cookie)).collect();
+            let jar = &mut Jar::default();
+            let mut answered = None;
+            let log = recorded(async || {
+                let world = Kind::Cookie.world();
+                answered = Some(world.respond(jar, write, response(&own)).await.1);
+            });
+            let log = log.await;
+            let cookies = set_cookies(answered.unwrap().headers());
+            let (ours, rest) = cookies.split_last().unwrap();
+            assert_eq!(rest, others, "{namesake:?}");
+            assert!(ours.starts_with("s=E"));
+            let is_told = log.contains("replaced");
+            assert_eq!(is_told, namesake.is_some(), "{log}");
+        }
+    }
 }
 
 #[tokio::test]

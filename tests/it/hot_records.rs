@@ -401,7 +401,10 @@ async fn a_write_that_another_process_overtakes_is_done_again() {
     world.records().nth(41, Before, Update, Wait);
     let overtake = async {
         world.records().reached().await;
-        other.put(&mut jar.clone(), "other", 2).await;
+        // More writes than a record lists.
+        for n in 2..12 {
+            other.put(&mut jar.clone(), "other", n).await;
+        }
         world.records().go();
     };
     let (saved, ()) = tokio::join!(save(&sessions), overtake);

@@ -1,7 +1,7 @@
 //! From the first visit to the logout.
 
 use http::header;
-use silverback::Rejection;
+use silverback::{Rejection, Session};
 
 use crate::support::{DAY, Jar, Kind, MINUTE, no_cookie, set_cookie};
 
@@ -169,6 +169,22 @@ async fn destroy_removes_record_and_cookie() {
         );
         assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
         assert!(jar.0.is_empty());
+    }
+}
+
+/// Nobody knows any longer how the first session ended.
+#[tokio::test]
+async fn a_session_is_destroyed_again_long_after() {
+    for kind in Kind::PLAIN {
+        let (world, jar) = (kind.world(), &mut Jar::default());
+        world.put(jar, "n", 1).await;
+        let destroy = async |session: Session| {
+            session.load().await.unwrap();
+            session.destroy().await.unwrap();
+            world.clock.advance(2 * MINUTE);
+            session.destroy().await.unwrap();
+        };
+        world.visit(jar, destroy).await;
     }
 }
 

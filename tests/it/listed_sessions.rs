@@ -158,11 +158,35 @@ async fn one_that_logs_in_again_is_ended_under_its_former_name() {
         let world = kind.world();
         let jar = &mut world.logged_in("ada", "laptop").await;
         let former = world.subjects().list("ada").await.unwrap()[0].record_key();
-        world.log_in(jar, "ada", "again").await;
+        let late = &mut jar.clone();
+        let write = async |session: Session| {
+            session.load().await.unwrap();
+            session.insert("n", 1).unwrap();
+            world.log_in(jar, "ada", "again").await;
+        };
+        // A request that comes too late leaves the list alone.
+        let (_, response) = world.visit(late, write).await;
+        assert_eq!(failure(&response), Some(ErrorKind::Gone), "{kind:?}");
         assert_eq!(world.notes("ada").await, ["again"], "{kind:?}");
         let is_ended = world.subjects().destroy("ada", &former).await.unwrap();
         assert!(is_ended, "{kind:?}");
         assert!(!world.is_alive(jar).await, "{kind:?}");
+    }
+}
+
+/// Later, nobody knows it by that name.
+#[tokio::test]
+async fn one_that_logged_in_again_long_ago_has_lost_its_former_name() {
+    for kind in Kind::WITH_SUBJECTS {
+        let world = kind.world();
+        let jar = &mut world.logged_in("ada", "laptop").await;
+        let former = world.subjects().list("ada").await.unwrap()[0].record_key();
+        world.log_in(jar, "ada", "again").await;
+        world.clock.advance(2 * HOUR); // it is time to list it again
+        world.put(jar, "n", 1).await;
+        let is_ended = world.subjects().destroy("ada", &former).await.unwrap();
+        assert!(!is_ended, "{kind:?}");
+        assert!(world.is_alive(jar).await, "{kind:?}");
     }
 }
 

@@ -11,7 +11,7 @@ use crate::support::{
     log::recorded,
     no_cookie,
     schedule::cut_off,
-    scripted::{After, Before, Create, LoadMany, Scripted, Update, Wait},
+    scripted::{After, Before, Create, Cut, LoadMany, Scripted, Update, Wait},
     set_cookie,
     steps::in_between,
 };
@@ -286,6 +286,20 @@ async fn one_that_comes_too_late_to_follow_is_an_error() {
             let lives = is_there(&world, renewed).await;
             assert_eq!(lives, expected.is_err(), "{kind:?}, {age:?}");
         }
+    }
+}
+
+/// Its end and its mark are there, but the answers and the second attempts were lost.
+#[tokio::test]
+async fn it_recognises_its_own_end_and_mark() {
+    for kind in [Kind::RemoteRevocable, Kind::RevocableOverflow, Kind::Remote] {
+        let world = kind.world();
+        let jar = &mut world.grown().await;
+        for (store, op) in [(world.ends(), Create), (world.records(), Update)] {
+            store.at(After, op, Cut);
+            store.nth(2, Before, op, Cut);
+        }
+        assert_eq!(log_out(&world, jar).await.0, Ok(()), "{kind:?}");
     }
 }
 

@@ -6,10 +6,14 @@ use std::sync::{
 };
 
 use http::{Request, Response, StatusCode};
-use silverback::{Clock, Session, SessionLayer, Sessions};
+use silverback::{Clock, ErrorKind, Session, SessionLayer, Sessions};
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::support::{Jar, Kind, START, Site, Stores, keys, no_cookie, set_cookie, set_cookies};
+use crate::support::{
+    Jar, Kind, START, Site, Stores, failure, keys, no_cookie,
+    scripted::{Before, Fail, Update},
+    set_cookie, set_cookies,
+};
 
 const FAILED: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
 
@@ -136,6 +140,24 @@ async fn an_error_of_the_service_saves_nothing() {
         .unwrap_err();
     assert_eq!(error.to_string(), "mine");
     assert!(world.records().memory.is_empty());
+}
+
+/// The response brings the cookie of the save, so it tries no second renewal.
+#[tokio::test]
+async fn a_renewal_that_failed_after_an_explicit_save_is_given_up() {
+    let world = Kind::Remote.world();
+    let jar = &mut Jar::default();
+    let renew = async |session: Session| {
+        session.load().await.unwrap();
+        session.insert("n", 1).unwrap();
+        session.save().await.unwrap();
+        session.renew();
+        world.records().at(Before, Update, Fail);
+        session.record_key()
+    };
+    let (saved, response) = world.visit(jar, renew).await;
+    assert_eq!(failure(&response), Some(ErrorKind::StoreFailed));
+    assert_eq!(Some(world.key(jar).await), saved);
 }
 
 /// A layer that keeps nothing for a status from 400 on, or when the response asks for it.

@@ -240,7 +240,30 @@ async fn cookie_outgrown_beside_a_later_rev() {
     }
 }
 
-/// Two jars with one cookie of a session.
+/// The request that made the record writes to it again, after one that knows it.
+#[tokio::test]
+async fn cookie_outgrown_beside_a_used_record_with_a_write_by_its_maker() {
+    for world in worlds() {
+        let (mut jar, mut later) = two_of_one_cookie(&world).await;
+        world.set(&mut later, "small", 1).await;
+        let grow = async |session: Session| {
+            session.load().await.unwrap();
+            session.insert("large", "x".repeat(1_000)).unwrap();
+            session
+        };
+        let (maker, _) = world.visit(&mut jar, grow).await;
+        maker.load().await.unwrap();
+        maker.insert("other", "x".repeat(1_000)).unwrap();
+        Count.happen(&world, &mut jar).await;
+        maker.save().await.unwrap();
+        world.set(&mut later, "too", 1_000).await;
+        for jar in [&mut jar, &mut later] {
+            let lens = world.lens(jar, ["large", "other", "too"]).await;
+            assert_eq!(lens, [Some(1_000); 3], "{:?}", world.kind);
+        }
+    }
+}
+
 /// A request that fails after it has saved the record leaves it to the others, whoever made it.
 #[tokio::test]
 async fn cookie_outgrown_beside_one_of_its_rev_while_the_store_of_ends_fails() {
@@ -271,6 +294,7 @@ async fn cookie_outgrown_beside_one_of_its_rev_while_the_store_of_ends_fails() {
     }
 }
 
+/// Two jars with one cookie of a session.
 async fn two_of_one_cookie(world: &World) -> (Jar, Jar) {
     let mut jar = Jar::default();
     Count.happen(world, &mut jar).await;

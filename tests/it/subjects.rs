@@ -7,8 +7,8 @@ use silverback::{
 };
 
 use crate::support::{
-    DAY, HOUR, Jar, Kind, START, Site, Stores, World, keys, log_in, notes,
-    scripted::{After, Before, Load, LoadMany},
+    DAY, HOUR, Jar, Kind, START, Site, Stores, World, failure, keys, log_in, notes,
+    scripted::{After, Before, Cut, Fail, Load, LoadMany, Update},
     steps::in_between,
     user,
 };
@@ -89,6 +89,42 @@ async fn a_login_takes_a_new_id() {
         set_subject(&world, jar, "bob", "another laptop").await;
         assert_eq!(world.visit(jar, id).await.0, named, "{kind:?}: no login");
         assert_eq!(world.notes("bob").await, ["another laptop"], "{kind:?}");
+    }
+}
+
+/// It is no login, so it needs no new ID beside other changes.
+#[tokio::test]
+async fn a_new_note_is_saved_beside_other_changes() {
+    for kind in Kind::WITH_SUBJECTS {
+        let world = kind.world();
+        let jar = &mut world.logged_in("ada", "phone").await;
+        let other = &mut jar.clone();
+        let note = async |session: Session| {
+            session.load().await.unwrap();
+            session.set_subject("ada", "laptop").unwrap();
+            world.put(other, "n", 1).await;
+        };
+        let (_, response) = world.visit(jar, note).await;
+        assert_eq!(failure(&response), None, "{kind:?}");
+        assert_eq!(world.notes("ada").await, ["laptop"], "{kind:?}");
+        let n = (!kind.is_cookie()).then_some(1);
+        assert_eq!(world.get(jar, "n").await, n, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_whose_note_could_not_be_saved_stays_listed() {
+    for act in [Fail, Cut] {
+        let world = Kind::Remote.world();
+        let jar = &mut world.logged_in("ada", "phone").await;
+        let note = async |session: Session| {
+            session.load().await.unwrap();
+            session.set_subject("ada", "laptop").unwrap();
+            world.records().every(After, Update.of_sessions(), act);
+        };
+        let (_, response) = world.visit(jar, note).await;
+        assert_eq!(failure(&response), Some(ErrorKind::StoreFailed));
+        assert_eq!(world.notes("ada").await.len(), 1);
     }
 }
 

@@ -15,14 +15,68 @@ fn sample() -> Frames {
 #[test]
 fn values_and_flashes_are_separate() {
     let mut frames = sample();
-    frames.insert("", b"0");
+    frames.insert("", b"a long value");
     assert_eq!(frames.keys().collect::<Vec<_>>(), ["user", "cart", ""]);
     assert_eq!(
         frames.flashes("").collect::<Vec<_>>(),
         [(*b"12345678", b"\"hi\"" as &[u8])]
     );
     assert!(frames.remove_flash(*b"12345678") && !frames.remove_flash(*b"12345678"));
-    assert_eq!(frames.get(""), Some(b"0" as &[u8]));
+    assert_eq!(frames.get(""), Some(b"a long value" as &[u8]));
+}
+
+#[test]
+fn a_value_that_begins_with_a_messages_id_stays() {
+    let ids: Vec<FlashId> = (0..=FEW).map(|n| [u8::try_from(n).unwrap(); 8]).collect();
+    for few in [&ids[..1], &ids] {
+        let mut frames = Frames::default();
+        for id in few {
+            frames.insert(&format!("{id:?}"), id);
+            frames.push_flash("", *id, b"1");
+        }
+        frames.remove_flashes(&mut few.to_vec());
+        assert_eq!(frames.keys().count(), few.len());
+        assert_eq!(frames.count(), few.len());
+    }
+}
+
+/// Where a frame was found before, there may be a part of another one now.
+#[test]
+fn a_part_of_a_value_is_no_frame() {
+    let mut image = Frames::default();
+    image.insert("x", b"1");
+    let images = image.as_bytes().repeat(50);
+    let id = |n: usize| [u8::try_from(n).unwrap(); 8];
+    for (many, before) in [(1, 0), (1, 1), (FEW + 1, 0), (FEW + 1, 1), (0, 0)]
+        .into_iter()
+        .flat_map(|(many, is_longer)| (0..4).map(move |len| (many, 40 * is_longer + len)))
+    {
+        let mut frames = Frames::default();
+        for n in 0..many {
+            frames.push_flash("", id(n), &vec![0; before]);
+        }
+        frames.insert("last", &images);
+        match many {
+            0 => {
+                frames.insert("longer", &vec![0; 60 + before]);
+                frames.insert("end", b"1");
+                frames.clear();
+                frames.push_flash("", id(0), &[&*images, &images].concat());
+            }
+            _ => frames.remove_flashes(&mut (0..many).map(id).collect()),
+        }
+        assert_eq!(frames.get("x"), None, "{many} messages, {before} bytes");
+    }
+}
+
+#[test]
+fn a_key_that_is_not_text_is_refused() {
+    for (key, is_text) in [("é".as_bytes(), true), (b"\xff", false)] {
+        let mut frames = vec![u8::try_from(key.len() << 1).unwrap()];
+        frames.extend_from_slice(key);
+        frames.extend_from_slice(b"\x011");
+        assert_eq!(Frames::parse(frames.into()).is_some(), is_text, "{key:?}");
+    }
 }
 
 #[test]

@@ -83,6 +83,25 @@ fn changes_of_two_requests_are_merged() {
 }
 
 #[test]
+fn a_change_is_no_read() {
+    use GoChange::{Emptied, Nothing, Other};
+    let of = &format();
+    let of_values = |values: &[(&str, i64)]| payload(values, &[], of);
+    let old = payload(&[("a", 1)], &[("", "hi")], of);
+    for (mine, expected) in [
+        (old.clone(), Nothing),
+        (payload(&[("a", 2)], &[("", "hi")], of), Other),
+        (payload(&[("a", 1), ("b", 2)], &[("", "hi")], of), Other),
+        (payload(&[], &[("", "hi")], of), Other),
+        (payload(&[("a", 1)], &[("", "ho")], of), Other),
+        (of_values(&[("a", 1)]), Other),
+        (of_values(&[]), Emptied),
+    ] {
+        assert_eq!(change_in_go(&old, &mine, of), expected, "{mine:?}");
+    }
+}
+
+#[test]
 fn types_of_go_survive_a_merge() {
     let of = format();
     let mut gob = Gob::session();

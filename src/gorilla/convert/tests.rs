@@ -352,6 +352,62 @@ fn a_value_that_changes_keeps_its_type_if_it_fits() {
 }
 
 #[test]
+fn a_map_keeps_its_types() {
+    let mut go = go();
+    let ty = go.numbers;
+    let map = |entries: &[(i64, &str)]| {
+        let entries = entries.iter();
+        let entries = entries.map(|(key, text)| (Value::Int(*key), Value::string(*text)));
+        let entries = entries.collect();
+        Value::Map { ty, entries }.named("map[int]string")
+    };
+    let json = json!({"\0int:7": "y", "\0int:8": "z"});
+    let fitted = go.fit(&json, &map(&[(7, "x")]));
+    assert_eq!(fitted, Ok(map(&[(7, "y"), (8, "z")])));
+}
+
+/// As by Go's encoder.
+#[test]
+fn a_field_that_is_zero_is_left_out() {
+    let mut go = go();
+    let numbers = [
+        ("U", TypeId::UINT),
+        ("F", TypeId::FLOAT),
+        ("C", TypeId::COMPLEX),
+    ];
+    let ty = go.types.define(Definition::Struct {
+        name: "Numbers".into(),
+        fields: numbers.map(|(name, ty)| Field::new(name, ty)).into(),
+    });
+    let fields = vec![(0, Value::Uint(7))];
+    let old = Value::Struct { ty, fields };
+    for (json, left) in [
+        (json!({"U": 0, "F": 0.0, "C": [0.0, 0.0]}), 0),
+        (json!({"U": 1, "F": 0.5, "C": [0.0, 1.0]}), 3),
+    ] {
+        let fitted = go.fit(&json, &old);
+        let Ok(Value::Struct { fields, .. }) = fitted else {
+            panic!("{fitted:?}")
+        };
+        assert_eq!(fields.len(), left, "{json}");
+    }
+}
+
+#[test]
+fn bytes_keep_their_type_if_it_is_one_of_bytes() {
+    let mut go = go();
+    let bytes = |name| Value::Bytes(vec![7]).named(name);
+    for (old, name) in [
+        (bytes("json.RawMessage"), "json.RawMessage"),
+        (Value::Int(1).named("main.Level"), "[]uint8"),
+    ] {
+        let types = &mut go.types;
+        let fitted = Fitter { types }.value(b"\0\x08", Some(&old), TypeId::INTERFACE);
+        assert_eq!(fitted, Ok(Value::Bytes(vec![8]).named(name)));
+    }
+}
+
+#[test]
 fn an_unchanged_value_stays_to_the_byte() {
     let mut go = go();
     let text = Value::String(vec![b'a', 0xff]).named("string");

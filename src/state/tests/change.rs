@@ -331,7 +331,7 @@ fn messages_are_put_back_in_their_place() {
     let taken = taken(&[ONE, TWO]);
     taken.ids().retain(|id| *id == TWO);
     let mut put_back = [Change::PutBackFlashes(taken)];
-    let content = apply(&mut [Change::Clear, push(THREE, "new")], start());
+    let content = apply(&mut [Change::Clear, push([0; 8], "new")], start());
     let content = apply(&mut put_back, content);
     assert_eq!(text(&content), "!hi !new @al");
     assert_eq!(text(&apply(&mut put_back, content)), "!hi !new @al");
