@@ -21,7 +21,7 @@ pub(crate) use self::{
     frames::{FlashId, Frames},
     mark::{End, Fate, Mark, Name, Unreadable},
     moved::{Moved, Origin},
-    wire::{Stored, decode_record, replace_writes, seal_record},
+    wire::{Stored, decode_record, seal_record},
     writes::{Done, WriteId, Writes},
 };
 use crate::{binary::varint_len, clock::Timestamp, cookie::CookieAttributes};

@@ -239,22 +239,6 @@ impl Particulars {
     }
 }
 
-/// Replaces the last writes of an encoded record.
-pub(crate) fn replace_writes(record: &[u8], writes: &Writes) -> Vec<u8> {
-    let after_writes = |rest| Writes::decode(rest).map(|(_, rest)| rest);
-    let parts = record.split_first();
-    let Some((format, rest)) =
-        parts.and_then(|(format, rest)| Some((*format, after_writes(rest)?)))
-    else {
-        return record.to_vec();
-    };
-    let mut out = Vec::with_capacity(1 + writes.encoded_len() + rest.len());
-    out.push(format);
-    writes.encode(&mut out);
-    out.extend_from_slice(rest);
-    out
-}
-
 /// Encrypts a record, so that anyone with the store but without the cookie can neither read nor
 /// change it.
 pub(crate) fn seal_record(id: &SessionId, record: &[u8]) -> Result<Vec<u8>, RandomError> {

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     config::Settings,
-    content::{Browser, Content, Mark, WriteId, Writes, replace_writes},
+    content::{Browser, Content, Mark, WriteId, Writes},
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
     store::{Bytes, Version},
@@ -279,12 +279,6 @@ impl Draft {
             browser: Browser::Knows,
             writes: Writes::default(),
         }
-    }
-
-    /// Replaces the last writes, which are those of the record to be overwritten and this one.
-    pub(crate) fn renote(&mut self, writes: Writes) {
-        self.writes = writes;
-        self.plain = replace_writes(&self.plain, &self.writes).into();
     }
 
     /// Where the session is once the response has brought it.

@@ -128,20 +128,19 @@ impl Vault<'_> {
                 job.draft.browser = place.browser;
                 self.redraft(job, &content, Some(&place))?;
                 merged = Some(content);
-            } else {
-                let writes = self.writes_with(&place.writes, job.write);
-                job.draft.renote(writes);
             }
+            // A record that is replaced leaves nothing, so the new one does not list its writes.
+            let attempt = self.writes_with(&place.writes, job.write);
             let data = self.seal(&id, job.draft.plain.clone())?;
             let expiry = self.expiry(job.draft.expires);
             let (updated, sent) = records.update(&key, place.version, data, expiry).await;
             match updated {
                 Ok(version) => {
-                    note(records, &job.draft.writes);
+                    note(records, &attempt);
                     return Ok((job.draft.place(id, version), merged));
                 }
                 Err(StoreError::Conflict) => {
-                    refused = self.find_refused(sent, &id, &job.draft.writes).await?;
+                    refused = self.find_refused(sent, &id, &attempt).await?;
                     rounds.lost().await?;
                 }
                 Err(error) => return Err(error.into()),

@@ -10,7 +10,8 @@ use crate::support::{
     Jar, Kind,
     Place::{self, Cookie, Nowhere, Record},
     Stores, World, keys, no_cookie,
-    scripted::{After, Before, Create, Delete, Fail, Load, Op, Update, Wait},
+    schedule::until_it_hangs,
+    scripted::{After, Before, Create, Delete, Fail, Hang, Load, Op, Update, Wait},
 };
 
 /// What a request does to the session.
@@ -202,6 +203,29 @@ async fn cookie_outgrown_beside_an_older_rev() {
         let lens = world.lens(&mut jar, ["large", "lost"]).await;
         assert_eq!(lens, [Some(1_000), None]);
         assert_eq!(world.get(&mut jar, "n").await, Some(2));
+    }
+}
+
+/// The lost response's request does not know that it has made the record, and saves again.
+#[tokio::test]
+async fn cookie_outgrown_again_beside_a_later_rev() {
+    for world in Kind::OVERFLOWING.map(Kind::world) {
+        let (mut jar, mut late) = two_of_one_cookie(&world).await;
+        let save = async |session: Session| {
+            session.load().await.unwrap();
+            session.insert("other", "x".repeat(1_000)).unwrap();
+            world.records().at(After, Create, Hang);
+            assert!(until_it_hangs(session.save()).await.is_none());
+            Count.happen(&world, &mut jar).await;
+            Grow.happen(&world, &mut jar).await;
+        };
+        let (_, response) = world.visit(&mut late, save).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        for jar in [&mut jar, &mut late] {
+            let lens = world.lens(jar, ["large", "other"]).await;
+            assert_eq!(lens, [Some(1_000); 2], "{:?}", world.kind);
+            assert_eq!(world.get(jar, "n").await, Some(2));
+        }
     }
 }
 
