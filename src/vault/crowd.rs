@@ -14,7 +14,7 @@ use std::{
 
 use self::ticket::{Outcome, Ticket};
 use super::{
-    own::{RefusedWrite, note},
+    own::note,
     records::{Found, Vault},
     retry::{Policy, Queue, Rounds},
 };
@@ -152,7 +152,7 @@ impl Vault<'_> {
         };
         let (records, key) = (self.records()?.led_by(lead), &id.record_key());
         let mut rounds = Rounds::start(records, key, TOGETHER).await?;
-        let (mut is_alone, mut in_doubt) = (false, None::<(Batch, RefusedWrite<'_>)>);
+        let mut is_alone = false;
         while !own.is_done() {
             let last = crowd.take_last(self.settings);
             let is_continued = last.is_some();
@@ -163,10 +163,6 @@ impl Vault<'_> {
                     None => continue,
                 },
             };
-            if let Some((batch, refused)) = in_doubt.take() {
-                let is_done = refused.is_done(&place.writes, self.now());
-                batch.deliver_refused(&is_done, (&content, &place));
-            }
             let all = match is_alone {
                 true => vec![Arc::clone(own)],
                 false => crowd.tickets_of(self.settings),
@@ -185,9 +181,11 @@ impl Vault<'_> {
                     crowd.keep(batch.deliver(version), self.settings);
                 }
                 Err(StoreError::Conflict) => {
-                    match self.find_refused(sent, id, &batch.place.writes).await? {
-                        Some(refused) => in_doubt = Some((batch, refused)),
-                        None => batch.note_refused(),
+                    // Each ticket knows of a write in doubt, and takes its changes for saved once
+                    // the write is seen.
+                    let refused = self.find_refused(sent, id, &batch.place.writes).await?;
+                    if refused.is_none() {
+                        batch.note_refused();
                     }
                     // A leader that continued from the last write has not read the record yet.
                     if !is_continued {
@@ -331,34 +329,11 @@ impl Batch {
         let mut is_to_be_removed = content.is_emptied();
         for ticket in tickets {
             ticket.finish(|job| {
-                job.draft.expires = place.expires;
-                job.draft.browser = place.browser;
-                job.draft.writes = place.writes.clone();
                 leave_removal(job, &mut is_to_be_removed);
                 Outcome::Saved(Box::new((content.clone(), place.clone())))
             });
         }
         (content, place)
-    }
-
-    /// Gives the tickets of a refused write the outcome that its record now shows.
-    fn deliver_refused(&self, is_done: &Result<bool, Error>, (content, place): (&Content, &Place)) {
-        let mut is_to_be_removed = content.is_emptied();
-        let mut outcome = |job: &mut Job| match is_done {
-            Ok(_) => {
-                leave_removal(job, &mut is_to_be_removed);
-                Outcome::Saved(Box::new((content.clone(), place.clone())))
-            }
-            // Each request adds to its own.
-            Err(_) => Outcome::Failed(Error::in_doubt()),
-        };
-        match is_done {
-            Ok(false) => self.note_refused(),
-            _ => self
-                .tickets
-                .iter()
-                .for_each(|ticket| ticket.finish(&mut outcome)),
-        }
     }
 
     /// Leaves an emptied record to the request that is about to remove it, if the tickets put
