@@ -71,12 +71,6 @@ impl Enrolment {
             .map(|former| former.since)
     }
 
-    /// Whether both have the same subject, and so the same roster.
-    pub(crate) fn has_subject_of(&self, other: Option<&Self>) -> bool {
-        let subject = other.and_then(|other| other.subject.as_deref());
-        subject.is_some_and(|subject| self.is_of(subject))
-    }
-
     pub(super) fn is_of(&self, other: &Subject) -> bool {
         let own = self.subject.as_deref();
         own.is_some_and(|own| own.name == other.name)

@@ -268,7 +268,7 @@ impl State {
         // A session in its cookie gets a new cookie with each change.
         let is_known_alive = is_use && view.home.is_cookie() && settings.ends().is_some();
         let is_resealed = self.is_changed() && (is_use || view.home.is_cookie());
-        let reseals = cookie || end || is_resealed || is_known_alive;
+        let reseals = cookie || is_resealed || is_known_alive;
         let new_key = self.provenance.is_outdated && reseals;
         let subject = view.content.subject.as_deref();
         let is_silent = |subject| is_use && enrolment::is_due(subject, lifetime, now);

@@ -21,7 +21,6 @@ impl State {
         }
         self.log.changes().for_each(Change::give_up);
         self.is_changed_unlogged = false;
-        self.taken.clear();
         self.source = self.source_again();
         match (&self.source, &mut self.view) {
             // The removal of the cookie needs the attributes of the destroyed session.

@@ -58,9 +58,7 @@ impl Operation for OpenFetched {
     type Output = ();
 
     async fn perform(self, turn: &Turn<'_>) -> Result<(), Error> {
-        if turn.open_fetched(self.0)? {
-            return Ok(());
-        }
+        turn.open_fetched(self.0)?;
         turn.open().await
     }
 }
@@ -164,18 +162,16 @@ impl Turn<'_> {
         }
     }
 
-    /// Opens the session from a record that its store has already returned. Returns whether it was
-    /// the right record.
-    fn open_fetched(&self, fetched: Fetched) -> Result<bool, Error> {
+    /// Opens the session from a record that its store has already returned, if it is the right one.
+    fn open_fetched(&self, fetched: Fetched) -> Result<(), Error> {
         let now = self.vault.now();
         match self.look(now)? {
             Some(Lookup::Record(id, provenance)) if id.record_key() == fetched.key => {
                 let found = self.vault.read(&id, fetched.record, now);
                 let found = found.map_err(Error::of_load)?;
-                self.enter(Opened::in_record(found, &id, provenance, now))?;
-                Ok(true)
+                self.enter(Opened::in_record(found, &id, provenance, now))
             }
-            _ => Ok(false),
+            _ => Ok(()),
         }
     }
 

@@ -56,7 +56,7 @@ impl Presented {
             if tried.contains(&pair) {
                 continue;
             }
-            if tried.len() == MAX_TRIED || found.len() > MAX_CANDIDATES {
+            if tried.len() == MAX_TRIED {
                 return Self::TooMany;
             }
             tried.push(pair);

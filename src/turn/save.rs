@@ -146,16 +146,15 @@ impl Turn<'_> {
         let job = self.state(|state| {
             let now = self.vault.now();
             state.check_late(when != When::Response && self.exchange.is_closed())?;
-            let is_over = self.exchange.is_over() || state.is_reopened;
             let Some(plan) = state.plan(settings, now, when)? else {
                 // A new session in a cookie, but no response will carry that cookie.
-                return if is_over && state.is_filled() {
+                return if state.is_reopened && state.is_filled() {
                     Err(Error::new(state.too_late()))
                 } else {
                     Ok(None)
                 };
             };
-            if plan.needs_response() && is_over {
+            if plan.needs_response() && state.is_reopened {
                 return Err(Error::new(state.too_late()));
             }
             let new = plan

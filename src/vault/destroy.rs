@@ -226,9 +226,6 @@ impl Vault<'_> {
                 return Ok(NameStatus::Session);
             };
             let is_known = matches!(error, StoreError::Conflict | StoreError::Gone);
-            if !is_known && self.settings.never_waits {
-                return Err(error.into());
-            }
             occupant = match self.occupant(name, records.load(&name.key, Read::Current).await) {
                 Ok(Occupant::Marked(found)) if is_own(found.write, Some(mark.write)) => {
                     return Ok(NameStatus::Session);

@@ -98,9 +98,6 @@ impl Vault<'_> {
             return Ok(None);
         };
         let is_unknown = !matches!(error, StoreError::Exists);
-        if is_unknown && self.settings.never_waits {
-            return Err(error.into());
-        }
         // The end that is there may be this one, its answer lost.
         match ends.load(&key, Read::Current).await {
             Ok(Some(record)) => match End::decode(record.data()) {

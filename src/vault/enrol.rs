@@ -162,10 +162,7 @@ impl Entrant<'_> {
         if self.is_another {
             roster.remove_name(&self.key);
         }
-        let listed = roster
-            .get(&self.key)
-            .or_else(|| roster.get(&self.before))
-            .cloned();
+        let listed = roster.get(&self.before).cloned();
         match &listed {
             None if self.since.is_some() && !answers.is_alive => {
                 return Ok(Some(Question::IsAlive(self.before)));
@@ -185,7 +182,6 @@ impl Entrant<'_> {
             }),
         }
         let entry = self.entry(listed.as_ref(), now);
-        roster.remove_session(&self.key);
         roster.remove_session(&self.before);
         roster.entries.push(entry);
         *ended = roster.make_room(limit, &keep, now);
@@ -247,7 +243,7 @@ impl Entrant<'_> {
     /// still be under way or have finished since the request began. The latest name stays the
     /// latest.
     fn is_used_as_former(&self, listed: &Entry) -> bool {
-        self.before == self.key && listed.key != self.key && listed.has(&self.key)
+        listed.key != self.key && listed.has(&self.key)
     }
 
     /// Returns whether the roster already says all this.

@@ -45,7 +45,7 @@ impl<'a> RefusedWrite<'a> {
     /// writes are on top of it.
     pub(super) fn is_open(&self) -> bool {
         let own = self.attempt.latest();
-        self.done.is_none() && own.is_some() && self.watch.above().is_none_or(|id| Some(id) == own)
+        self.done.is_none() && self.watch.above().is_none_or(|id| Some(id) == own)
     }
 
     /// Returns whether its record has shown that it was done.

@@ -162,9 +162,6 @@ impl Vault<'_> {
         job: &mut Job,
     ) -> Result<Obstacle, Error> {
         let is_refused = matches!(error, StoreError::Conflict | StoreError::Gone);
-        if !is_refused && self.settings.never_waits {
-            return Err(error.into());
-        }
         match self.find(old, self.now()).await {
             Ok(Found::Marked(found))
                 if is_own(found.write, Some(mark.write)) && found.fate == mark.fate =>
@@ -276,7 +273,7 @@ impl Vault<'_> {
             }
         };
         let enrolment = job.draft.enrolment.as_ref();
-        if !enrolment.is_some_and(|new| new.has_subject_of(listed.as_ref())) {
+        if enrolment.is_none() {
             self.withdraw(listed.as_ref(), &key).await;
         }
         let since = self.enrol_anew(enrolment, key).await;

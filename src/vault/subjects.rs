@@ -101,12 +101,8 @@ impl Vault<'_> {
                 return Err(Error::new(ErrorKind::Conflict));
             }
             // One that has expired by this clock may be alive by another, and be extended there.
-            let picked = roster
-                .entries
-                .iter_mut()
-                .filter(|entry| !entry.ended && which(entry));
             ended = 0;
-            for entry in picked {
+            for entry in roster.entries.iter_mut().filter(|entry| which(entry)) {
                 ended += usize::from(entry.is_alive(now));
                 entry.ended = true;
             }

@@ -28,8 +28,7 @@ impl<From: Store, To: Store> Pair<From, To> {
         let there = self.to.load_many(keys, read).await;
         let here = self.in_from(keys, &there).await;
         let both = there.into_iter().zip(here);
-        let mut known: Vec<_> = both.map(|(there, here)| of_both(there, here)).collect();
-        self.look_again(keys, &mut known).await;
+        let known: Vec<_> = both.map(|(there, here)| of_both(there, here)).collect();
         let alone = keys.iter().zip(&known);
         let alone = alone.filter(|(_, known)| matches!(known, Known::Alone));
         let alone = alone.map(|(key, _)| self.find(key, Read::Current));
@@ -64,27 +63,6 @@ impl<From: Store, To: Store> Pair<From, To> {
             false => Ok(None),
         });
         here.collect()
-    }
-
-    /// Asks `to` again for records that have moved since it was asked.
-    async fn look_again(&self, keys: &[RecordKey], known: &mut [Known<Place>]) {
-        let moved = keys.iter().zip(&*known);
-        let moved = moved.filter(|(_, known)| matches!(known, Known::To));
-        let moved: Vec<_> = moved.map(|(key, _)| *key).collect();
-        if moved.is_empty() {
-            return;
-        }
-        let mut there = self.to.load_many(&moved, Read::Current).await.into_iter();
-        for known in known.iter_mut().filter(|known| matches!(known, Known::To)) {
-            *known = match answer(there.next()) {
-                Ok(None) => Known::Done(Ok(Place::Nowhere)),
-                Ok(Some(record)) if Form::of(record.data()) == Form::Plain => {
-                    Known::Done(Ok(Place::To(record)))
-                }
-                Ok(Some(_)) => Known::Alone,
-                Err(error) => Known::Done(Err(error)),
-            };
-        }
     }
 
     /// Like [`delete`](Self::delete), for each record.
@@ -160,8 +138,7 @@ fn of_both(
     let both = there.and_then(|there| found(there, here?));
     match both {
         Ok(Found::Placed(place)) => Known::Done(Ok(place)),
-        Ok(Found::Moved(_)) => Known::To,
-        Ok(Found::Moving(_)) => Known::Alone,
+        Ok(Found::Moving(_) | Found::Moved(_)) => Known::Alone,
         Err(error) => Known::Done(Err(error)),
     }
 }
