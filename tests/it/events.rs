@@ -121,6 +121,23 @@ async fn a_session_that_makes_room_and_one_that_is_emptied_are_events() {
     );
 }
 
+/// Nobody remembers its end, so a logout counts as one.
+#[tokio::test]
+async fn a_session_without_a_store_has_events() {
+    let (world, jar) = (Kind::Cookie.world(), &mut Jar::default());
+    let lived = events(async || {
+        world.put(jar, "n", 1).await;
+        world.renew(jar).await;
+        world.destroy(jar).await;
+    });
+    let expected: [&[&str]; 3] = [
+        &["\"session_created\""],
+        &["\"session_renewed\""],
+        &["\"session_expired\"", "cause=\"logout\"", "count=1"],
+    ];
+    assert_are(&lived.await, &expected);
+}
+
 #[tokio::test]
 async fn a_renewal_beside_another_save_is_an_event() {
     let (world, jar) = (Kind::Remote.world(), &mut Jar::default());

@@ -71,7 +71,7 @@ fn listings_and_sweeps_cover_both_stores() {
     let clock = Clock::manual(NOW);
     let [from, to] = [(); 2].map(|()| MemoryStore::new().clock(clock.clone()));
     at_once(from.create(&KEY, OLD, expiry(60))).unwrap();
-    let store = MigratingStore::new(from.clone(), to).clock(clock.clone());
+    let store = MigratingStore::new(from.clone(), to.clone()).clock(clock.clone());
     at_once(store.create(&OTHER, NEW, expiry(60))).unwrap();
     let (mut keys, mut cursor) = (Vec::new(), Some(Cursor::default()));
     while let Some(from) = cursor {
@@ -90,6 +90,20 @@ fn listings_and_sweeps_cover_both_stores() {
     assert_eq!((removed, from.len()), (2, 0), "the mark stays longer");
     clock.advance(Duration::from_secs(600));
     assert_eq!(at_once(store.sweep()).removed(), 1);
+    let now = clock.now();
+    at_once(to.create(&OTHER, NEW, Expiry::new(now, now))).unwrap();
+    assert_eq!(at_once(store.sweep()).removed(), 1);
+}
+
+#[test]
+fn steps_add_up() {
+    let mut all = Migrated::default();
+    for done in [Ok(true), Ok(false), Err(StoreError::unavailable("down"))] {
+        let mut step = Migrated::default();
+        step.note(done);
+        all.add(step);
+    }
+    assert_eq!((all.moved, all.left, all.failed), (1, 1, 1));
 }
 
 #[test]
