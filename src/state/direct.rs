@@ -47,6 +47,7 @@ impl State {
         if !is_plain
             || content.is_emptied()
             || !self.cut_off.is_empty()
+            || self.unfinished.is_some()
             || self.replaces_expired()
             || settings.encrypts_records
             || settings.may_be_in_cookie()

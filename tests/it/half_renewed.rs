@@ -134,7 +134,8 @@ async fn what_others_have_saved_meanwhile_stays() {
     assert_renewed(&world, &before, jar).await;
 }
 
-const WITH_ROSTERS: [(Kind, usize); 4] = [
+const WITH_ROSTERS: [(Kind, usize); 5] = [
+    (Kind::Memory, 10),
     (Kind::Remote, 10),
     (Kind::RemoteRevocable, 10),
     (Kind::RevocableOverflow, 10),
@@ -153,7 +154,7 @@ async fn a_session_that_leaves_its_subject_is_kept() {
             world.set(jar, "cart", len).await;
             let before = jar.clone();
             let rosters = match kind {
-                Kind::Remote => world.records(),
+                Kind::Memory | Kind::Remote => world.records(),
                 _ => world.ends(),
             };
             let leave = async |session: Session| {
@@ -169,6 +170,7 @@ async fn a_session_that_leaves_its_subject_is_kept() {
                 rosters.at(Before, Update.of_rosters(), Fail);
                 if saves {
                     drop(session.save().await);
+                    session.insert("later", 2).unwrap();
                 }
             };
             let (_, response) = world.visit(jar, leave).await;
@@ -179,6 +181,9 @@ async fn a_session_that_leaves_its_subject_is_kept() {
                 [Some(len)],
                 "{what}, {status}"
             );
+            if saves {
+                assert_eq!(world.get(jar, "later").await, Some(2), "{what}, {status}");
+            }
             assert!(!world.is_alive(&before).await, "{what}");
             assert_eq!(world.notes("ada").await, [""; 0], "{what}");
             assert_eq!(world.destroy_all("ada").await, 0, "{what}");
