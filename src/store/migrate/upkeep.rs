@@ -46,8 +46,7 @@ impl<From: Sweep, To: Sweep> Pair<From, To> {
             0 => self.to.sweep_some(limit).await,
             _ => Swept::default().finished(),
         };
-        let [is_from, is_to] =
-            [&from, &to].map(|swept| swept.is_finished() || swept.examined() == 0);
+        let [is_from, is_to] = [&from, &to].map(|swept| swept.is_finished() || has_failed(swept));
         let (mut swept, is_finished) = (from.unfinished(), is_from && is_to);
         swept.add(to.unfinished());
         let done = u8::from(is_from) * FROM + u8::from(is_to) * TO;
@@ -61,4 +60,8 @@ impl<From: Sweep, To: Sweep> Pair<From, To> {
         swept.add(self.to.sweep().await);
         swept
     }
+}
+
+fn has_failed(swept: &Swept) -> bool {
+    swept.failed() > 0 && swept.examined() == 0
 }
