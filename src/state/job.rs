@@ -92,8 +92,8 @@ impl Written {
         }
     }
 
-    /// A renewal in which a store failed after the session could no longer be found under its old
-    /// name. `mark` is its end there, if that is not set yet.
+    /// A renewal in which a store failed once the session could no longer be found under its old
+    /// name. `mark` is its end there, if that may not be set yet.
     pub(crate) fn unfinished(
         self,
         job: &Job,
@@ -104,6 +104,7 @@ impl Written {
         let unfinished = Unfinished {
             home: self.home.clone(),
             before,
+            over: None,
             mark,
             created: job.created,
             enrolment: job.draft.enrolment.clone(),
@@ -113,6 +114,14 @@ impl Written {
             unfinished: Some(unfinished.into()),
             ..self
         }
+    }
+
+    /// The mark of the unfinished renewal may not be over the old record yet.
+    pub(crate) fn over(mut self, old: SessionId, version: Version) -> Self {
+        if let Some(unfinished) = &mut self.unfinished {
+            unfinished.over = Some((old, version));
+        }
+        self
     }
 }
 
@@ -326,6 +335,12 @@ impl Job {
         let mut whole = whole.filter(|cut_off| cut_off.changes == self.log.len());
         self.write.is_some_and(|write| writes.contain(write))
             || whole.any(|cut_off| cut_off.is_in(writes))
+    }
+
+    /// Whether an earlier attempt of this request has left this mark, without getting an answer.
+    pub(crate) fn has_left(&self, mark: &Mark) -> bool {
+        let is_its = |cut_off: &CutOff| cut_off.write == mark.write;
+        self.cut_off.iter().any(is_its)
     }
 
     /// Replaces the draft.

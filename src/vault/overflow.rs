@@ -67,7 +67,7 @@ impl Vault<'_> {
                     .close_former(before, &mut mark, job.created, enrolment)
                     .await
                 {
-                    Ok(false) => return self.start_anew(home, When::Now, job).await,
+                    Ok(Some(ending)) => return self.give_way(&ending, home, When::Now, job).await,
                     Err(error) if mark.is_none() && error.kind() != ErrorKind::Gone => {
                         let written = Written::new(home, merged);
                         return Ok(written.unfinished(job, *before, None, error));

@@ -24,6 +24,8 @@ enum Obstacle {
     Newer(Box<Content>, Place),
     /// Another request has renewed or destroyed it.
     Marked,
+    /// A look got no answer, so the mark may be there.
+    Unknown(Error),
 }
 
 impl Vault<'_> {
@@ -50,12 +52,7 @@ impl Vault<'_> {
         let mut rounds = Rounds::start(records, &key, RENEW).await?;
         let mark = loop {
             let mark = self.renewal_mark(job);
-            let bytes = Bytes::from(self.name(&old).encode(&mark)?);
-            let until = self.now().saturating_add(MARK_LIFETIME);
-            let marked = records
-                .update(&key, version, bytes, self.expiry(until))
-                .await;
-            let obstacle = match marked.0 {
+            let obstacle = match self.mark(&old, version, &mark).await? {
                 Ok(_) => break mark,
                 Err(error) => self.find_obstacle(&old, &mark, error, job).await,
             };
@@ -71,6 +68,11 @@ impl Vault<'_> {
                     (merged, version) = (Some(*content), place.version);
                 }
                 Ok(Obstacle::Marked) => return self.start_anew(home, when, job).await,
+                Ok(Obstacle::Unknown(error)) => {
+                    let written =
+                        Written::new(home, merged).unfinished(job, key, Some(mark), error);
+                    return Ok(written.over(old, version));
+                }
                 Err(error) => {
                     self.discard_place(&home).await;
                     return Err(error);
@@ -84,8 +86,8 @@ impl Vault<'_> {
         let mut mark = Some(mark);
         let (created, enrolment) = (job.created, job.draft.enrolment.as_ref());
         match self.close_former(&key, &mut mark, created, enrolment).await {
-            Ok(true) => Ok(Written::new(home, merged)),
-            Ok(false) => self.start_anew(home, when, job).await,
+            Ok(None) => Ok(Written::new(home, merged)),
+            Ok(Some(ending)) => self.give_way(&ending, home, when, job).await,
             Err(error) if error.kind() == ErrorKind::Gone => {
                 self.discard_place(&home).await;
                 Err(error)
@@ -96,8 +98,8 @@ impl Vault<'_> {
     }
 
     /// Ends a renewed session under its old name, in cookies from before it was in a record and in
-    /// the roster of its former subject. Takes the mark once the end is set. Returns `false` if
-    /// another request has ended the session.
+    /// the roster of its former subject. Takes the mark once the end is set. Returns the end that
+    /// was already there.
     ///
     /// # Errors
     ///
@@ -108,15 +110,15 @@ impl Vault<'_> {
         mark: &mut Option<Mark>,
         created: Timestamp,
         enrolment: Option<&Enrolment>,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<Ending>, Error> {
         if let Some(end) = mark
-            && self.set_end(before, end, created).await?.is_some()
+            && let Some(ending) = self.set_end(before, end, created).await?
         {
-            return Ok(false);
+            return Ok(Some(ending));
         }
         *mark = None;
         self.leave(enrolment, before, true).await?;
-        Ok(true)
+        Ok(None)
     }
 
     /// Closes the old name of a session that an earlier save has renewed.
@@ -125,11 +127,14 @@ impl Vault<'_> {
     ///
     /// [`ErrorKind::Gone`] if another request has ended the session.
     pub(crate) async fn finish_renewal(&self, rest: &Unfinished) -> Result<(), Error> {
+        if let (Some((old, version)), Some(mark)) = (&rest.over, &rest.mark) {
+            self.mark_again(old, *version, mark, &rest.home).await?;
+        }
         let (mut mark, enrolment) = (rest.mark.clone(), rest.enrolment.as_ref());
         let closed = self.close_former(&rest.before, &mut mark, rest.created, enrolment);
         let finished = match closed.await {
-            Ok(false) => Err(gone()),
-            Ok(true) => match rest.home.key() {
+            Ok(Some(_)) => Err(gone()),
+            Ok(None) => match rest.home.key() {
                 Some(key) => self.check_enrolled(&key, enrolment).await,
                 None => Ok(()),
             },
@@ -142,6 +147,48 @@ impl Vault<'_> {
             self.discard_place(&rest.home).await;
         }
         finished
+    }
+
+    /// Replaces a record with the mark of its renewal.
+    async fn mark(
+        &self,
+        old: &SessionId,
+        version: Version,
+        mark: &Mark,
+    ) -> Result<Result<Version, StoreError>, Error> {
+        let bytes = Bytes::from(self.name(old).encode(mark)?);
+        let until = self.now().saturating_add(MARK_LIFETIME);
+        let (records, key) = (self.records()?, old.record_key());
+        let marked = records.update(&key, version, bytes, self.expiry(until));
+        Ok(marked.await.0)
+    }
+
+    /// Sets a mark of which it is unknown whether it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Gone`] if another request has written to the record instead, or has ended the
+    /// session in its new place.
+    async fn mark_again(
+        &self,
+        old: &SessionId,
+        version: Version,
+        mark: &Mark,
+        home: &Home,
+    ) -> Result<(), Error> {
+        let Err(error) = self.mark(old, version, mark).await? else {
+            return Ok(());
+        };
+        let is_refused = matches!(error, StoreError::Conflict | StoreError::Gone);
+        match self.find(old, self.now()).await {
+            Ok(Found::Marked(found)) if is_same(&found, mark) => self.check_place(home).await,
+            _ if !is_refused => Err(error.into()),
+            Err(failed) => Err(failed),
+            Ok(_) => {
+                self.discard_place(home).await;
+                Err(gone())
+            }
+        }
     }
 
     /// The mark left under the old name, for requests that still carry it.
@@ -163,13 +210,12 @@ impl Vault<'_> {
     ) -> Result<Obstacle, Error> {
         let is_refused = matches!(error, StoreError::Conflict | StoreError::Gone);
         match self.find(old, self.now()).await {
-            Ok(Found::Marked(found))
-                if is_own(found.write, Some(mark.write)) && found.fate == mark.fate =>
-            {
-                Ok(Obstacle::Own)
-            }
-            _ if !is_refused => Err(error.into()),
-            Err(failed) => Err(failed),
+            Ok(Found::Marked(found)) if is_same(&found, mark) => Ok(Obstacle::Own),
+            Err(_) if !is_refused => Ok(Obstacle::Unknown(error.into())),
+            Err(failed) => Ok(Obstacle::Unknown(failed)),
+            Ok(_) if !is_refused => Err(error.into()),
+            // Its answer was late. Nobody carries on what the session had.
+            Ok(Found::Marked(found)) if job.has_left(&found) => Err(gone()),
             Ok(Found::Marked(_)) => Ok(Obstacle::Marked),
             Ok(Found::Nothing(_)) if self.is_renewed(old).await? => Ok(Obstacle::Marked),
             Ok(Found::Nothing(_)) => Err(gone()),
@@ -297,6 +343,22 @@ impl Vault<'_> {
         })
     }
 
+    /// As [`start_anew`](Self::start_anew), unless the end comes from an earlier attempt of this
+    /// request: nobody else carries on what the session had.
+    pub(super) async fn give_way(
+        &self,
+        ending: &Ending,
+        home: Home,
+        when: When,
+        job: &mut Job,
+    ) -> Result<Written, Error> {
+        if matches!(ending, Ending::Marked(mark) if job.has_left(mark)) {
+            self.discard_place(&home).await;
+            return Err(gone());
+        }
+        self.start_anew(home, when, job).await
+    }
+
     fn draft_alone(&self, job: &mut Job) -> Result<Content, Error> {
         let content = job.alone(self.now())?;
         self.draft_again(job, &content)?;
@@ -327,6 +389,10 @@ impl Vault<'_> {
             Found::Marked(_) | Found::Nothing(_) => Err(gone()),
         }
     }
+}
+
+fn is_same(found: &Mark, own: &Mark) -> bool {
+    is_own(found.write, Some(own.write)) && found.fate == own.fate
 }
 
 fn gone() -> Error {

@@ -122,8 +122,10 @@ impl Vault<'_> {
                 .close_former(before, &mut mark, created, enrolment)
                 .await
             {
-                Ok(true) => self.remove_record(before).await,
-                Ok(false) => return self.start_anew(home, When::Response, job).await,
+                Ok(None) => self.remove_record(before).await,
+                Ok(Some(ending)) => {
+                    return self.give_way(&ending, home, When::Response, job).await;
+                }
                 Err(error) if mark.is_some() || error.kind() == ErrorKind::Gone => {
                     return Err(error);
                 }

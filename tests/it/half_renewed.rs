@@ -5,7 +5,7 @@ use silverback::{ErrorKind, Session};
 
 use crate::support::{
     Jar, Kind, MINUTE, World,
-    scripted::{Before, Create, Fail, Load, Update},
+    scripted::{After, Before, Create, Cut, Fail, Load, Op, Scripted, Update, When},
     set_cookies,
 };
 
@@ -214,4 +214,133 @@ async fn a_failed_last_look_loses_nothing() {
     assert_eq!(world.notes("ada").await, ["laptop"]);
     assert_eq!(world.destroy_all("ada").await, 1);
     assert!(!world.is_alive(jar).await);
+}
+
+/// Fails a save while it takes the session's old name. The call is lost before or after it has an
+/// effect, and a look at it gets no answer.
+async fn save_unseen(store: &Scripted, lost: When, taking: Op, session: &Session) {
+    store.every(lost, taking.of_sessions(), Cut);
+    store.every(Before, Load.of_sessions(), Cut);
+    let error = session.save().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StoreFailed);
+    store.calm();
+}
+
+/// A session in a record.
+async fn large(kind: Kind) -> (World, Jar) {
+    let (world, mut jar) = (kind.world(), Jar::default());
+    world.set(&mut jar, "cart", 600).await;
+    (world, jar)
+}
+
+async fn renew(session: &Session) {
+    session.load().await.unwrap();
+    session.renew();
+    session.insert("n", 1).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_without_an_answer_loses_no_values() {
+    for (kind, lost) in [Kind::Remote, Kind::Overflow, Kind::RevocableOverflow]
+        .into_iter()
+        .flat_map(|kind| [(kind, Before), (kind, After)])
+    {
+        let what = format!("{kind:?} {lost:?}");
+        let (world, before) = large(kind).await;
+        let jar = &mut before.clone();
+        let half = async |session: Session| {
+            renew(&session).await;
+            save_unseen(world.records(), lost, Update, &session).await;
+            session.insert("later", 2).unwrap();
+        };
+        let (_, response) = world.visit(jar, half).await;
+        assert_eq!(response.status(), StatusCode::OK, "{what}");
+        assert_eq!(world.lens(jar, ["cart"]).await, [Some(600)], "{what}");
+        assert_eq!(world.get(jar, "n").await, Some(1), "{what}");
+        assert_eq!(world.get(jar, "later").await, Some(2), "{what}");
+        assert!(!world.is_alive(&before).await, "{what}");
+        assert_eq!(world.records().sessions().await, 1, "{what}");
+        world.destroy(&mut before.clone()).await;
+        assert!(!world.is_alive(jar).await, "{what}");
+    }
+}
+
+/// The first mark meets another request's save, which goes into the new record.
+#[tokio::test(start_paused = true)]
+async fn a_mark_without_an_answer_loses_no_others_values() {
+    let (world, jar) = large(Kind::Remote).await;
+    let (jar, other) = (&mut jar.clone(), &mut jar.clone());
+    let half = async |session: Session| {
+        renew(&session).await;
+        world.put(other, "other", 2).await;
+        for call in [3, 4] {
+            let records = world.records();
+            records.nth(call, After, Update.of_sessions(), Cut);
+            records.nth(call - 1, Before, Load.of_sessions(), Cut);
+        }
+        let error = session.save().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::StoreFailed);
+        world.records().calm();
+    };
+    let (_, response) = world.visit(jar, half).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(world.get(jar, "n").await, Some(1));
+    assert_eq!(world.get(jar, "other").await, Some(2));
+}
+
+/// Whoever comes between the two attempts, and finds the old name taken or not.
+#[tokio::test(start_paused = true)]
+async fn who_comes_between_two_attempts_keeps_what_it_was_told() {
+    for (lost, logs_out) in [
+        (Before, false),
+        (Before, true),
+        (After, false),
+        (After, true),
+    ] {
+        let what = format!("{lost:?} {logs_out}");
+        let (world, before) = large(Kind::Remote).await;
+        let (jar, other) = (&mut before.clone(), &mut before.clone());
+        let half = async |session: Session| {
+            renew(&session).await;
+            save_unseen(world.records(), lost, Update, &session).await;
+            match logs_out {
+                true => drop(world.destroy(other).await),
+                false => drop(world.put(other, "other", 2).await),
+            }
+        };
+        let (_, response) = world.visit(jar, half).await;
+        let saves = !logs_out && lost == Before;
+        assert_eq!(
+            world.get(other, "other").await,
+            saves.then_some(2),
+            "{what}"
+        );
+        let status = match (logs_out, lost) {
+            (false, After) => StatusCode::OK,
+            _ => StatusCode::CONFLICT,
+        };
+        assert_eq!(response.status(), status, "{what}");
+        if logs_out {
+            assert!(
+                !world.is_alive(&before).await && !world.is_alive(jar).await,
+                "{what}"
+            );
+            assert_eq!(world.records().sessions().await, 0, "{what}");
+        }
+    }
+}
+
+/// The cookie has ended, and nobody knows by whom.
+#[tokio::test(start_paused = true)]
+async fn an_end_without_an_answer_is_an_error() {
+    let world = Kind::RevocableOverflow.world();
+    let jar = &mut Jar::default();
+    world.set(jar, "cart", 10).await;
+    let half = async |session: Session| {
+        renew(&session).await;
+        session.insert("more", "x".repeat(600)).unwrap();
+        save_unseen(world.ends(), After, Create, &session).await;
+    };
+    let (_, response) = world.visit(jar, half).await;
+    assert_eq!(response.status(), StatusCode::CONFLICT);
 }
