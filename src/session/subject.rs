@@ -7,7 +7,7 @@ use crate::{
     id::RecordKey,
     report::Cause,
     roster::Entry,
-    state::{Change, Effect, View},
+    state::{Change, View},
     subjects::SubjectSession,
     turn::{self, Anchor, DestroyOthers},
     vault::Unlisted,
@@ -82,7 +82,8 @@ impl Session {
     }
 
     /// Removes the subject from the session. Returns whether it had one. The session itself lives
-    /// on; for a logout, call [`destroy`](Self::destroy).
+    /// on, under a new ID: an older cookie may still name the subject. For a logout, call
+    /// [`destroy`](Self::destroy).
     ///
     /// ```
     /// # use silverback::{Key, MemoryStore, Session, SessionConfig};
@@ -99,15 +100,23 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotLoaded`], [`ErrorKind::AlreadyCommitted`].
+    /// [`ErrorKind::NotLoaded`]. [`ErrorKind::AlreadyCommitted`] after the response, which would
+    /// have brought the new ID.
     pub fn remove_subject(&self) -> Result<bool, Error> {
-        self.write(|content| {
+        let exchange = self.handle.exchange();
+        self.write_state(|state| {
+            let content = state.content()?;
             if content.subject.is_none() {
-                return Ok((Effect::Nothing, false));
+                return Ok(false);
+            }
+            if exchange.is_closed() {
+                return Err(Error::new(ErrorKind::AlreadyCommitted));
             }
             let mut change = Change::RemoveSubject;
             change.apply(content)?;
-            Ok((Effect::Change(|| change), true))
+            state.note(Some(change));
+            state.renews = true;
+            Ok(true)
         })
     }
 

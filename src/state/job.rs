@@ -337,6 +337,12 @@ impl Job {
             || whole.any(|cut_off| cut_off.is_in(writes))
     }
 
+    /// The last of its cut-off saves that a record with these writes has.
+    fn last_in(&self, writes: &Writes) -> Option<&CutOff> {
+        let mut all = self.cut_off.iter().rev();
+        all.find(|cut_off| cut_off.is_in(writes))
+    }
+
     /// Whether an earlier attempt of this request has left this mark, without getting an answer.
     pub(crate) fn has_left(&self, mark: &Mark) -> bool {
         let is_its = |cut_off: &CutOff| cut_off.write == mark.write;
@@ -347,6 +353,12 @@ impl Job {
     pub(crate) fn draft_again(&mut self, draft: Draft) {
         let old = mem::replace(&mut self.draft, draft);
         self.enrolled = self.enrolled.take().or(old.enrolment);
+    }
+
+    /// Takes what the session was enrolled for.
+    pub(crate) fn take_enrolment(&mut self) -> Option<Enrolment> {
+        let last = self.draft.enrolment.take();
+        self.enrolled.take().or(last)
     }
 
     /// What the session was enrolled for, if what it has become has another subject or none.
@@ -389,15 +401,16 @@ impl Job {
         self.enrolled = enrolled;
     }
 
-    /// The content that this request alone has made, without anything that it has read. The loser
-    /// of two renewals gets a session of that.
+    /// The content that this request alone has made, without anything that it has read or that one
+    /// of the `carried` writes has brought. The loser of two renewals gets a session of that.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Gone`] if that is empty, and the error of an update.
-    pub(crate) fn alone(&mut self, now: Timestamp) -> Result<Content, Error> {
+    pub(crate) fn alone(&mut self, carried: &Writes, now: Timestamp) -> Result<Content, Error> {
         let mut content = Content::new(now);
-        let mut changes = self.log.changes_mut();
+        let done = self.last_in(carried).map_or(0, |last| last.changes);
+        let mut changes = self.log.changes_mut().skip(done);
         changes.try_for_each(|change| change.apply(&mut content))?;
         if content.is_empty() {
             return Err(Error::new(ErrorKind::Gone));
@@ -419,8 +432,7 @@ impl Job {
         writes: &Writes,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let is_in = |cut_off: &&CutOff| cut_off.is_in(writes);
-        let done = self.cut_off.iter().rev().find(is_in);
+        let done = self.last_in(writes);
         let is_unknown = |cut_off: &CutOff| cut_off.is_unknown(writes, now);
         if done.is_none() && self.cut_off.iter().any(is_unknown) {
             return Err(Error::in_doubt());

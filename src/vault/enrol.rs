@@ -164,7 +164,7 @@ impl Entrant<'_> {
         }
         let listed = roster.get(&self.before).cloned();
         match &listed {
-            None if self.since.is_some() && !answers.is_alive => {
+            None if was_listed.is_some() && !answers.is_alive => {
                 return Ok(Some(Question::IsAlive(self.before)));
             }
             Some(listed) if self.is_current(listed, now) => return Ok(None),

@@ -21,14 +21,15 @@
 //! `tests/it/overflow.rs`.
 
 use super::{
+    ends::Ending,
     own::{note, note_first},
     records::{Found, Vault},
     retry::{Policy, Queue, Rounds},
 };
 use crate::{
-    content::{Browser, Content},
+    content::{Browser, Content, Writes},
     error::{Error, ErrorKind},
-    id::RecordKey,
+    id::{RecordKey, SessionId},
     state::{Home, Job, Place, When, Written},
     store::{Read, Sent, StoreError},
 };
@@ -38,7 +39,27 @@ const OUTGROW: Policy = Policy::new("outgrow", Queue::FromStart);
 impl Vault<'_> {
     /// Moves a session of this revision from its cookie into a record. It keeps its name unless it
     /// is renewed; `before` is its present name.
+    ///
+    /// A renewal by another request may carry along what this one saves under the name that both
+    /// know.
     pub(super) async fn outgrow(
+        &self,
+        revision: u32,
+        before: Option<&RecordKey>,
+        job: &mut Job,
+    ) -> Result<Written, Error> {
+        let moved = self.move_to_record(revision, before, job).await;
+        let is_gone = |error: &Error| error.kind() == ErrorKind::Gone;
+        if before.is_none() && moved.as_ref().is_err_and(is_gone) {
+            let carried = Box::pin(self.carried_writes(&job.id)).await?;
+            if job.is_in(&carried) {
+                return Ok(self.carried_along(job));
+            }
+        }
+        moved
+    }
+
+    async fn move_to_record(
         &self,
         revision: u32,
         before: Option<&RecordKey>,
@@ -59,7 +80,7 @@ impl Vault<'_> {
             .await?;
         // An ending request remembers the end before it removes the record. So either it sees this
         // record, or this request sees the end.
-        let left = match before {
+        let closed = match before {
             Some(before) => {
                 let mut mark = Some(self.renewal_mark(job));
                 let enrolment = job.draft.enrolment.as_ref();
@@ -77,14 +98,11 @@ impl Vault<'_> {
             }
             None => match self.is_revoked(&key).await {
                 Ok(true) => Err(Error::new(ErrorKind::Gone)),
-                Ok(false) => {
-                    let enrolment = job.draft.enrolment.as_ref();
-                    self.leave(enrolment, &key, false).await
-                }
+                Ok(false) => Ok(()),
                 Err(error) => Err(error),
             },
         };
-        if let Err(error) = left {
+        if let Err(error) = closed {
             // Under the name that it had before, others may have saved the session in this record too.
             // If a store has failed, it lives.
             if before.is_some() || error.kind() == ErrorKind::Gone {
@@ -96,6 +114,18 @@ impl Vault<'_> {
             self.remove_record(before).await;
         }
         Ok(Written::new(home, merged))
+    }
+
+    /// The last writes to the record of a session that another request has renewed a moment ago,
+    /// which carried them along.
+    async fn carried_writes(&self, id: &SessionId) -> Result<Writes, Error> {
+        if let Some(Ending::Marked(mark)) = self.remembered_end(&id.record_key()).await? {
+            return Ok(mark.before);
+        }
+        Ok(match self.find(id, self.now()).await? {
+            Found::Marked(mark) => mark.before,
+            Found::Session { .. } | Found::Nothing(_) => Writes::default(),
+        })
     }
 
     /// Saves a session that has outgrown its cookie over the record that already has its name.

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    content::{Content, Fate, Mark},
+    content::{Content, Fate, Mark, Writes},
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
     state::{Enrolment, Home, Job, Place, Unfinished, When, Written},
@@ -23,7 +23,7 @@ enum Obstacle {
     /// Another request has saved the session.
     Newer(Box<Content>, Place),
     /// Another request has renewed or destroyed it.
-    Marked,
+    Ended(Ending),
     /// A look got no answer, so the mark may be there.
     Unknown(Error),
 }
@@ -67,7 +67,9 @@ impl Vault<'_> {
                     home = self.update_place(home, drafted, when, job).await?;
                     (merged, version) = (Some(*content), place.version);
                 }
-                Ok(Obstacle::Marked) => return self.start_anew(home, when, job).await,
+                Ok(Obstacle::Ended(ending)) => {
+                    return self.give_way(&ending, home, when, job).await;
+                }
                 Ok(Obstacle::Unknown(error)) => {
                     let written =
                         Written::new(home, merged).unfinished(job, key, Some(mark), error);
@@ -117,7 +119,7 @@ impl Vault<'_> {
             return Ok(Some(ending));
         }
         *mark = None;
-        self.leave(enrolment, before, true).await?;
+        self.leave(enrolment, before).await?;
         Ok(None)
     }
 
@@ -214,23 +216,20 @@ impl Vault<'_> {
             Err(_) if !is_refused => Ok(Obstacle::Unknown(error.into())),
             Err(failed) => Ok(Obstacle::Unknown(failed)),
             Ok(_) if !is_refused => Err(error.into()),
-            // Its answer was late. Nobody carries on what the session had.
-            Ok(Found::Marked(found)) if job.has_left(&found) => Err(gone()),
-            Ok(Found::Marked(_)) => Ok(Obstacle::Marked),
-            Ok(Found::Nothing(_)) if self.is_renewed(old).await? => Ok(Obstacle::Marked),
-            Ok(Found::Nothing(_)) => Err(gone()),
+            Ok(Found::Marked(found)) => Ok(Obstacle::Ended(Ending::Marked(found))),
+            Ok(Found::Nothing(_)) => match self.remembered_end(&old.record_key()).await? {
+                // Another request has just renewed the session out of a cookie from before it was
+                // in this record, and has removed the record.
+                Some(Ending::Marked(mark)) if matches!(mark.fate, Fate::Renewed(_)) => {
+                    Ok(Obstacle::Ended(Ending::Marked(mark)))
+                }
+                _ => Err(gone()),
+            },
             Ok(Found::Session { mut content, place }) => {
                 self.replay(job, &mut content, &place.writes)?;
                 Ok(Obstacle::Newer(content.into(), place))
             }
         }
-    }
-
-    /// Returns whether another request has just renewed the session out of a cookie from before it
-    /// was in this record, and has removed the record.
-    async fn is_renewed(&self, old: &SessionId) -> Result<bool, Error> {
-        let ending = self.remembered_end(&old.record_key()).await?;
-        Ok(matches!(ending, Some(Ending::Marked(mark)) if matches!(mark.fate, Fate::Renewed(_))))
     }
 
     /// Creates the session's new place.
@@ -297,20 +296,30 @@ impl Vault<'_> {
         Ok(Home::Record(job.draft.place(job.id.clone(), version)))
     }
 
-    /// Fills the new place with a session of the values this request set, without any it has read:
-    /// for the loser of two renewals, or of a renewal and a logout.
+    /// Fills the new place with a session of the values this request set, without any it has read
+    /// or another renewal carries on: for the loser of two renewals, or of a renewal and a logout.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if this request set no value.
-    pub(super) async fn start_anew(
+    /// [`ErrorKind::Gone`] if this request set no such value, or if the end comes from an earlier
+    /// attempt of its own: nobody else carries on what the session had.
+    pub(super) async fn give_way(
         &self,
+        ending: &Ending,
         home: Home,
         when: When,
         job: &mut Job,
     ) -> Result<Written, Error> {
-        let (key, listed) = (job.id.record_key(), job.draft.enrolment.take());
-        let content = match self.draft_alone(job) {
+        let carried = match ending {
+            Ending::Marked(mark) if job.has_left(mark) => {
+                self.discard_place(&home).await;
+                return Err(gone());
+            }
+            Ending::Marked(mark) => &mark.before,
+            Ending::LongAgo => Writes::none(),
+        };
+        let (key, listed) = (job.id.record_key(), job.take_enrolment());
+        let content = match self.draft_alone(job, carried) {
             Ok(content) => content,
             Err(error) => {
                 self.withdraw(listed.as_ref(), &key).await;
@@ -343,24 +352,8 @@ impl Vault<'_> {
         })
     }
 
-    /// As [`start_anew`](Self::start_anew), unless the end comes from an earlier attempt of this
-    /// request: nobody else carries on what the session had.
-    pub(super) async fn give_way(
-        &self,
-        ending: &Ending,
-        home: Home,
-        when: When,
-        job: &mut Job,
-    ) -> Result<Written, Error> {
-        if matches!(ending, Ending::Marked(mark) if job.has_left(mark)) {
-            self.discard_place(&home).await;
-            return Err(gone());
-        }
-        self.start_anew(home, when, job).await
-    }
-
-    fn draft_alone(&self, job: &mut Job) -> Result<Content, Error> {
-        let content = job.alone(self.now())?;
+    fn draft_alone(&self, job: &mut Job, carried: &Writes) -> Result<Content, Error> {
+        let content = job.alone(carried, self.now())?;
         self.draft_again(job, &content)?;
         Ok(content)
     }

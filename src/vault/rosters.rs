@@ -41,8 +41,6 @@ impl Vault<'_> {
 
     /// Removes the entry named `before` from the roster of the subject that the session leaves.
     ///
-    /// A session that keeps its name may come in an older cookie, from before it left.
-    ///
     /// # Errors
     ///
     /// [`ErrorKind::Gone`] if the session has been ended in that roster.
@@ -50,7 +48,6 @@ impl Vault<'_> {
         &self,
         enrolment: Option<&Enrolment>,
         before: &RecordKey,
-        is_renewed: bool,
     ) -> Result<(), Error> {
         // If the subject stays, the entry already has the new name, and keeps the old one for those
         // who end the session by it.
@@ -59,10 +56,7 @@ impl Vault<'_> {
         };
         let mut is_there = true;
         let leave = |roster: &mut Roster| {
-            is_there = match is_renewed {
-                true => roster.get(before).is_some(),
-                false => roster.admits(former.since, before),
-            };
+            is_there = roster.get(before).is_some();
             if is_there {
                 roster.remove_name(before);
             }

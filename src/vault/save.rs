@@ -111,8 +111,6 @@ impl Vault<'_> {
         if !job.plan.write.names() {
             let enrolment = job.draft.enrolment.as_ref();
             self.check_alive(&job.id, job.created, enrolment).await?;
-            // It may have been ended through its former subject.
-            self.leave(enrolment, &job.id.record_key(), false).await?;
             return Ok(Written::at(home));
         }
         if let Some(before) = before {

@@ -274,6 +274,39 @@ async fn a_login_after_a_save_that_was_carried_along_keeps_its_own_values() {
     }
 }
 
+/// The other session has the value of the save.
+#[tokio::test]
+async fn a_login_after_an_unheard_save_that_was_carried_along_keeps_the_rest() {
+    for has_more in [false, true] {
+        let world = Kind::Remote.world();
+        let jar = &mut Jar::default();
+        world.put(jar, "n", 1).await;
+        let other = &mut jar.clone();
+        let log_in = async |session: Session| {
+            session.load().await.unwrap();
+            session.insert("cart", 2).unwrap();
+            world.records().at(After, Update, Fail);
+            assert!(session.save().await.is_err());
+            world.renew(other).await;
+            session.renew();
+            if has_more {
+                session.insert("user", "ada").unwrap();
+            }
+        };
+        let (_, response) = world.visit(jar, log_in).await;
+        assert_eq!(world.get(other, "n").await, Some(1));
+        assert_eq!(world.get(other, "cart").await, Some(2));
+        if !has_more {
+            assert_eq!(failure(&response), Some(ErrorKind::Gone));
+            assert!(no_cookie(&response));
+            continue;
+        }
+        assert_eq!(failure(&response), None);
+        assert_eq!(world.get(jar, "user").await, Some("ada".to_owned()));
+        assert_eq!(world.get::<u32>(jar, "cart").await, None);
+    }
+}
+
 /// When more saves follow than a record lists, a refused one may have been pushed out or never
 /// done. Saves that merely overlap are told apart from saves whose answer was lost.
 #[tokio::test(start_paused = true)]

@@ -250,6 +250,43 @@ async fn a_logout_on_the_way_wins() {
 }
 
 /// The session grows at each call of the logout.
+/// The renewal finds the record, and takes its values along.
+#[tokio::test]
+async fn a_renewal_on_the_way_carries_it_along() {
+    for leaves in [false, true] {
+        let world = Kind::RevocableOverflow.world();
+        let small = &mut world.logged_in("ada", "laptop").await;
+        let large = &mut small.clone();
+        world.set(large, "cart", 600).await;
+        let grow = async |session: Session| {
+            session.load().await.unwrap();
+            session.insert("more", "x".repeat(600)).unwrap();
+            world.ends().at(Before, Load.of_sessions(), Wait);
+            let renew = async |session: Session| {
+                session.load().await.unwrap();
+                match leaves {
+                    true => drop(session.remove_subject().unwrap()),
+                    false => session.renew(),
+                }
+            };
+            let (saved, ()) = tokio::join!(session.save(), async {
+                world.ends().reached().await;
+                world.visit(large, renew).await;
+                world.ends().go();
+            });
+            saved.unwrap();
+            session.renew();
+            session.insert("user", "ada").unwrap();
+        };
+        let (_, response) = world.visit(small, grow).await;
+        assert_eq!(failure(&response), None, "{leaves}");
+        let carried = world.lens(large, ["more"]).await;
+        assert_eq!(carried, [Some(600)], "{leaves}");
+        let own = world.lens(small, ["more", "user"]).await;
+        assert_eq!(own, [None, Some(3)], "{leaves}");
+    }
+}
+
 #[tokio::test]
 async fn a_logout_leaves_no_record_of_it() {
     for (of_ends, when) in [

@@ -291,7 +291,9 @@ async fn a_list_follows_changes_of_the_subject() {
             session.load().await.unwrap();
             [(); 2].map(|()| session.remove_subject().unwrap())
         };
+        let before = jar.clone();
         assert_eq!(world.visit(jar, leave).await.0, [true, false]);
+        assert!(!world.is_alive(&before).await, "its ID is another");
         assert_eq!(world.notes("bob").await, [""; 0]);
         assert_eq!(world.destroy_all("bob").await, 0);
         assert!(world.is_alive(jar).await);

@@ -4,10 +4,10 @@
 use super::*;
 use crate::{
     Error, ErrorKind,
-    content::{Persistence, WriteId},
+    content::{Persistence, WriteId, Writes},
     cookie::CookieAttributes,
     error::Rejection,
-    state::{Job, When},
+    state::{Job, When, cut_off::CutOff},
 };
 
 const WRITE: WriteId = *b"a write.";
@@ -147,7 +147,7 @@ fn the_loser_of_a_renewal_has_what_it_put_in_itself() {
     for (log, expected) in rows {
         let row = format!("{log:?}");
         let mut job = renewal(log);
-        let alone = job.alone(after(5));
+        let alone = job.alone(Writes::none(), after(5));
         let Some(expected) = expected else {
             assert_eq!(alone.unwrap_err().kind(), ErrorKind::Gone, "{row}");
             continue;
@@ -170,6 +170,34 @@ fn text(content: &Content) -> String {
     values.chain(subject).collect::<Vec<_>>().join(" ")
 }
 
+/// What the winner's ID carries on of it is not put into a second session.
+#[test]
+fn the_loser_of_a_renewal_has_nothing_that_was_carried_along() {
+    let rows = [
+        (0, true, Ok("a=2 k=2")),
+        (1, true, Ok("k=2")),
+        (2, true, Err(ErrorKind::Gone)),
+        (2, false, Ok("a=2 k=2")),
+    ];
+    for (changes, is_carried, expected) in rows {
+        let mut job = renewal([insert("a", "2"), insert("k", "2")]);
+        let write = *b"unheard.";
+        job.cut_off.push(CutOff {
+            write,
+            base: None,
+            is_done: false,
+            changes,
+            at: NOW,
+        });
+        let carried = is_carried.then_some(write);
+        let carried = Writes::none().with(carried, NOW, secs(5));
+        let alone = job.alone(&carried, NOW);
+        let alone = alone.map(|content| text(&content));
+        let alone = alone.as_deref().map_err(Error::kind);
+        assert_eq!(alone, expected, "{changes} {is_carried}");
+    }
+}
+
 #[test]
 fn the_loser_of_a_renewal_hears_of_an_update_that_fails() {
     let mut job = renewal([insert("a", "2")]);
@@ -177,6 +205,6 @@ fn the_loser_of_a_renewal_hears_of_an_update_that_fails() {
         key: "n".into(),
         update: Box::new(|_| Err(Error::new(ErrorKind::DeserializeFailed))),
     });
-    let error = job.alone(NOW).unwrap_err();
+    let error = job.alone(Writes::none(), NOW).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DeserializeFailed);
 }

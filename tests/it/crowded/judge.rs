@@ -86,7 +86,7 @@ fn check_ends(plan: &Plan, end: &End, living: &[Living]) -> Result<(), &'static 
         return Err("alive after an acknowledged end of all");
     }
     let ends = ends(plan);
-    let renews = plan.does(|deed| deed.may_renew(plan.kind));
+    let renews = plan.does(|deed| deed.may_renew());
     // A renewal that is cut off may leave the session under an ID that nobody knows.
     if !lives && !ends && (!renews || plan.is_calm()) {
         return Err("gone although nobody ended it");
@@ -101,7 +101,7 @@ fn ends(plan: &Plan) -> bool {
 /// What a response acknowledges is there, unless the session ends, or is in a cookie, where the last
 /// response wins.
 fn check_values(plan: &Plan, end: &End, living: &[Living]) -> Result<(), &'static str> {
-    let renews = plan.does(|deed| deed.may_renew(plan.kind));
+    let renews = plan.does(|deed| deed.may_renew());
     if ends(plan) || (renews && !plan.is_calm()) {
         return Ok(());
     }

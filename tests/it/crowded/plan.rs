@@ -19,8 +19,6 @@ pub(super) enum Deed {
     Renew,
     LogIn(&'static str),
     SetSubject(&'static str),
-    /// The session leaves its subject. One that can be in a cookie is renewed: its older cookies
-    /// would still have the subject.
     Leave,
     Save,
     Destroy,
@@ -45,12 +43,7 @@ impl Deed {
     }
 
     /// `key` is the key of what it puts into the session.
-    pub(super) async fn run(
-        self,
-        session: &Session,
-        key: &str,
-        kind: Kind,
-    ) -> Result<(), ErrorKind> {
+    pub(super) async fn run(self, session: &Session, key: &str) -> Result<(), ErrorKind> {
         let done = match self {
             Self::Put => session.insert(key, 1),
             Self::Grow => session
@@ -68,12 +61,7 @@ impl Deed {
                     .and_then(|()| session.set_subject(user, "device"))
             }
             Self::SetSubject(user) => session.set_subject(user, "device"),
-            Self::Leave => {
-                if kind != Kind::Remote {
-                    session.renew();
-                }
-                session.remove_subject().map(drop)
-            }
+            Self::Leave => session.remove_subject().map(drop),
             Self::Save => session.save().await,
             Self::Destroy => session.destroy().await,
             Self::DestroyOthers => session.destroy_others().await.map(drop),
@@ -82,12 +70,11 @@ impl Deed {
     }
 
     /// Returns whether it may give the session a new ID.
-    pub(super) fn may_renew(self, kind: Kind) -> bool {
-        match self {
-            Self::Renew | Self::LogIn(_) | Self::SetSubject(_) => true,
-            Self::Leave => kind != Kind::Remote,
-            _ => false,
-        }
+    pub(super) fn may_renew(self) -> bool {
+        matches!(
+            self,
+            Self::Renew | Self::LogIn(_) | Self::SetSubject(_) | Self::Leave
+        )
     }
 
     pub(super) fn puts(self) -> bool {

@@ -52,7 +52,7 @@ async fn visit(world: &World, jar: &Jar, plan: &Plan, at: usize) -> Outcome {
         let birth = session.get::<u8>("birth");
         outcome.lock().unwrap().has_loaded = birth.is_ok_and(|birth| birth.is_some());
         for (number, deed) in deeds.iter().enumerate() {
-            let done = deed.run(&session, &key(at, number), plan.kind).await;
+            let done = deed.run(&session, &key(at, number)).await;
             outcome.lock().unwrap().done.push((*deed, done));
         }
     };

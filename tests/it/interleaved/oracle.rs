@@ -135,7 +135,7 @@ pub(super) struct Oracle {
     owed: BTreeMap<Tag, BTreeSet<Tag>>,
     flashes: Flashes,
     has_emptied: bool,
-    has_moved: bool,
+    has_left: bool,
     /// Each browser's cookie, and the request that set it.
     jars: [Option<(u32, String)>; 2],
     /// The first alarm found during a poll.
@@ -159,7 +159,7 @@ impl Oracle {
             owed: BTreeMap::new(),
             flashes: Flashes::default(),
             has_emptied: false,
-            has_moved: false,
+            has_left: false,
             jars: [None, None],
             found: None,
         }
@@ -203,8 +203,7 @@ impl Oracle {
             .as_ref()
             .and_then(|cookie| self.key_of(cookie));
         self.has_emptied |= started.acts.contains(&Act::Empty);
-        let moves = |act: &Act| matches!(act, Act::SetSubject | Act::RemoveSubject);
-        self.has_moved |= started.acts.iter().any(moves);
+        self.has_left |= started.acts.contains(&Act::RemoveSubject);
         let is_alone = self.under_way.is_empty();
         for other in &self.under_way {
             if let Some(other) = self.requests.get_mut(other) {

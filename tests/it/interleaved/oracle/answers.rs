@@ -15,7 +15,7 @@ use crate::support::Kind;
 
 const REMOVALS: [Act; 4] = [Act::Empty, Act::TakeFlashes, Act::Remove(0), Act::Remove(1)];
 const ENDS: [Act; 2] = [Act::Destroy, Act::DestroyOthers];
-pub(super) const RENEWALS: [Act; 3] = [Act::Renew, Act::LogIn, Act::SetSubject];
+pub(super) const RENEWALS: [Act; 4] = [Act::Renew, Act::LogIn, Act::SetSubject, Act::RemoveSubject];
 
 impl Request {
     pub(super) fn did(&self, acts: &[Act]) -> bool {
@@ -158,8 +158,6 @@ impl Oracle {
         }
         let is_there = request.loaded.is_some() || request.started.cookie.is_none();
         let is_refused = request.is_alone && is_there && request.errors.is_empty();
-        // An older cookie may still name the former subject.
-        let is_refused = is_refused && (keeps_all(self.kind) || !self.has_moved);
         // An older cookie may outgrow into a record that was renewed a moment ago: only the record
         // shows the renewal.
         let outgrows = |act: &Act| matches!(act, Act::PutLarge(_));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use silverback::store::RecordKey;
 
-use super::{Alarm, Death, Died, Oracle, keeps_all};
+use super::{Alarm, Death, Died, Oracle, answers::RENEWALS};
 use crate::{
     interleaved::{
         plan::Act,
@@ -22,13 +22,8 @@ impl Oracle {
         let (now, step) = (polled.unwrap_or_else(|| self.clock.now()), self.step);
         let keys: Vec<_> = self.known.keys().copied().collect();
         for key in keys {
-            let mut cookies = self.known[&key].cookies.clone();
-            // A session that gets or loses a subject under the same ID is unchanged in its older
-            // cookies.
-            if self.has_moved && !keeps_all(self.kind) {
-                cookies.drain(..cookies.len() - 1);
-            }
-            let seen = cookies
+            let seen = self.known[&key]
+                .cookies
                 .iter()
                 .rev()
                 .find_map(|cookie| self.watcher.see(cookie));
@@ -50,7 +45,7 @@ impl Oracle {
                 });
             }
             if let (Some(_), Some(died), true) = (&seen, known.died, can_end(self.kind)) {
-                if !self.has_moved && is_over(died) {
+                if is_over(died) {
                     return Err(Alarm::new("back from the dead", format!("{key:?}")));
                 }
                 // The older cookie was dead before the newer one came.
@@ -75,7 +70,7 @@ impl Oracle {
                 Death::Otherwise
             }
             () if did(&[Act::Destroy]) => Death::Destroyed,
-            () if did(&[Act::Renew, Act::LogIn]) => Death::Renewed,
+            () if did(&RENEWALS) => Death::Renewed,
             () => Death::Otherwise,
         }
     }
@@ -88,13 +83,10 @@ impl Oracle {
         for (key, seen) in &alive {
             check_twice(seen)?;
             // A session that leaves its subject meanwhile is no longer the subject's to end.
-            // Neither is a cookie from before the session had the subject.
-            let keeps = keeps_all(self.kind);
             let is_bound = |by: &u32| {
-                let ends_itself = self.requests[by].did(&[Act::Destroy]);
-                !self.has_moved || (ends_itself && (keeps || seen.has_subject))
+                !self.has_left || seen.has_subject || self.requests[by].did(&[Act::Destroy])
             };
-            if let Some(by) = self.over_keys.get(key).filter(|by| is_bound(by)) {
+            if let Some(by) = self.over_keys.get(key) {
                 let story = format!("{key:?}, ended by {by}");
                 return Err(Alarm::new("alive after an acknowledged end", story));
             }

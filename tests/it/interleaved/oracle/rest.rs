@@ -2,7 +2,7 @@
 
 use silverback::store::RecordKey;
 
-use super::{Alarm, Oracle, Request};
+use super::{Alarm, Oracle, Request, answers::RENEWALS};
 use crate::interleaved::{plan::Act, run::can_end};
 
 impl Oracle {
@@ -11,7 +11,7 @@ impl Oracle {
     fn is_half_renewed(&self) -> bool {
         let is_half = |request: &Request| request.is_cut || request.has_failed;
         let mut half = self.requests.values().filter(|request| is_half(request));
-        half.any(|request| request.did(&[Act::Renew, Act::LogIn]))
+        half.any(|request| request.did(&RENEWALS))
     }
 
     /// Returns whether no request was cut off and no store failed.
@@ -64,15 +64,12 @@ impl Oracle {
         if !can_end(self.kind) {
             return Ok(());
         }
-        // A session that gets a subject in one request and loses it in another under the same ID
-        // may or may not be listed until its next use.
-        let may_be_missing = self.has_moved;
         let Some(listed) = self.watcher.listed() else {
             return Ok(());
         };
         for (key, seen) in self.alive().filter(|(_, seen)| seen.has_subject) {
             let is_whole = self.are_all_whole(usize::MAX) && !self.is_half_renewed();
-            if !listed.contains(key) && is_whole && !may_be_missing {
+            if !listed.contains(key) && is_whole {
                 let story = format!("{key:?}, {seen:?}");
                 return Err(Alarm::new("alive and not in its subject's list", story));
             }
