@@ -387,6 +387,7 @@ mod lock;
 mod name;
 mod report;
 mod small_vec;
+mod sync;
 mod text;
 mod trace;
 

@@ -1,11 +1,15 @@
 //! Locks that no thread can deadlock on by itself.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::PoisonError;
 
-use crate::error::{Error, ErrorKind};
+use crate::{
+    error::{Error, ErrorKind},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+        thread_local,
+    },
+};
 
 /// A value that only a closure can reach, so that no guard of its lock outlives its line.
 ///
@@ -27,6 +31,8 @@ impl<T> Monitor<T> {
 mod nesting {
     use std::cell::Cell;
 
+    use crate::sync::thread_local;
+
     thread_local! {
         static IS_INSIDE: Cell<bool> = const { Cell::new(false) };
     }
@@ -35,7 +41,7 @@ mod nesting {
 
     pub(super) fn enter() -> Entered {
         assert!(
-            !IS_INSIDE.replace(true),
+            !IS_INSIDE.with(|is_inside| is_inside.replace(true)),
             "a monitor is entered from within another"
         );
         Entered(())
@@ -43,7 +49,7 @@ mod nesting {
 
     impl Drop for Entered {
         fn drop(&mut self) {
-            IS_INSIDE.set(false);
+            IS_INSIDE.with(|is_inside| is_inside.set(false));
         }
     }
 }

@@ -2,10 +2,7 @@
 
 use std::{
     fmt, iter,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, OnceLock},
 };
 
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -16,6 +13,7 @@ use crate::{
     error::{Error, ErrorKind},
     lock::Monitor,
     report::Report,
+    sync::atomic::{AtomicUsize, Ordering},
     trace,
     turn::{Anchor, Cell, Exchange, Origin},
     vault::Vault,
@@ -53,7 +51,7 @@ pub(crate) struct Registry {
 const NOBODY: usize = usize::MAX;
 
 /// The counters of the `Arc` add two words, and glibc serves more than 1,032 bytes from a slow path.
-#[cfg(target_pointer_width = "64")]
+#[cfg(all(target_pointer_width = "64", not(shuttle)))]
 const _: () = assert!(size_of::<Registry>() <= 1_016);
 
 /// What few requests need.

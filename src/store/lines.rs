@@ -5,16 +5,17 @@ use std::{
     collections::HashMap,
     fmt,
     pin::pin,
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock, PoisonError, Weak},
     time::Duration,
 };
 
 use tokio::{sync::Notify, time::timeout};
 
 use super::{RecordKey, StoreError};
+use crate::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicBool, Ordering},
+};
 
 /// The lines of a store, one for each record that requests wait for.
 #[derive(Debug, Default)]

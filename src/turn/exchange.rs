@@ -1,11 +1,10 @@
 //! What the sessions of one request share: its cookies and its progress.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-
 use crate::{
     config::Settings,
     cookie::RequestCookies,
     store::{Meter, Read},
+    sync::atomic::{AtomicBool, AtomicU8, Ordering},
 };
 
 /// What the sessions belong to.

@@ -12,7 +12,7 @@ use std::{
     future::Future,
     mem, panic,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, PoisonError, Weak},
     task::{Context, Poll},
 };
 
@@ -23,6 +23,7 @@ use self::{
 use crate::{
     error::{Error, ErrorKind},
     lock,
+    sync::{Mutex, MutexGuard},
 };
 
 /// The operation under way, if any.

@@ -9,7 +9,7 @@
 
 use std::{
     panic::{self, AssertUnwindSafe},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
 };
 
 use self::ticket::{Outcome, Ticket};
@@ -26,6 +26,7 @@ use crate::{
     id::{RecordKey, SessionId},
     state::{Draft, Home, Job, Place, Written},
     store::{Bytes, Calls, Lead, Line, Read, StoreError, Version, Waited},
+    sync::{Mutex, MutexGuard},
 };
 
 mod ticket;

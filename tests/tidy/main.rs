@@ -54,6 +54,7 @@ const FLOORS: &[&[&str]] = &[
         "lock",
         "name",
         "small_vec",
+        "sync",
         "text",
         "report",
         "trace",

@@ -6,17 +6,21 @@ use std::{
     future::Future,
     panic::{self, AssertUnwindSafe},
     pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::{Arc, PoisonError, TryLockError},
     task::{Context, Poll, Waker},
 };
 
-use tokio::runtime::Handle;
+use tokio::runtime::{EnterGuard, Handle};
 
 use super::waiting::Waiting;
-use crate::{error::Error, lock};
+use crate::{
+    error::Error,
+    lock,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
 
 type Operation = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -94,6 +98,13 @@ impl Flight {
         Poll::Pending
     }
 
+    /// Enters the runtime in which the flight started.
+    fn enter(&self) -> Option<EnterGuard<'_>> {
+        // For tokio, shuttle's threads are one, in which guards must nest.
+        let runtime = self.runtime.as_ref().filter(|_| cfg!(not(shuttle)));
+        runtime.map(Handle::enter)
+    }
+
     /// Polls an operation that was taken out of the lock, so that one that panics is not polled
     /// again.
     fn poll_locked(
@@ -101,7 +112,7 @@ impl Flight {
         mut operation: MutexGuard<'_, Option<Operation>>,
         mut running: Operation,
     ) -> Poll<()> {
-        let _entered = self.runtime.as_ref().map(Handle::enter);
+        let _entered = self.enter();
         self.poller.store(lock::thread_id(), Ordering::SeqCst);
         let waker = Waker::from(Arc::clone(&self.waiting));
         let poll = || running.as_mut().poll(&mut Context::from_waker(&waker));
@@ -146,7 +157,7 @@ impl Flight {
             has_ended: true,
         };
         drop(operation);
-        let _entered = self.runtime.as_ref().map(Handle::enter);
+        let _entered = self.enter();
         self.poller.store(lock::thread_id(), Ordering::SeqCst);
         // The owner is gone, so nobody is left to panic.
         let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(running)));

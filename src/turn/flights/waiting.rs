@@ -2,9 +2,11 @@
 
 use std::{
     mem,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError},
     task::{Wake, Waker},
 };
+
+use crate::sync::Mutex;
 
 /// The wakers of everyone who waits. Shared apart from the operation, which may hold a waker of its
 /// own: that would be a cycle.

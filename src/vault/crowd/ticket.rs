@@ -1,16 +1,13 @@
 //! A job that a leader saves for its owner, and its outcome.
 
-use std::{
-    any::Any,
-    mem,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
-};
+use std::{any::Any, mem, sync::PoisonError};
 
 use crate::{
     content::Content,
     error::Error,
     lock,
     state::{Job, Place},
+    sync::{Condvar, Mutex, MutexGuard},
 };
 
 /// A job to be saved, and what became of it.
