@@ -4,7 +4,7 @@ use http::StatusCode;
 use silverback::ErrorKind;
 
 use crate::{
-    plan::{Act, KEYS, Kind, Plan},
+    plan::{Act, KEYS, Kind, Plan, RIVAL},
     play::{Done, End},
 };
 
@@ -52,6 +52,9 @@ fn is_allowed(plan: &Plan, done: Result<(), ErrorKind>) -> bool {
 fn check_values(plan: &Plan, end: &End) -> Result<(), &'static str> {
     let (count, keys) = end.after.clone().unwrap_or_default();
     let loads = plan.does(Act::Load);
+    if end.is_rival_saved && !keys.contains(&RIVAL) {
+        return Err("the other request's value lost");
+    }
     let (mut expected, mut all) = (0, 0);
     for (done, key) in end.tasks.iter().zip(KEYS) {
         let is_saved =

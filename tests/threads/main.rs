@@ -56,7 +56,7 @@ fn scheduler() -> RandomScheduler {
         return RandomScheduler::new_from_seed(seed.parse().unwrap(), 1);
     }
     let is_long = env::var_os("SILVERBACK_SOAK").is_some();
-    RandomScheduler::new(if is_long { 15_000 } else { 500 })
+    RandomScheduler::new(if is_long { 9_000 } else { 300 })
 }
 
 #[test]

@@ -49,6 +49,11 @@ impl Kind {
         SessionLayer::new(config)
     }
 
+    /// Requests keep each other's changes. In a cookie the last response wins.
+    pub(crate) fn is_in_store(self) -> bool {
+        matches!(self, Self::Memory | Self::Remote | Self::Failing)
+    }
+
     /// A session that has been destroyed is dead in its older cookies too.
     pub(crate) fn ends_older_cookies(self) -> bool {
         !matches!(self, Self::Cookie | Self::Overflow | Self::RemoteOverflow)
@@ -78,10 +83,13 @@ pub(crate) struct Plan {
     pub(crate) kind: Kind,
     /// What each task does. The last is the handler, which the response waits for.
     pub(crate) tasks: Vec<Vec<Act>>,
+    /// Another request inserts a value at the same time.
+    pub(crate) has_rival: bool,
 }
 
-/// The keys of the tasks.
-pub(crate) const KEYS: [&str; 3] = ["a", "b", "c"];
+/// The keys of the tasks, and of the other request.
+pub(crate) const KEYS: [&str; 4] = ["a", "b", "c", RIVAL];
+pub(crate) const RIVAL: &str = "d";
 
 impl Plan {
     pub(crate) fn of(kind: Kind, acts: &[Act]) -> Self {
@@ -93,7 +101,12 @@ impl Plan {
                 .collect()
         };
         let tasks = vec![draw(2), draw(2), draw(1)];
-        Self { kind, tasks }
+        let has_rival = kind.is_in_store() && rng.gen_bool(0.5);
+        Self {
+            kind,
+            tasks,
+            has_rival,
+        }
     }
 
     pub(crate) fn does(&self, act: Act) -> bool {

@@ -13,7 +13,7 @@ use tower::{Layer, Service, service_fn};
 
 use crate::{
     executor::{block_on, poll_once},
-    plan::{Act, KEYS, Plan},
+    plan::{Act, KEYS, Plan, RIVAL},
 };
 
 /// What a browser sends, if it has a cookie.
@@ -26,6 +26,8 @@ pub(crate) type Done = Vec<(Act, Result<(), ErrorKind>)>;
 pub(crate) struct End {
     pub(crate) status: StatusCode,
     pub(crate) tasks: Vec<Done>,
+    /// Whether the other request was answered that its value is saved.
+    pub(crate) is_rival_saved: bool,
     /// What the session has, by the cookie from before the request and by the one after it.
     pub(crate) before: Found,
     pub(crate) after: Found,
@@ -51,6 +53,10 @@ pub(crate) fn play(plan: &Plan) -> End {
         }
         *handled.lock().unwrap() = last.map(|(acts, key)| run(&session, &acts, key));
     };
+    let rival = plan.has_rival.then(|| {
+        let (layer, cookie) = (layer.clone(), before.clone());
+        thread::spawn(move || is_inserted(&layer, &cookie))
+    });
     let (status, after) = visit(&layer, &before, handle);
     let running = running.into_inner().unwrap().into_iter();
     let tasks = running.map(|task| task.join().unwrap());
@@ -60,6 +66,7 @@ pub(crate) fn play(plan: &Plan) -> End {
     End {
         status,
         tasks,
+        is_rival_saved: rival.is_some_and(|rival| rival.join().unwrap()),
         before: look(&layer, &before),
         after: look(&layer, &after),
     }
@@ -100,6 +107,14 @@ fn act_once(session: &Session, act: Act, key: &str, kept: &mut Vec<Save>) -> Res
         Act::Load => block_on(session.load()),
         Act::Destroy => block_on(session.destroy()),
     }
+}
+
+/// The other request. Returns whether it was answered that its value is saved.
+fn is_inserted(layer: &SessionLayer, cookie: &Cookie) -> bool {
+    let mut inserted = false;
+    let insert = |session: Session| inserted = session.insert(RIVAL, 1).is_ok();
+    let (status, _) = visit(layer, cookie, insert);
+    inserted && status == StatusCode::OK
 }
 
 /// Makes a session. The store may fail.
