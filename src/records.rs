@@ -55,16 +55,16 @@ use crate::{
 /// [`load`](Self::load) returns a [`Session`] as a request has it [after its
 /// response](Session#after-the-response). You read and change its values and flash messages, and
 /// [`save`](Session::save) writes them by compare and swap. If a request has saved meanwhile, both
-/// keep their changes. If the session was renewed or has ended meanwhile, the save
-/// fails with [`ErrorKind::Gone`](crate::ErrorKind::Gone): it never recreates a record.
+/// keep their changes. If the session was renewed or has ended meanwhile, the save fails with
+/// [`ErrorKind::Gone`](crate::ErrorKind::Gone): it never recreates a record.
 /// [`load`](Session::load) reads the session again, and [`destroy`](Session::destroy) ends it. A
 /// change that is not saved is lost.
 ///
 /// None of this counts as use by the visitor: the idle timeout keeps running, and
 /// [`last_used`](Session::last_used) stays. [`touch`](Session::touch) restarts it.
 ///
-/// Some changes need a response to reach the browser: another ID, and so another subject or
-/// none; a lifetime; the cookie's attributes. These fail with
+/// Some changes need a response to reach the browser: another ID, and so another subject or none; a
+/// lifetime; the cookie's attributes. These fail with
 /// [`ErrorKind::AlreadyCommitted`](crate::ErrorKind::AlreadyCommitted).
 ///
 /// | The session | [`load`](Self::load) | [`destroy`](Self::destroy) |

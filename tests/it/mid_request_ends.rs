@@ -144,7 +144,7 @@ async fn no_change_of_the_subject_brings_it_back() {
     }
 }
 
-/// An older cookie still names the subject.
+/// The second request comes with the cookie from before, which still names the subject.
 #[tokio::test]
 async fn it_may_leave_its_subject_twice() {
     for kind in [Kind::Revocable, Kind::RemoteRevocable] {
