@@ -11,7 +11,7 @@ use super::{
     log::Log,
     plan::{Plan, Write},
     request::{CookieDuty, State},
-    unfinished::Unfinished,
+    unfinished::{Step, Unfinished},
     view::View,
 };
 use crate::{
@@ -92,20 +92,13 @@ impl Written {
         }
     }
 
-    /// A renewal in which a store failed once the session could no longer be found under its old
-    /// name. `mark` is its end there, if that may not be set yet.
-    pub(crate) fn unfinished(
-        self,
-        job: &Job,
-        before: RecordKey,
-        mark: Option<Mark>,
-        error: Error,
-    ) -> Self {
+    /// A renewal in which a store failed at this step, once the session could no longer be found
+    /// under its old name.
+    pub(crate) fn unfinished(self, job: &Job, before: RecordKey, step: Step, error: Error) -> Self {
         let unfinished = Unfinished {
             home: self.home.clone(),
             before,
-            over: None,
-            mark,
+            step,
             created: job.created,
             enrolment: job.draft.enrolment.clone(),
             error,
@@ -114,14 +107,6 @@ impl Written {
             unfinished: Some(unfinished.into()),
             ..self
         }
-    }
-
-    /// The mark of the unfinished renewal may not be over the old record yet.
-    pub(crate) fn over(mut self, old: SessionId, version: Version) -> Self {
-        if let Some(unfinished) = &mut self.unfinished {
-            unfinished.over = Some((old, version));
-        }
-        self
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) use self::{
     plan::{When, Write},
     provenance::Provenance,
     request::{CookieDuty, Source, State, Use},
-    unfinished::Unfinished,
+    unfinished::{Step, Unfinished},
     view::View,
 };
 

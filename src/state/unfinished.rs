@@ -15,12 +15,29 @@ use crate::{
 pub(crate) struct Unfinished {
     pub(crate) home: Home,
     pub(crate) before: RecordKey,
-    /// The record under the old name, if it is unknown whether it has been replaced by the mark.
-    pub(crate) over: Option<(SessionId, Version)>,
-    /// Its end under the old name, if that is not set yet.
-    pub(crate) mark: Option<Mark>,
+    pub(crate) step: Step,
     pub(crate) created: Timestamp,
     pub(crate) enrolment: Option<Enrolment>,
     /// Why it is not finished.
     pub(crate) error: Error,
+}
+
+/// The first step that may not be done.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    /// Replacing this version of the old record with the mark. The answer was lost.
+    Mark(SessionId, Version, Mark),
+    /// Setting the end under the old name.
+    End(Mark),
+    /// Leaving the roster of the former subject, and a last look at the present one's.
+    Rosters,
+}
+
+impl Step {
+    pub(crate) fn mark(&self) -> Option<&Mark> {
+        match self {
+            Self::Mark(_, _, mark) | Self::End(mark) => Some(mark),
+            Self::Rosters => None,
+        }
+    }
 }

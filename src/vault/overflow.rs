@@ -30,7 +30,7 @@ use crate::{
     content::{Browser, Content, Writes},
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
-    state::{Home, Job, Place, When, Written},
+    state::{Home, Job, Place, Step, When, Written},
     store::{Read, Sent, StoreError},
 };
 
@@ -91,7 +91,7 @@ impl Vault<'_> {
                     Ok(Some(ending)) => return self.give_way(&ending, home, When::Now, job).await,
                     Err(error) if mark.is_none() && error.kind() != ErrorKind::Gone => {
                         let written = Written::new(home, merged);
-                        return Ok(written.unfinished(job, *before, None, error));
+                        return Ok(written.unfinished(job, *before, Step::Rosters, error));
                     }
                     closed => closed.map(drop),
                 }

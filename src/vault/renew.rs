@@ -10,7 +10,7 @@ use crate::{
     content::{Content, Fate, Mark, Writes},
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
-    state::{Enrolment, Home, Job, Place, Unfinished, When, Written},
+    state::{Enrolment, Home, Job, Place, Step, Unfinished, When, Written},
     store::{Bytes, StoreError, Version},
 };
 
@@ -71,9 +71,8 @@ impl Vault<'_> {
                     return self.give_way(&ending, home, when, job).await;
                 }
                 Ok(Obstacle::Unknown(error)) => {
-                    let written =
-                        Written::new(home, merged).unfinished(job, key, Some(mark), error);
-                    return Ok(written.over(old, version));
+                    let step = Step::Mark(old, version, mark);
+                    return Ok(Written::new(home, merged).unfinished(job, key, step, error));
                 }
                 Err(error) => {
                     self.discard_place(&home).await;
@@ -95,7 +94,10 @@ impl Vault<'_> {
                 Err(error)
             }
             // Nobody finds the session under its old name any more.
-            Err(error) => Ok(Written::new(home, merged).unfinished(job, key, mark, error)),
+            Err(error) => {
+                let step = mark.map_or(Step::Rosters, Step::End);
+                Ok(Written::new(home, merged).unfinished(job, key, step, error))
+            }
         }
     }
 
@@ -129,10 +131,10 @@ impl Vault<'_> {
     ///
     /// [`ErrorKind::Gone`] if another request has ended the session.
     pub(crate) async fn finish_renewal(&self, rest: &Unfinished) -> Result<(), Error> {
-        if let (Some((old, version)), Some(mark)) = (&rest.over, &rest.mark) {
+        if let Step::Mark(old, version, mark) = &rest.step {
             self.mark_again(old, *version, mark, &rest.home).await?;
         }
-        let (mut mark, enrolment) = (rest.mark.clone(), rest.enrolment.as_ref());
+        let (mut mark, enrolment) = (rest.step.mark().cloned(), rest.enrolment.as_ref());
         let closed = self.close_former(&rest.before, &mut mark, rest.created, enrolment);
         let finished = match closed.await {
             Ok(Some(_)) => Err(gone()),

@@ -8,7 +8,7 @@ use crate::{
     clock::Timestamp,
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
-    state::{Enrolment, Home, Job, When, Write, Written},
+    state::{Enrolment, Home, Job, Step, When, Write, Written},
 };
 
 impl Vault<'_> {
@@ -128,7 +128,7 @@ impl Vault<'_> {
                     return Err(error);
                 }
                 Err(error) => {
-                    return Ok(Written::at(home).unfinished(job, *before, None, error));
+                    return Ok(Written::at(home).unfinished(job, *before, Step::Rosters, error));
                 }
             }
         }
@@ -143,7 +143,7 @@ impl Vault<'_> {
         match (checked.await, before) {
             (Ok(()), _) => Ok(Written::at(home)),
             (Err(error), Some(before)) if error.kind() != ErrorKind::Gone => {
-                Ok(Written::at(home).unfinished(job, *before, None, error))
+                Ok(Written::at(home).unfinished(job, *before, Step::Rosters, error))
             }
             (Err(error), _) => Err(error),
         }
