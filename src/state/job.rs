@@ -395,8 +395,9 @@ impl Job {
     pub(crate) fn alone(&mut self, carried: &Writes, now: Timestamp) -> Result<Content, Error> {
         let mut content = Content::new(now);
         let done = self.last_in(carried).map_or(0, |last| last.changes);
-        let mut changes = self.log.changes_mut().skip(done);
-        changes.try_for_each(|change| change.apply(&mut content))?;
+        let changes = self.log.changes_mut().skip(done);
+        let mut own = changes.filter(|change| !matches!(change, Change::PutBackFlashes(_)));
+        own.try_for_each(|change| change.apply(&mut content))?;
         if content.is_empty() {
             return Err(Error::new(ErrorKind::Gone));
         }

@@ -140,3 +140,34 @@ async fn the_loser_keeps_the_values_it_set_again() {
         assert_eq!(world.visit(jar, get).await.0, [Some(1), Some(2), None]);
     }
 }
+
+/// The winner comes with the cookie from before the session outgrew it, which has the message.
+#[tokio::test]
+async fn the_loser_puts_back_no_message_that_it_has_read() {
+    for kind in [Kind::Remote, Kind::RevocableOverflow] {
+        let (world, jar) = (kind.world(), &mut Jar::default());
+        let flash = async |session: Session| {
+            session.load().await.unwrap();
+            session.flash("hello").unwrap();
+        };
+        world.visit(jar, flash).await;
+        let tab = &mut jar.clone();
+        world.set(jar, "large", 600).await;
+        let lose = async |session: Session| {
+            session.load().await.unwrap();
+            let claimed: Vec<String> = session.claim_flashes().await.unwrap();
+            assert_eq!(claimed, ["hello"], "{kind:?}");
+            session.keep_flashes().unwrap();
+            world.renew(tab).await;
+            session.renew();
+            session.insert("user", 7).unwrap();
+        };
+        world.visit(jar, lose).await;
+        let messages = async |session: Session| {
+            session.load().await.unwrap();
+            assert_eq!(session.get("user").unwrap(), Some(7), "{kind:?}");
+            session.peek_flashes::<String>().unwrap()
+        };
+        assert!(world.visit(jar, messages).await.0.is_empty(), "{kind:?}");
+    }
+}
