@@ -242,8 +242,9 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if this session has itself been ended, by this request or another.
-    /// [`ErrorKind::NotLoaded`]. [`ErrorKind::StoreFailed`] if some sessions may still be there.
+    /// [`ErrorKind::Gone`] if this session has itself been ended, by this request or another, or if a
+    /// [`save`](Self::save) of this request came after the renewal of another, which has the session
+    /// now. [`ErrorKind::NotLoaded`]. [`ErrorKind::StoreFailed`] if some sessions may still be there.
     pub async fn destroy_others(&self) -> Result<usize, Error> {
         self.whose()?;
         let destroy = turn::run(&self.handle, DestroyOthers);

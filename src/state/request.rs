@@ -61,6 +61,8 @@ pub(crate) struct State {
     pub(crate) moved_from: Option<Box<CookieAttributes>>,
     /// Saves that were cut off or failed.
     pub(crate) cut_off: Vec<CutOff>,
+    /// The session had a subject until a save found that another request carries it on.
+    pub(crate) has_lost_subject: bool,
     /// The renewal that has to be finished before the session's cookie is sent.
     pub(crate) unfinished: Option<Box<Unfinished>>,
     /// The sessions that a destroy has to end besides those of the request's cookies, and when they

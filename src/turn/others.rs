@@ -25,7 +25,7 @@ impl Operation for DestroyOthers {
         });
         let Some((subject, key, enrolment)) = own else {
             // Ending nobody's sessions would look like success.
-            return match turn.state(|state| state.is_destroyed()) {
+            return match turn.state(|state| state.is_destroyed() || state.has_lost_subject) {
                 true => Err(Error::new(ErrorKind::Gone)),
                 false => Ok(0),
             };

@@ -199,9 +199,10 @@ impl Turn<'_> {
             return Ok(key);
         };
         content.mark_listed();
-        let known = home.clone();
+        let (known, has_subject) = (home.clone(), content.subject.is_some());
         let entered = self.rebase(content, |state, content| {
             if let Some(view) = &mut state.view {
+                state.has_lost_subject |= view.content.subject.is_some() && !has_subject;
                 view.content = content;
             }
             state.saved(home, duty, since, now);

@@ -109,6 +109,29 @@ async fn an_ended_session_ends_no_others() {
     }
 }
 
+/// Another request carries the session on, and this one's has no subject.
+#[tokio::test]
+async fn the_loser_of_two_renewals_does_not_seem_to_end_others() {
+    for kind in [Kind::Memory, Kind::Remote] {
+        let world = kind.world();
+        let phone = world.logged_in("ada", "phone").await;
+        let jar = &mut world.logged_in("ada", "laptop").await;
+        let tab = &mut jar.clone();
+        let lose = async |session: Session| {
+            session.load().await.unwrap();
+            session.renew();
+            session.insert("n", 1).unwrap();
+            world.renew(tab).await;
+            session.save().await.unwrap();
+            session.destroy_others().await
+        };
+        let ended = world.visit(jar, lose).await.0;
+        let ended = ended.map_err(|error| error.kind());
+        assert_eq!(ended, Err(ErrorKind::Gone), "{kind:?}");
+        assert!(world.is_alive(&phone).await, "{kind:?}");
+    }
+}
+
 /// It keeps its ID, so it would come back with its values.
 #[tokio::test]
 async fn no_change_of_the_subject_brings_it_back() {
