@@ -3,125 +3,160 @@
 use std::collections::BTreeSet;
 
 use http::StatusCode;
-use silverback::{Session, store::RecordKey};
 
 use super::{
-    plan::{Deed, Plan, USERS},
-    play::{End, Outcome, key},
+    deeds::{Deed, Done, USERS},
+    living::{Living, check_apart},
+    outside::{Outside, PARCEL},
+    plan::{Plan, Reply},
+    play::{End, Outcome, tag},
+    taken::{check_taken, may_be_read},
 };
-use crate::support::{Jar, Kind, World};
-
-/// A living session.
-struct Living {
-    jar: Jar,
-    key: RecordKey,
-    /// It has what was in the session before the crowd came.
-    has_birth: bool,
-    subject: Option<String>,
-    keys: BTreeSet<String>,
-}
-
-async fn see(world: &World, jar: &Jar) -> Option<Living> {
-    let look = async |session: Session| {
-        session.skip_touch();
-        session.load().await.unwrap();
-        if session.is_new().unwrap() {
-            return None;
-        }
-        let keys = session.keys().unwrap().into_iter();
-        Some(Living {
-            jar: jar.clone(),
-            key: session.record_key().unwrap(),
-            has_birth: session.contains_key("birth").unwrap(),
-            subject: session.subject().unwrap(),
-            keys: keys.filter(|key| key.starts_with("put")).collect(),
-        })
-    };
-    world.visit(&mut jar.clone(), look).await.0
-}
+use crate::support::World;
 
 pub(super) async fn judge(plan: &Plan, end: &End) -> Result<(), &'static str> {
-    let mut living = Vec::new();
-    let after = end.outcomes.iter().map(|outcome| &outcome.jar);
-    for jar in std::iter::once(&end.before).chain(after) {
-        living.extend(see(&end.world, jar).await);
-    }
+    let mut living = Living::all(end).await;
+    let other = Living::see(&end.world, &end.before.other).await;
     check_apart(&living)?;
     check_ends(plan, end, &living)?;
+    check_other(plan, end, other.is_some())?;
     check_values(plan, end, &living)?;
+    check_discarded(plan, end, &living)?;
+    check_taken(plan, end, &living)?;
+    living.extend(other);
     check_lists(plan, &end.world, &living).await
-}
-
-/// No two IDs have values of one session, or of one request.
-fn check_apart(living: &[Living]) -> Result<(), &'static str> {
-    for (at, one) in living.iter().enumerate() {
-        let mut others = living[at + 1..].iter().filter(|two| one.key != two.key);
-        let share =
-            |two: &Living| (one.has_birth && two.has_birth) || !one.keys.is_disjoint(&two.keys);
-        if others.any(share) {
-            return Err("two IDs with values of one session");
-        }
-    }
-    Ok(())
 }
 
 /// A session that was ended is dead, and one that nobody ends lives.
 fn check_ends(plan: &Plan, end: &End, living: &[Living]) -> Result<(), &'static str> {
     let lives = living.iter().any(|session| session.has_birth);
-    let destroyed = |outcome: &Outcome| outcome.done.contains(&(Deed::Destroy, Ok(())));
-    if lives && end.outcomes.iter().any(destroyed) {
+    let destroyed = (Deed::Destroy, Ok(Vec::new()));
+    let destroys = |outcome: &Outcome| outcome.all_done().any(|done| *done == destroyed);
+    if lives && end.outcomes.iter().any(destroys) {
         return Err("alive after an acknowledged destroy");
     }
-    let moves =
-        plan.does(|deed| matches!(deed, Deed::LogIn(_) | Deed::SetSubject(_) | Deed::Leave));
-    let stays = !moves;
+    let stays = !plan.does(|deed| deed.moves() || *deed == Deed::Leave);
     // What ended may also be a session that another request has begun.
-    let leaves = plan.visits.len() == 1
-        && !plan.does(|deed| matches!(deed, Deed::LogIn(_) | Deed::SetSubject(_)));
-    if lives
-        && plan.ends_all == Some("ada")
-        && let Some(Ok(count)) = end.ended
-        && (stays || (leaves && count > 0))
-    {
-        return Err("alive after an acknowledged end of all");
+    let leaves = plan.visits.len() == 1 && !plan.does(|deed| deed.moves());
+    for (outside, found) in &end.outside {
+        let Ok(found) = *found else { continue };
+        // The user's other session ends too.
+        let (is_end, was_found) = match outside {
+            Outside::EndByKey => (found > 0, false),
+            Outside::EndListed("ada") => (stays && found > 0, leaves && found > 0),
+            Outside::EndAll("ada") => (stays, leaves && found > 1),
+            _ => (false, false),
+        };
+        if lives && (is_end || was_found) {
+            return Err("alive after an acknowledged end without a request");
+        }
+        let is_only = plan.is_calm()
+            && !plan.is_sealed
+            && stays
+            && plan.outside.len() == 1
+            && !plan.ends_itself();
+        let is_missed = found == 0 && !matches!(outside, Outside::EndAll(_));
+        if is_only && is_missed && !matches!(outside, Outside::EndListed("bob") | Outside::Put) {
+            return Err("not found by who ends it");
+        }
     }
-    let ends = ends(plan);
-    let renews = plan.does(|deed| deed.may_renew());
-    // A renewal that is cut off may leave the session under an ID that nobody knows.
-    if !lives && !ends && (!renews || plan.is_calm()) {
+    if !lives && !plan.ends() && !may_be_lost(plan, end) {
         return Err("gone although nobody ended it");
     }
     Ok(())
 }
 
-fn ends(plan: &Plan) -> bool {
-    plan.ends_all.is_some() || plan.does(|deed| matches!(deed, Deed::Destroy | Deed::DestroyOthers))
+/// The user's other session ends only with all others.
+fn check_other(plan: &Plan, end: &End, lives: bool) -> Result<(), &'static str> {
+    if plan.limit.is_some() {
+        return Ok(());
+    }
+    let all = Outside::EndAll("ada");
+    let may_end = plan.outside.contains(&all) || plan.does(|deed| *deed == Deed::DestroyOthers);
+    if !lives && !may_end {
+        return Err("another session ended");
+    }
+    let ends = |outcome: &Outcome| {
+        let is_end = |(deed, _): &(Deed, Done)| *deed == Deed::DestroyOthers;
+        let Some(at) = outcome.done.iter().position(is_end) else {
+            return false;
+        };
+        let leaves =
+            |(deed, _): &(Deed, Done)| deed.moves() || matches!(deed, Deed::Leave | Deed::Destroy);
+        outcome.has_loaded && outcome.done[at].1.is_ok() && !outcome.done[..at].iter().any(leaves)
+    };
+    let ended_all = end
+        .outside
+        .iter()
+        .any(|(what, found)| *what == all && found.is_ok());
+    if lives && (ended_all || end.outcomes.iter().any(ends)) {
+        return Err("another session alive after the end of others");
+    }
+    Ok(())
+}
+
+/// A renewal that is cut off may leave the session under an ID that nobody knows.
+fn may_be_lost(plan: &Plan, end: &End) -> bool {
+    let is_lost = |outcome: &Outcome| outcome.status != Some(StatusCode::OK);
+    let renews = |outcome: &Outcome| {
+        let mut deeds = plan.visits[outcome.at].deeds.iter();
+        deeds.any(|deed| deed.may_renew())
+    };
+    let mut outcomes = end.outcomes.iter();
+    !plan.is_calm() && outcomes.any(|outcome| is_lost(outcome) && renews(outcome))
 }
 
 /// What a response acknowledges is there, unless the session ends, or is in a cookie, where the last
 /// response wins.
 fn check_values(plan: &Plan, end: &End, living: &[Living]) -> Result<(), &'static str> {
-    let renews = plan.does(|deed| deed.may_renew());
-    if ends(plan) || (renews && !plan.is_calm()) {
+    if plan.ends() || may_be_lost(plan, end) {
         return Ok(());
     }
+    let is_there =
+        |tag: &str| living.iter().any(|session| session.has(tag)) || may_be_read(tag, plan, end);
+    let are_there = |at: usize, first: usize, deeds: &[Deed]| {
+        let puts = (first..).zip(deeds).filter(|(_, deed)| deed.puts());
+        { puts }.all(|(number, _)| is_there(&tag(at, number)))
+    };
     for outcome in &end.outcomes {
-        let is_done = outcome.done.iter().all(|(_, done)| done.is_ok());
-        if outcome.status != Some(StatusCode::OK) || !outcome.has_loaded || !is_done {
-            continue;
-        }
-        let (deeds, _) = &plan.visits[outcome.at];
+        let visit = &plan.visits[outcome.at];
+        let deeds = &visit.deeds;
         let logs_in = deeds
             .iter()
             .any(|deed| matches!(deed, Deed::Renew | Deed::LogIn(_)));
-        let saves = deeds.contains(&Deed::Save);
+        let saves = deeds.iter().any(|deed| deed.saves());
         // A login that lost to another renewal starts with what it had not saved before.
-        let is_kept = plan.kind == Kind::Remote || (logs_in && !saves);
-        let puts = deeds.iter().enumerate().filter(|(_, deed)| deed.puts());
-        let mut puts = puts.map(|(number, _)| key(outcome.at, number));
-        let is_there = |key: &String| living.iter().any(|session| session.keys.contains(key));
-        if is_kept && !puts.all(|key| is_there(&key)) {
-            return Err("an answered write lost");
+        let is_kept = plan.is_in_store() || plan.visits.len() == 1 || (logs_in && !saves);
+        if outcome.is_done() && outcome.has_loaded && is_kept {
+            if !are_there(outcome.at, 0, deeds) {
+                return Err("an answered write lost");
+            }
+            let persists = deeds.contains(&Deed::Persist);
+            if persists && !living.iter().any(|session| session.is_persistent) {
+                return Err("an answered lifetime lost");
+            }
+        }
+        let is_done = outcome.has_loaded_late && outcome.is_late_done() && plan.is_in_store();
+        if is_done && !are_there(outcome.at, deeds.len(), &visit.late) {
+            return Err("a write after the response lost");
+        }
+    }
+    let sent = end.outside.contains(&(Outside::Put, Ok(1)));
+    if sent && plan.is_in_store() && !is_there(PARCEL) {
+        return Err("a write without a request lost");
+    }
+    Ok(())
+}
+
+/// What a handler has changed that failed is nowhere, unless it has saved it.
+fn check_discarded(plan: &Plan, end: &End, living: &[Living]) -> Result<(), &'static str> {
+    for outcome in &end.outcomes {
+        let visit = &plan.visits[outcome.at];
+        let is_discarded =
+            visit.reply == Reply::Failure && !visit.deeds.iter().any(|deed| deed.saves());
+        let tags = (0..visit.deeds.len()).map(|number| tag(outcome.at, number));
+        if is_discarded && { tags }.any(|tag| living.iter().any(|session| session.has(&tag))) {
+            return Err("there although it was discarded");
         }
     }
     Ok(())
@@ -132,18 +167,22 @@ async fn check_lists(plan: &Plan, world: &World, living: &[Living]) -> Result<()
     for user in USERS {
         let listed = world.subjects().list(user).await.unwrap();
         for session in living.iter().filter(|_| plan.is_calm()) {
-            let is_theirs = session.subject.as_deref() == Some(user);
             let is_listed = listed.iter().any(|one| one.record_key() == session.key);
-            if is_theirs != is_listed {
+            if session.is_of(user) != is_listed {
                 return Err("not listed, or in another's list");
             }
+        }
+        let theirs = living.iter().filter(|session| session.is_of(user));
+        let theirs: BTreeSet<_> = theirs.map(|session| session.key).collect();
+        if plan.is_calm() && plan.limit.is_some_and(|limit| theirs.len() > limit) {
+            return Err("more sessions than a user may have");
         }
     }
     for user in USERS {
         world.destroy_all(user).await;
         for session in living {
-            let now = see(world, &session.jar).await;
-            let is_theirs = |session: &Living| session.subject.as_deref() == Some(user);
+            let now = Living::see(world, &session.jar).await;
+            let is_theirs = |session: &Living| session.is_of(user);
             if is_theirs(session) && now.as_ref().is_some_and(is_theirs) {
                 return Err("alive after the end of all");
             }
