@@ -210,7 +210,7 @@ impl<F: Fs> Disk<F> {
     }
 
     fn keep(&self, key: &RecordKey, open: Open<F::File>, stat: Stat) {
-        if stat.links == 1 && stat.len <= LONGEST {
+        if stat.len <= LONGEST {
             self.kept.put(key, open);
         }
     }

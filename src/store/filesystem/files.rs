@@ -19,8 +19,6 @@ const QUARANTINE: &str = "quarantine";
 /// The length of most files. They are read into a buffer on the stack, and the current data is
 /// copied.
 const SMALL: usize = 2 * slot::SMALLEST;
-/// How many names may be taken before creating a temporary file fails.
-const NAMES: usize = 4;
 
 /// A record's place, with its directory, which is opened on demand.
 pub(super) struct Shard<'a, F: Fs> {
@@ -298,17 +296,10 @@ impl<'a, F: Fs> Shard<'a, F> {
     }
 
     fn create_temporary(&self, dir: &F::Dir) -> io::Result<(F::File, String)> {
-        let mut taken = io::ErrorKind::AlreadyExists.into();
-        for _ in 0..NAMES {
-            let random = crypto::random()
-                .map_err(|_| io::Error::other("the operating system gave no random bytes"))?;
-            let name = format!("{:016x}{TEMPORARY}", u64::from_ne_bytes(random));
-            match self.disk.open(|fs| fs.create(dir, &name)) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => taken = error,
-                file => return Ok((file?, name)),
-            }
-        }
-        Err(taken)
+        let random = crypto::random()
+            .map_err(|_| io::Error::other("the operating system gave no random bytes"))?;
+        let name = format!("{:016x}{TEMPORARY}", u64::from_ne_bytes(random));
+        Ok((self.disk.open(|fs| fs.create(dir, &name))?, name))
     }
 }
 

@@ -171,10 +171,6 @@ impl<'a, F: Fs> Locked<'a, F> {
     }
 
     /// Like [`write`](Self::write), for data that fits into the other slot.
-    ///
-    /// # Errors
-    ///
-    /// [`io::ErrorKind::FileTooLarge`] if it does not fit.
     pub(super) fn write_in_place<D>(
         &self,
         current: &Slot<D>,
@@ -183,9 +179,6 @@ impl<'a, F: Fs> Locked<'a, F> {
         data: &[u8],
     ) -> io::Result<Version> {
         let next = self.next(current, version, expires, data)?;
-        if next.len() > current.size {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
         self.write_beside(current, &next, expires)?;
         Ok(version)
     }

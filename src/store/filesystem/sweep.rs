@@ -76,7 +76,6 @@ impl<F: Fs> Disk<F> {
         shard: u16,
         dir: &mut Option<F::Dir>,
     ) -> Result<Vec<String>, StoreError> {
-        *dir = None;
         match self.open(|fs| fs.open_dir(shard_of(&path_of(&key_in(shard))))) {
             Ok(opened) => Ok(self.fs.list(dir.insert(opened))?),
             Err(error) => absent(self, error).map(|()| Vec::new()),
