@@ -271,13 +271,8 @@ impl Shard {
 
     /// Evicts the end that was set first, if the window that may have it does have it.
     fn forget(&mut self, spare: Option<usize>, now: Timestamp, removed: &mut Removed) {
-        let mut windows: Vec<_> = self
-            .census
-            .windows
-            .iter()
-            .map(|window| window.first_set)
-            .collect();
-        let Some(at) = (0..windows.len()).min_by_key(|at| windows.get(*at).copied()) else {
+        let windows = self.census.windows.iter().map(|window| window.first_set);
+        let Some((first_set, at)) = windows.zip(0..).min() else {
             return;
         };
         let mut ends: Vec<_> = self
@@ -285,20 +280,15 @@ impl Shard {
             .map(|entry| (set_at(entry).unwrap_or(UNKNOWN), entry.key))
             .collect();
         ends.sort_unstable();
-        windows.swap_remove(at);
-        let others = windows.into_iter().min().unwrap_or(NEVER);
-        let mut ends = ends.into_iter();
-        let is_first = |end: &(Timestamp, RecordKey)| end.0 <= others;
-        let first = ends.clone().next().filter(is_first);
-        if let Some((set, key)) = first {
-            ends.next();
+        let mut ends = ends.into_iter().peekable();
+        if let Some((set, key)) = ends.next_if(|(set, _)| *set == first_set) {
             self.evict_one(&key, Class::End, removed);
             // Nothing better is known of an end without a time.
             let set = if set == UNKNOWN { now } else { set };
             removed.forgotten = removed.forgotten.max(Some(set));
         }
         if let Some(window) = self.census.windows.get_mut(at) {
-            window.first_set = ends.next().map_or(NEVER, |(set, _)| set);
+            window.first_set = ends.peek().map_or(NEVER, |(set, _)| *set);
         }
     }
 
