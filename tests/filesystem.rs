@@ -33,8 +33,8 @@ use std::{
 use silverback::{
     Clock, Timestamp,
     store::{
-        Browse, Bytes, Cursor, Durability, Expiry, FilesystemOptions, FilesystemStore, Read,
-        Record, RecordKey, Store, StoreError, Sweep, Sweeper, Version,
+        Browse, Bytes, Cursor, Durability, Expiry, FilesystemOptions, FilesystemStore, MemoryStore,
+        MigratingStore, Read, Record, RecordKey, Store, StoreError, Sweep, Sweeper, Version,
     },
 };
 use tempfile::TempDir;
@@ -552,7 +552,10 @@ async fn a_planted_file_is_refused() {
         }),
         ("directory", |record, _| fs::create_dir(record).unwrap()),
     ];
-    for (what, plant) in plants {
+    for ((what, plant), knows_version) in plants
+        .into_iter()
+        .flat_map(|plant| [(plant, false), (plant, true)])
+    {
         let (dir, store) = store();
         let version = store
             .create(&KEY, Bytes::from_static(b"data"), END)
@@ -584,12 +587,36 @@ async fn a_planted_file_is_refused() {
         );
         assert_eq!(store.sweep().await.removed(), 0, "{what}");
         assert_eq!(
-            store.delete(&KEY, None).await.is_ok(),
+            store
+                .delete(&KEY, knows_version.then_some(version))
+                .await
+                .is_ok(),
             what != "directory",
             "{what}"
         );
         assert_eq!(path_of(&dir).exists(), what == "directory", "{what}");
         assert_eq!(fs::read(&other).unwrap(), before, "{what}");
+    }
+}
+
+/// Nobody can read it, so nobody can move it.
+#[tokio::test]
+async fn a_planted_file_of_a_move_can_be_deleted() {
+    for deletes_many in [false, true] {
+        let (dir, from) = store();
+        let version = from.create(&KEY, Bytes::new(), END).await.unwrap();
+        let other = dir.path().join("other");
+        fs::rename(path_of(&dir), &other).unwrap();
+        symlink(&other, path_of(&dir)).unwrap();
+        let store = MigratingStore::new(from, MemoryStore::new());
+        let delete = async |expected| match deletes_many {
+            false => store.delete(&KEY, expected).await,
+            true => store.delete_many(&[(KEY, expected)]).await.remove(0),
+        };
+        let known = delete(Some(version)).await;
+        assert!(matches!(known, Err(StoreError::Corrupt(_))), "{known:?}");
+        assert!(delete(None).await.is_ok());
+        assert_eq!(store.load(&KEY, Read::Current).await.unwrap(), None);
     }
 }
 
@@ -707,6 +734,7 @@ fn a_change_that_may_wait_is_left_to_another_thread() {
         (options(), large),
         (options().durability(Durability::Data), SMALL),
         (options().inline_writes(false), SMALL),
+        (options().allow_network_filesystem(true), SMALL),
     ] {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .max_blocking_threads(1)
@@ -726,6 +754,18 @@ fn a_change_that_may_wait_is_left_to_another_thread() {
             assert!(other.await.unwrap().is_err());
         });
     }
+}
+
+#[tokio::test]
+async fn a_change_waits_as_long_for_another_as_it_is_told() {
+    let dir = TempDir::new().unwrap();
+    let options = options().lock_timeout(Duration::ZERO);
+    let store = options.open(dir.path()).unwrap();
+    let version = store.create(&KEY, SMALL, END).await.unwrap();
+    let other = fs::File::open(path_of(&dir)).unwrap();
+    other.lock().unwrap();
+    let error = store.update(&KEY, version, SMALL, END).await.unwrap_err();
+    assert!(format!("{error:?}").contains("lock for 0ns"), "{error:?}");
 }
 
 #[tokio::test]

@@ -111,12 +111,15 @@ fn a_record_of_a_newer_format_is_listed() {
 fn damaged_and_foreign_files_are_left_out_and_stay() {
     let fake = Fake::new();
     let disk = disk(&fake, Durability::None);
-    for number in [0, 1, 3] {
+    for number in [0, 1, 2, 3] {
         disk.make(&key(number), b"data", END).unwrap();
     }
-    let names = [0, 1].map(|number| key(number).to_string());
+    let names = [0, 1, 2].map(|number| key(number).to_string());
     fake.set_content("00", &names[0], vec![1; 4_096]);
     fake.set_content("01", &names[1], Vec::new());
+    let mut cut = fake.content("02", &names[2]);
+    cut.truncate(80);
+    fake.set_content("02", &names[2], cut);
     assert_eq!(
         all(&disk, 2).concat(),
         [Listed::new(key(3), b"data", END, 4)]

@@ -56,6 +56,16 @@ fn a_file_that_stays_open_is_neither_opened_nor_closed_again() {
 }
 
 #[test]
+fn a_missing_record_is_looked_for_once() {
+    let (fake, disk, _) = kept();
+    let (found, log) = log_of(&fake, || {
+        disk.load_cached(&RecordKey::from_bytes([0xcd; 32]))
+    });
+    assert_eq!(found, Some(None));
+    assert_eq!(log, ["open cached", "is alive"]);
+}
+
+#[test]
 fn without_kept_files_each_use_opens_the_file() {
     let (fake, mut disk, other) = kept();
     disk = Disk::new(

@@ -7,6 +7,7 @@ use super::{
     *,
 };
 
+const EACCES: i32 = 13;
 const EMFILE: i32 = 24;
 const ENOSPC: i32 = 28;
 const EROFS: i32 = 30;
@@ -100,6 +101,24 @@ fn a_failed_load_is_never_no_record() {
             matches!(result, Err(StoreError::Unavailable(_))),
             "{result:?}"
         );
+    }
+}
+
+/// Another process may be able to open it, and write to it.
+#[test]
+fn a_file_that_may_not_be_opened_is_not_deleted() {
+    let fake = Fake::new();
+    let disk = disk(&fake, Durability::None);
+    let version = disk.make(&KEY, b"data", END).unwrap();
+    for expected in [None, Some(version)] {
+        fake.plan(1, Fault::Error(EACCES));
+        let deleted = disk.delete(&KEY, expected);
+        assert_eq!(fake.struck(), Some("open"));
+        assert!(
+            matches!(deleted, Err(StoreError::Refused(_))),
+            "{deleted:?}"
+        );
+        assert!(disk.load(&KEY).unwrap().is_some());
     }
 }
 

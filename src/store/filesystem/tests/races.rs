@@ -219,6 +219,27 @@ fn a_held_lock_times_out_changes_but_not_loads() {
     assert_eq!(disk.load(&KEY).unwrap().unwrap().data(), b"data");
 }
 
+/// Closing a file is not enough while a child process has a copy of it.
+#[test]
+fn a_lock_is_released_before_its_file_is_closed() {
+    let fake = Fake::new();
+    let disk = disk(&fake, Durability::None);
+    disk.make(&KEY, b"data", END).unwrap();
+    fake.keep_locks();
+    let conflict = disk.advance(&KEY, SECOND, b"next", END);
+    assert!(
+        matches!(conflict, Err(StoreError::Conflict)),
+        "{conflict:?}"
+    );
+    assert_eq!(disk.advance(&KEY, FIRST, b"next", END).unwrap(), SECOND);
+    let large = data(1, 5_000);
+    assert_eq!(disk.advance(&KEY, SECOND, &large, END).unwrap(), THIRD);
+    let touched = disk.touch_cached(&KEY, THIRD, LATER);
+    assert_eq!(touched.unwrap().unwrap(), THIRD);
+    disk.touch(&KEY, THIRD, END).unwrap();
+    disk.delete(&KEY, Some(THIRD)).unwrap();
+}
+
 #[test]
 fn a_record_that_expires_under_a_writer_is_gone() {
     let fake = Fake::new();

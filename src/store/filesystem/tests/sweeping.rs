@@ -101,6 +101,10 @@ fn an_error_does_not_end_a_sweep() {
         );
         let listed = swept.examined() == 20;
         assert!(
+            listed || swept.examined() == 15,
+            "operation {operation}: {swept:?}"
+        );
+        assert!(
             swept.removed() >= if listed { 9 } else { 5 },
             "operation {operation}: {swept:?}"
         );

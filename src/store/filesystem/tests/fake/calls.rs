@@ -61,7 +61,10 @@ pub(crate) struct Open {
 impl Drop for Open {
     fn drop(&mut self) {
         if *self.locked.lock().unwrap() {
-            self.fs.state().locked.remove(&self.id);
+            let mut state = self.fs.state();
+            if !state.keeps_locks {
+                state.locked.remove(&self.id);
+            }
         }
     }
 }

@@ -171,6 +171,11 @@ impl Fake {
         *state.queued.get_or_insert_default() += time;
     }
 
+    /// Has a child process hold copies of all open files: closing one releases no lock.
+    pub(super) fn keep_locks(&self) {
+        self.state().keeps_locks = true;
+    }
+
     /// Continues as a child process, which shares the parent's open files.
     pub(super) fn become_child(&self) {
         self.state().process += 1;

@@ -23,6 +23,7 @@ pub(super) struct State {
     pub(super) down: bool,
     pub(super) gone: bool,
     pub(super) keeps_links: bool,
+    pub(super) keeps_locks: bool,
     pub(super) uptime: Duration,
     pub(super) queued: Option<Duration>,
     pub(super) process: u32,
