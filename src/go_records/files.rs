@@ -419,6 +419,15 @@ mod tests {
         assert_eq!((count(), place.files()), (4 * EACH, 1));
     }
 
+    /// It becomes a session's file before it is known whether Go has written meanwhile.
+    #[test]
+    fn a_draft_is_locked() {
+        let place = Place::with(b"one");
+        let draft = place.folder.draft(b"two").unwrap();
+        let other = Locked::open(&draft.path).unwrap();
+        assert!(matches!(other.try_lock(), Err(TryLockError::WouldBlock)));
+    }
+
     #[test]
     fn a_replaced_file_cannot_be_locked() {
         let place = Place::with(b"one");

@@ -324,6 +324,18 @@ async fn a_session_may_be_larger_than_a_cookie() {
     }
 }
 
+#[tokio::test]
+async fn a_session_that_just_fits_is_saved() {
+    let [redistore, ..] = sites();
+    let insert = async |session: Session| {
+        let mut lens = (3_900..4_200).rev();
+        lens.find(|len| session.insert("text", "x".repeat(*len)).is_ok())
+    };
+    let (_, response) = redistore.visit(&mut Jar::default(), insert).await;
+    let record = redistore.table.only().1;
+    assert_eq!((status(&response), record.len()), (200, 4_096));
+}
+
 /// Proxies see the ID alone.
 #[tokio::test]
 async fn a_large_session_is_not_a_large_cookie() {
@@ -643,6 +655,21 @@ async fn a_record_that_cannot_be_read_is_a_new_session_and_stays() {
     }
 }
 
+/// Go may be writing it, so it has to be loaded again after a pause.
+#[test]
+fn a_record_that_cannot_be_read_needs_a_timer() {
+    let site = Site::of(GoLayout::signed_ids(GoData::Text).written_in_place());
+    let id = "A".repeat(52);
+    site.table.put(&id, Vec::new());
+    let payload = Gob::new(Types::new(), Value::string(&id)).encode().unwrap();
+    let cookie = cookies().encode("sid", &payload, START).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let error = runtime.block_on(site.records.load(&cookie)).unwrap_err();
+    assert!(format!("{error:?}").contains("enable_time"), "{error:?}");
+}
+
 #[tokio::test]
 async fn a_server_that_fails_is_no_empty_session() {
     for site in sites() {
@@ -674,6 +701,21 @@ async fn a_server_that_fails_is_no_empty_session() {
             .await;
         assert_eq!((ran, status(&response)), (Some(()), 200));
     }
+}
+
+#[tokio::test]
+async fn a_save_that_fails_is_logged() {
+    let [site, ..] = sites();
+    let log = recorded(async || {
+        let fails = site.table.fails.clone();
+        let write = async move |session: Session| {
+            session.insert("n", 1).unwrap();
+            fails.store(true, Ordering::SeqCst);
+        };
+        site.visit(&mut Jar::default(), write).await;
+    });
+    let log = log.await;
+    assert!(log.contains("session not saved"), "{log}");
 }
 
 #[tokio::test]
@@ -792,6 +834,21 @@ async fn reading_saves_a_session_again_in_the_second_half_of_its_time() {
         pass(hours(2));
         set_cookie(&site.visit(jar, read).await.1);
         assert_eq!(site.table.only().2, DAY);
+    }
+}
+
+/// Go keeps a session without values.
+#[tokio::test]
+async fn reading_keeps_a_session_without_values() {
+    let [redistore, redisstore, pgstore, _] = sites();
+    for site in [redistore, redisstore, pgstore] {
+        let jar = &mut Jar::default();
+        site.put(jar, "n", 1).await;
+        let (id, ..) = site.table.only();
+        site.go_saves(&id, &[]);
+        site.clock.advance(DAY * 2 / 3);
+        assert_eq!(site.get(jar, "n").await, None);
+        assert_eq!(site.table.ids(), [id]);
     }
 }
 

@@ -178,6 +178,7 @@ fn numbers_fit_the_kinds_that_hold_them() {
         (Value::Float(f64::INFINITY), "float32", true),
         (Value::Float(1e39), "float32", false),
         (Value::Complex(0.0, 1e39), "complex64", false),
+        (Value::Complex(1e39, 0.0), "complex64", false),
         (Value::Complex(0.0, 1e39), "complex128", true),
         (Value::string("1"), "int", false),
         (Value::Int(1).named("int"), "int8", true),
