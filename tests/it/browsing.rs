@@ -10,7 +10,11 @@ use silverback::{
     },
 };
 
-use crate::support::{DAY, HOUR, Jar, Kind, MINUTE, START, until};
+use crate::support::{
+    DAY, HOUR, Jar, Kind, MINUTE, START,
+    scripted::{Before, Fail, Op, Scripted},
+    until,
+};
 
 const SOON: Timestamp = START.saturating_add(MINUTE);
 const LATER: Timestamp = START.saturating_add(HOUR);
@@ -123,6 +127,7 @@ async fn a_memory_store_is_browsed_and_swept() {
     fill(&store, 700).await;
     shows_all(&store).await;
     let shared = Arc::new(store);
+    assert!(!shared.is_empty());
     shows_all(&shared).await;
     sweeps_in_steps(&shared, &clock).await;
     assert!(shared.is_empty());
@@ -159,6 +164,24 @@ async fn a_sweeper_sweeps_any_store() {
         tokio::task::yield_now().await;
     }
     sweeper.stop().await;
+}
+
+/// Otherwise it would ask the store without end.
+#[tokio::test(start_paused = true)]
+async fn a_sweeper_pauses_after_a_round_and_after_a_failure() {
+    for fails in [false, true] {
+        let store = Scripted::new(memory().0);
+        fill(&store.memory, 1).await;
+        if fails {
+            store.every(Before, Op::Sweep, Fail);
+        }
+        let sweeper = Sweeper::start(store.clone(), DAY).unwrap();
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        sweeper.stop().await;
+        assert_eq!(store.take_log(), [Op::Sweep]);
+    }
 }
 
 #[tokio::test]

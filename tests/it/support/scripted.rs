@@ -13,7 +13,7 @@ use silverback::{
     Timestamp,
     store::{
         Browse, Bytes, Cursor, Expiry, Limits, MemoryStore, Page, Read, Record, RecordKey,
-        RecordKind, Store, StoreError, Version,
+        RecordKind, Store, StoreError, Sweep, Swept, Version,
     },
 };
 use tokio::sync::Semaphore;
@@ -31,6 +31,7 @@ pub(crate) enum Op {
     Delete,
     LoadMany,
     DeleteMany,
+    Sweep,
 }
 
 /// Before an operation is applied, or after it and before its answer.
@@ -481,5 +482,18 @@ impl Browse for Scripted {
             tokio::task::yield_now().await;
         }
         self.memory.browse(from, limit).await
+    }
+}
+
+impl Sweep for Scripted {
+    async fn sweep_some(&self, limit: usize) -> Swept {
+        let no_key = RecordKey::from_bytes([0; 32]);
+        let apply = || async { Ok(self.memory.sweep_some(limit).await) };
+        let swept = self.call(Op::Sweep, &no_key, &[], apply);
+        swept.await.unwrap_or_else(Swept::failure)
+    }
+
+    async fn sweep(&self) -> Swept {
+        self.sweep_some(usize::MAX).await
     }
 }

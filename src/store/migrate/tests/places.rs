@@ -10,8 +10,8 @@ use super::{
 use crate::{
     clock::{Clock, Timestamp},
     store::{
-        Browse as _, Cursor, Expiry, MemoryStore, Migrated, MigratingStore, Read, RecordKind,
-        Store, StoreError, Sweep as _,
+        Browse as _, Cursor, Expiry, MemoryStore, Migrated, MigratingStore, Read, RecordKey,
+        RecordKind, Store, StoreError, Sweep as _,
     },
 };
 
@@ -96,6 +96,21 @@ fn listings_and_sweeps_cover_both_stores() {
 }
 
 #[test]
+fn a_sweep_goes_on_after_a_step_without_records() {
+    let clock = Clock::manual(NOW);
+    let [from, to] = [(); 2].map(|()| MemoryStore::new().clock(clock.clone()));
+    // In the order of the sweep: both are in one of the store's 64 parts.
+    for key in [KEY, RecordKey::from_bytes([7 + 64; 32])] {
+        at_once(from.create(&key, OLD, expiry(60))).unwrap();
+    }
+    at_once(from.delete(&KEY, None)).unwrap();
+    let store = MigratingStore::new(from.clone(), to).clock(clock.clone());
+    clock.advance(Duration::from_secs(60));
+    while !at_once(store.sweep_some(1)).is_finished() {}
+    assert!(from.is_empty());
+}
+
+#[test]
 fn steps_add_up() {
     let mut all = Migrated::default();
     for done in [Ok(true), Ok(false), Err(StoreError::unavailable("down"))] {
@@ -104,6 +119,25 @@ fn steps_add_up() {
         all.add(step);
     }
     assert_eq!((all.moved, all.left, all.failed), (1, 1, 1));
+    all.add(Migrated::default().finished(true));
+    assert!(all.is_finished() && all.is_complete());
+}
+
+#[test]
+fn a_step_whose_listing_fails_is_tried_again() {
+    for side in [Side::From, Side::To] {
+        let bench = Bench::new();
+        let mut migration = bench.store.migration();
+        if side == Side::To {
+            assert_eq!(at_once(migration.step(10)).moved(), 1);
+        }
+        bench
+            .net
+            .fail(side, 0, || StoreError::unavailable("no answer"));
+        let step = at_once(migration.step(10));
+        assert_eq!((step.examined(), step.failed()), (0, 1), "{step:?}");
+        assert!(!step.is_finished());
+    }
 }
 
 #[test]

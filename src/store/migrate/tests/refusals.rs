@@ -24,7 +24,8 @@ fn a_record_that_the_new_store_refuses_stays_in_use() {
         matches!(step.error(), Some(StoreError::TooLarge { .. })),
         "{step:?}"
     );
-    assert_eq!((step.moved(), step.failed()), (0, 1));
+    let counts = (step.examined(), step.moved(), step.failed());
+    assert_eq!(counts, (1, 0, 1));
     let step = at_once(migration.step(10));
     assert!(step.is_finished() && !step.is_complete());
     let loaded = at_once(store.load(&KEY, Read::Current)).unwrap().unwrap();

@@ -61,7 +61,7 @@ pub(super) struct Net {
     failing: Mutex<Option<Failing>>,
 }
 
-/// Writes that fail without being made.
+/// Calls that fail without being made.
 struct Failing {
     side: Side,
     /// How many succeed before.
@@ -109,7 +109,7 @@ impl Net {
         *self.mode.lock().unwrap() = mode;
     }
 
-    /// Has the writes and sweeps of a store fail, except for the first few.
+    /// Has the writes, listings and sweeps of a store fail, except for the first few.
     pub(super) fn fail(&self, side: Side, after: usize, error: fn() -> StoreError) {
         *self.failing.lock().unwrap() = Some(Failing { side, after, error });
     }
@@ -445,7 +445,10 @@ impl Store for Wire {
 
 impl Browse for Wire {
     async fn browse(&self, from: &Cursor, limit: usize) -> Result<Page, StoreError> {
-        self.store().browse(from, limit).await
+        match self.net.failure(self.side) {
+            Some(error) => Err(error),
+            None => self.store().browse(from, limit).await,
+        }
     }
 }
 
