@@ -219,6 +219,8 @@ mod tests {
         task::Waker,
     };
 
+    use tokio::time::advance;
+
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(5);
@@ -243,6 +245,22 @@ mod tests {
         let waits: Pending<()> = pending();
         let refused = poll(budget.wait(waits));
         assert!(matches!(refused, Poll::Ready(Err(StoreError::Refused(_)))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_at_the_same_time_count_once() {
+        let second = Duration::from_secs(1);
+        let meter = Meter::running();
+        for _ in 0..2 {
+            meter.begin();
+            advance(second).await;
+            meter.end();
+        }
+        advance(second).await;
+        assert_eq!(meter.waited(), 3 * second);
+        meter.end();
+        advance(second).await;
+        assert_eq!(meter.waited(), 3 * second);
     }
 
     #[test]

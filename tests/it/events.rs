@@ -6,7 +6,7 @@ use http::StatusCode;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use silverback::{
     Key, Keys, MemoryStore, Session,
-    store::{Store, count_sessions},
+    store::{Bytes, RecordKey, Store, count_sessions},
 };
 use tokio::time::advance;
 
@@ -14,6 +14,7 @@ use crate::support::{
     DAY, Jar, Kind, SECOND,
     log::recorded,
     scripted::{ANY, Before, Cut, Fail, Load, Update},
+    until,
 };
 
 /// The recorded lines, each from the event's name on.
@@ -290,6 +291,14 @@ async fn events_are_counted() {
     let store = MemoryStore::new();
     let now = world.clock.now();
     count_sessions(&store, "carts", now).await.unwrap();
+    // Room for one record in each of 64 parts.
+    let full = MemoryStore::new().max_bytes(64 * 400);
+    let full = full.clock(world.clock.clone());
+    for key in [[0; 32], [64; 32]].map(RecordKey::from_bytes) {
+        let data = Bytes::from(vec![1; 200]);
+        let end = until(now.saturating_add(DAY));
+        full.create(&key, data, end).await.unwrap();
+    }
     let counted = counted(&recorder);
     let has = |line: &str| {
         assert!(
@@ -304,6 +313,7 @@ async fn events_are_counted() {
     has("silverback.sessions.loaded session=s outcome=refused 1");
     has("silverback.sessions.loaded session=s outcome=new 1");
     has("silverback.store.conflicts operation=save 1");
+    has("silverback.store.evictions kind=unused sessions 1");
     has("silverback.store.sessions store=carts 0");
     let named = |name: &str| counted.iter().any(|line| line.starts_with(name));
     for name in [

@@ -242,6 +242,20 @@ fn a_removed_end_hides_no_other() {
     assert_eq!(forgotten, [100, 500, 500]);
 }
 
+#[test]
+fn an_end_that_is_set_earlier_is_evicted_earlier() {
+    let mut shard = Shard::default();
+    put(&mut shard, 0, &end(9), END);
+    for number in 1..WINDOW as u32 {
+        put(&mut shard, number, MARK, END);
+    }
+    put(&mut shard, 256, &end(5), END);
+    replace(&mut shard, 0, &end(3));
+    let mut removed = Removed::default();
+    assert!(shard.make_room(None, START, &mut removed));
+    assert!(!has(&shard, 0) && has(&shard, 256));
+}
+
 /// Without the time, all ends up to now count as forgotten.
 #[test]
 fn an_end_without_a_time_is_evicted_last() {
