@@ -329,6 +329,19 @@ async fn a_renewal_is_refused_by_save() {
 }
 
 #[tokio::test]
+async fn a_note_is_changed_but_no_subject() {
+    let world = Kind::Memory.world();
+    let jar = &mut world.logged_in("ada", "laptop").await;
+    let late = kept(&world, jar).await;
+    late.load().await.unwrap();
+    let error = late.set_subject("bob", "laptop").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyCommitted);
+    late.set_subject("ada", "phone").unwrap();
+    late.save().await.unwrap();
+    assert_eq!(world.notes("ada").await, ["phone"]);
+}
+
+#[tokio::test]
 async fn attributes_are_refused_after_a_load() {
     let world = Kind::Memory.world();
     let jar = &mut Jar::default();

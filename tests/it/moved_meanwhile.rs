@@ -27,6 +27,23 @@ async fn a_session_whose_records_move_is_renewed() {
     }
 }
 
+/// A renewal that gives up leaves no second record.
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_records_move_without_end_stays_as_it_was() {
+    let world = Kind::Remote.world();
+    let jar = &mut world.logged_in("ada", "laptop").await;
+    // The old record, and not the new one that is written in between.
+    for n in (1..1_000).step_by(2) {
+        world.records().nth(n, Before, Update.of_sessions(), Move);
+    }
+    let response = world.renew(jar).await;
+    world.calm();
+    assert_eq!(failure(&response), Some(ErrorKind::Conflict));
+    assert!(world.is_alive(jar).await);
+    assert_eq!(world.notes("ada").await, ["laptop"]);
+    assert_eq!(world.records().sessions().await, 1);
+}
+
 #[tokio::test]
 async fn a_session_whose_record_moves_has_been_used() {
     let world = Kind::Remote.with(|config| config.idle_timeout(HOUR));
