@@ -67,6 +67,31 @@ async fn it_is_not_listed_again() {
     }
 }
 
+#[tokio::test]
+async fn it_leaves_though_another_request_saves_first() {
+    for kind in IN_RECORDS {
+        let world = kind.world();
+        let jar = &mut world.logged_in("ada", "laptop").await;
+        world.set(jar, "cart", 600).await;
+        let other = &mut jar.clone();
+        let leave = async |session: Session| {
+            session.load().await.unwrap();
+            session.remove_subject().unwrap();
+            world.set(other, "n", 600).await;
+        };
+        let (_, response) = world.visit(jar, leave).await;
+        assert_eq!(response.status(), StatusCode::OK, "{kind:?}");
+        let look = async |session: Session| {
+            session.load().await.unwrap();
+            session.subject().unwrap()
+        };
+        assert_eq!(world.visit(jar, look).await.0, None, "{kind:?}");
+        assert_eq!(world.notes("ada").await, [""; 0], "{kind:?}");
+        let lens = world.lens(jar, ["cart", "n"]).await;
+        assert_eq!(lens, [Some(600); 2], "{kind:?}");
+    }
+}
+
 /// The other request lists it under another note, and is too late.
 #[tokio::test]
 async fn the_request_that_leaves_it_finds_its_entry() {
