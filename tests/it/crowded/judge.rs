@@ -24,7 +24,22 @@ pub(super) async fn judge(plan: &Plan, end: &End) -> Result<(), &'static str> {
     check_discarded(plan, end, &living)?;
     check_taken(plan, end, &living)?;
     living.extend(other);
+    check_left(plan, &end.world, &living).await?;
     check_lists(plan, &end.world, &living).await
+}
+
+/// Each record belongs to a session that somebody can open, unless a store has failed, or a save
+/// came before a response that was refused.
+async fn check_left(plan: &Plan, world: &World, living: &[Living]) -> Result<(), &'static str> {
+    let saves = plan.does(|deed| *deed == Deed::Save);
+    if !plan.is_calm() || plan.moves || saves {
+        return Ok(());
+    }
+    let keys: BTreeSet<_> = living.iter().map(|session| session.key).collect();
+    match world.records().sessions().await > keys.len() {
+        true => Err("a record that nobody can open"),
+        false => Ok(()),
+    }
 }
 
 /// A session that was ended is dead, and one that nobody ends lives.
