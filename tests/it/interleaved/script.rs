@@ -53,6 +53,10 @@ impl Seen {
         tags.extend(self.counted.iter().chain(&self.values));
         tags
     }
+
+    pub(super) fn is_filled(&self) -> bool {
+        !self.tags().is_empty() || !self.flashes.is_empty()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -31,15 +31,14 @@ impl Oracle {
         let (Some(by), true) = (by.filter(empties), keeps_all(self.kind)) else {
             return Ok(());
         };
-        let is_filled = |seen: &Seen| !seen.tags().is_empty() || !seen.flashes.is_empty();
         let Some(known) = self.known.get_mut(key) else {
             return Ok(());
         };
         match (&known.now, seen) {
-            (Some(before), Some(seen)) if is_filled(before) && !is_filled(seen) => {
+            (Some(before), Some(seen)) if before.is_filled() && !seen.is_filled() => {
                 known.emptied = Some(by);
             }
-            (Some(before), None) if is_filled(before) && known.emptied == Some(by) => {
+            (Some(before), None) if before.is_filled() && known.emptied == Some(by) => {
                 let story = format!("{key:?}, by {by}: {before:?}");
                 return Err(Alarm::new(
                     "removed with the values of another request",

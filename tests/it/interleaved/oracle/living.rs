@@ -62,6 +62,8 @@ impl Oracle {
         };
         let loaded = request.loaded.as_ref().and_then(|seen| seen.key);
         let is_own = loaded.as_ref() == Some(key) || request.key.as_ref() == Some(key);
+        let is_kept = |seen: &Seen| seen.is_filled() || seen.has_subject;
+        let was_kept = self.known[key].now.as_ref().is_some_and(is_kept);
         let did = |acts: &[Act]| request.started.acts.iter().any(|act| acts.contains(act));
         match () {
             () if !is_own
@@ -70,7 +72,8 @@ impl Oracle {
                 Death::Otherwise
             }
             () if did(&[Act::Destroy]) => Death::Destroyed,
-            () if did(&RENEWALS) => Death::Renewed,
+            // An empty one is removed, and leaves no mark.
+            () if did(&RENEWALS) && was_kept => Death::Renewed,
             () => Death::Otherwise,
         }
     }
