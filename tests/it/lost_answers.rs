@@ -307,6 +307,25 @@ async fn a_login_after_an_unheard_save_that_was_carried_along_keeps_the_rest() {
     }
 }
 
+/// The session goes on under an ID that this request does not know.
+#[tokio::test]
+async fn a_save_that_was_carried_along_ends_no_others() {
+    let world = Kind::Remote.world();
+    let phone = world.logged_in("ada", "phone").await;
+    let jar = &mut world.logged_in("ada", "laptop").await;
+    let other = &mut jar.clone();
+    let end_others = async |session: Session| {
+        add_before(&world, &session, world.renew(other))
+            .await
+            .unwrap();
+        session.destroy_others().await
+    };
+    let (ended, _) = world.visit(jar, end_others).await;
+    assert_eq!(ended.unwrap_err().kind(), ErrorKind::Gone);
+    assert!(world.is_alive(&phone).await);
+    assert!(world.is_alive(other).await);
+}
+
 /// When more saves follow than a record lists, a refused one may have been pushed out or never
 /// done. Saves that merely overlap are told apart from saves whose answer was lost.
 #[tokio::test(start_paused = true)]
