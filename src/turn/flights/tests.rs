@@ -5,6 +5,7 @@ mod schedules;
 
 use std::{
     sync::{
+        Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },

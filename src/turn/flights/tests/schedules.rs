@@ -1,7 +1,10 @@
 //! Callers in random order, who poll, wait, leave or forget that they wait: nobody may sleep for
 //! ever.
 
-use std::{sync::Condvar, task::Wake};
+use std::{
+    sync::{Condvar, Mutex},
+    task::Wake,
+};
 
 use super::{caller::Running, *};
 

@@ -23,7 +23,7 @@ impl Wake for Alarm {
     }
 }
 
-pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     let alarm = Arc::new(Alarm {
         thread: thread::current(),
@@ -41,6 +41,6 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Polls a future that is then left alone.
-pub(crate) fn poll_once<T>(future: Pin<&mut (impl Future<Output = T> + ?Sized)>) {
+pub(super) fn poll_once<T>(future: Pin<&mut (impl Future<Output = T> + ?Sized)>) {
     let _ = future.poll(&mut Context::from_waker(Waker::noop()));
 }

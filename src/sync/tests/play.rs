@@ -8,38 +8,38 @@ use std::{
 
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use shuttle::thread;
-use silverback::{Error, ErrorKind, Session, SessionLayer};
 use tower::{Layer, Service, service_fn};
 
-use crate::{
+use super::{
     executor::{block_on, poll_once},
     plan::{Act, KEYS, Plan, RIVAL},
 };
+use crate::{Error, ErrorKind, Session, SessionLayer};
 
 /// What a browser sends, if it has a cookie.
-pub(crate) type Cookie = Option<String>;
+pub(super) type Cookie = Option<String>;
 
 /// What a task did, in its order.
-pub(crate) type Done = Vec<(Act, Result<(), ErrorKind>)>;
+pub(super) type Done = Vec<(Act, Result<(), ErrorKind>)>;
 
 #[derive(Debug)]
-pub(crate) struct End {
-    pub(crate) status: StatusCode,
-    pub(crate) tasks: Vec<Done>,
+pub(super) struct End {
+    pub(super) status: StatusCode,
+    pub(super) tasks: Vec<Done>,
     /// Whether the other request was answered that its value is saved.
-    pub(crate) is_rival_saved: bool,
+    pub(super) is_rival_saved: bool,
     /// What the session has, by the cookie from before the request and by the one after it.
-    pub(crate) before: Found,
-    pub(crate) after: Found,
+    pub(super) before: Found,
+    pub(super) after: Found,
 }
 
 /// The values of a session: the counter, and those of the tasks. `None` if there is no session.
-pub(crate) type Found = Option<(u32, Vec<&'static str>)>;
+pub(super) type Found = Option<(u32, Vec<&'static str>)>;
 
 /// What a task has begun, and has neither finished nor dropped.
 type Save = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
-pub(crate) fn play(plan: &Plan) -> End {
+pub(super) fn play(plan: &Plan) -> End {
     let layer = plan.kind.layer();
     let before = first_visit(&layer);
     let (running, handled) = (Mutex::new(Vec::new()), Mutex::new(None));

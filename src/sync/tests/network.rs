@@ -8,6 +8,10 @@ use std::{
     time::Duration,
 };
 
+use crate::{
+    MemoryStore,
+    store::{Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version},
+};
 use shuttle::{
     rand::{Rng, thread_rng},
     sync::{
@@ -15,10 +19,6 @@ use shuttle::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-};
-use silverback::{
-    MemoryStore,
-    store::{Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version},
 };
 use tokio::{
     runtime::{Builder, Runtime},
@@ -34,10 +34,10 @@ thread_local! {
 const TURNS: usize = 15;
 
 /// A thread answers the calls and advances the clock while a scene is played.
-pub(crate) struct Network(Runtime);
+pub(super) struct Network(Runtime);
 
 /// Works in a runtime whose clock stands still, unless the [`Network`] advances it.
-pub(crate) fn with_network(work: impl FnOnce(&'static Network)) {
+pub(super) fn with_network(work: impl FnOnce(&'static Network)) {
     let runtime = Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -49,7 +49,7 @@ pub(crate) fn with_network(work: impl FnOnce(&'static Network)) {
 }
 
 impl Network {
-    pub(crate) fn run<T>(&'static self, work: impl FnOnce() -> T) -> T {
+    pub(super) fn run<T>(&'static self, work: impl FnOnce() -> T) -> T {
         CALLS.take();
         let is_over = Arc::new(AtomicBool::new(false));
         let answers = thread::spawn({
@@ -74,19 +74,19 @@ impl Network {
 }
 
 /// A store in memory that waits.
-pub(crate) struct Remote {
+pub(super) struct Remote {
     memory: MemoryStore,
     /// How often a call fails, in percent.
     faults: u8,
 }
 
 impl Remote {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         let memory = MemoryStore::new();
         Self { memory, faults: 0 }
     }
 
-    pub(crate) fn failing() -> Self {
+    pub(super) fn failing() -> Self {
         Self {
             faults: 10,
             ..Self::new()

@@ -1,19 +1,12 @@
 //! Tasks that use one session at the same time, in random orders of their threads. shuttle chooses
-//! who goes on at each lock and atomic of `src/sync.rs`:
+//! who goes on at each lock and atomic of `sync`:
 //!
 //! ```sh
-//! RUSTFLAGS='--cfg shuttle' cargo test --test threads
+//! RUSTFLAGS='--cfg shuttle' cargo test --lib sync::
 //! ```
 //!
 //! `SILVERBACK_SOAK` multiplies the number of orders by thirty. `SILVERBACK_SEED` repeats the order of
 //! a failure.
-#![cfg(shuttle)]
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test may fail"
-)]
 
 mod executor;
 mod judge;

@@ -1,13 +1,12 @@
 //! What the tasks of a request do, drawn at random.
 
+use super::network::Remote;
+use crate::{CookieStore, Keys, MemoryStore, SessionConfig, SessionLayer};
 use shuttle::rand::{Rng, thread_rng};
-use silverback::{CookieStore, Keys, MemoryStore, SessionConfig, SessionLayer};
-
-use crate::network::Remote;
 
 /// How sessions are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(super) enum Kind {
     Cookie,
     Revocable,
     Overflow,
@@ -20,7 +19,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Cookie,
         Self::Revocable,
         Self::Overflow,
@@ -31,7 +30,7 @@ impl Kind {
         Self::Failing,
     ];
 
-    pub(crate) fn layer(self) -> SessionLayer {
+    pub(super) fn layer(self) -> SessionLayer {
         let keys = Keys::generate().unwrap();
         let (cookies, memory) = (CookieStore::new(), MemoryStore::new());
         let config = match self {
@@ -50,19 +49,19 @@ impl Kind {
     }
 
     /// Requests keep each other's changes. In a cookie the last response wins.
-    pub(crate) fn is_in_store(self) -> bool {
+    pub(super) fn is_in_store(self) -> bool {
         matches!(self, Self::Memory | Self::Remote | Self::Failing)
     }
 
     /// A session that has been destroyed is dead in its older cookies too.
-    pub(crate) fn ends_older_cookies(self) -> bool {
+    pub(super) fn ends_older_cookies(self) -> bool {
         !matches!(self, Self::Cookie | Self::Overflow | Self::RemoteOverflow)
     }
 }
 
 /// What a task does with the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Act {
+pub(super) enum Act {
     /// Inserts a value under the task's own key.
     Insert,
     /// Adds one to a counter that all tasks share.
@@ -79,20 +78,20 @@ pub(crate) enum Act {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) kind: Kind,
+pub(super) struct Plan {
+    pub(super) kind: Kind,
     /// What each task does. The last is the handler, which the response waits for.
-    pub(crate) tasks: Vec<Vec<Act>>,
+    pub(super) tasks: Vec<Vec<Act>>,
     /// Another request inserts a value at the same time.
-    pub(crate) has_rival: bool,
+    pub(super) has_rival: bool,
 }
 
 /// The keys of the tasks, and of the other request.
-pub(crate) const KEYS: [&str; 4] = ["a", "b", "c", RIVAL];
-pub(crate) const RIVAL: &str = "d";
+pub(super) const KEYS: [&str; 4] = ["a", "b", "c", RIVAL];
+pub(super) const RIVAL: &str = "d";
 
 impl Plan {
-    pub(crate) fn of(kind: Kind, acts: &[Act]) -> Self {
+    pub(super) fn of(kind: Kind, acts: &[Act]) -> Self {
         let mut rng = thread_rng();
         let mut draw = |most: usize| -> Vec<Act> {
             let count = rng.gen_range(0..=most);
@@ -109,7 +108,7 @@ impl Plan {
         }
     }
 
-    pub(crate) fn does(&self, act: Act) -> bool {
+    pub(super) fn does(&self, act: Act) -> bool {
         self.tasks.iter().flatten().any(|other| *other == act)
     }
 }

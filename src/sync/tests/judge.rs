@@ -1,14 +1,13 @@
 //! What must hold, whoever comes first.
 
-use http::StatusCode;
-use silverback::ErrorKind;
-
-use crate::{
+use super::{
     plan::{Act, KEYS, Kind, Plan, RIVAL},
     play::{Done, End},
 };
+use crate::ErrorKind;
+use http::StatusCode;
 
-pub(crate) fn judge(plan: &Plan, end: &End) -> Result<(), &'static str> {
+pub(super) fn judge(plan: &Plan, end: &End) -> Result<(), &'static str> {
     let is_certain = plan.kind != Kind::Failing && !plan.does(Act::Destroy);
     if is_certain && end.status != StatusCode::OK {
         return Err("refused for nothing");
