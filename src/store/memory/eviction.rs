@@ -90,12 +90,17 @@ impl Evictions {
                 "it is full: raise `MemoryStore::max_bytes`",
             ));
         }
+        // Before anybody can miss an end, and before a subscriber of events can panic.
+        if let Some(until) = removed.forgotten {
+            self.forgotten_until
+                .fetch_max(until.as_secs().max(1), Ordering::Relaxed);
+        }
         drop(shard);
         self.note(&removed);
         Ok(())
     }
 
-    /// Counts evicted records, and raises the time up to which ends are forgotten.
+    /// Counts and reports evicted records.
     fn note(&self, removed: &Removed) {
         let classes = [Class::Unused, Class::Session, Class::Roster, Class::End];
         for (count, class) in self.evicted.iter().zip(classes) {
@@ -109,10 +114,6 @@ impl Evictions {
             if is_worth_a_line && class != Class::Unused {
                 trace::evicted(class.name(), before + more);
             }
-        }
-        if let Some(until) = removed.forgotten {
-            self.forgotten_until
-                .fetch_max(until.as_secs().max(1), Ordering::Relaxed);
         }
     }
 }

@@ -151,6 +151,48 @@ fn an_end_without_room_is_still_counted() {
     store.shared.shards.get(0).unwrap().lock().assert_counted();
 }
 
+/// A request that misses the evicted end learns that ends were forgotten, even while the eviction
+/// is reported, and if the report panics.
+#[cfg(feature = "tracing")]
+#[test]
+fn a_forgotten_end_is_admitted_before_it_is_reported() {
+    use std::panic::{self, AssertUnwindSafe};
+
+    use tracing::{Event, Metadata, Subscriber, span};
+
+    struct Panicking;
+    impl Subscriber for Panicking {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.target() == "silverback"
+        }
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn event(&self, _: &Event<'_>) {
+            panic::resume_unwind(Box::new("without a line on the terminal"));
+        }
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    let (_, store) = with_marks(1_000, 0, |_| in_secs(9));
+    for number in 0..9 {
+        done(store.create(&key(number * 4), bytes(10, 24, 7), in_secs(9))).unwrap();
+    }
+    assert_eq!(store.limits().forgotten_until, None);
+    let evict = || done(store.create(&key(400), bytes(100, 24, 8), in_secs(9)));
+    let reported = tracing::subscriber::with_default(Panicking, || {
+        panic::catch_unwind(AssertUnwindSafe(evict))
+    });
+    assert!(reported.is_err(), "it was reported");
+    assert_eq!(
+        store.limits().forgotten_until,
+        Some(Timestamp::from_secs(7))
+    );
+}
+
 #[test]
 fn an_expired_record_is_replaced_wherever_it_is() {
     for over in 0..40 {
