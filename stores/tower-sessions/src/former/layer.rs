@@ -53,8 +53,8 @@ use crate::{
 ///
 /// If a request has the cookie of tower-sessions and no valid one of yours, it gets a new session
 /// with the old one's values before the handler runs. The new session is saved at once, with the
-/// timeouts of your configuration. If the response is not a 5xx, the old cookie is removed and the
-/// old record ends in 60 seconds.
+/// timeouts of your configuration. Unless the response is a 5xx or a 408, the old cookie is removed
+/// and the old record ends in 60 seconds.
 ///
 /// - **Requests at the same time.** A page loads its parts side by side, so several requests may
 ///   bring the old cookie. In those 60 seconds each gets its own session. The browser keeps the
@@ -274,7 +274,9 @@ impl Visit {
             false => None,
         };
         let mut response = inner.call(request).await?;
-        if response.status().is_server_error() {
+        // The session's layer keeps no values after these, and they may be in its cookie alone.
+        let status = response.status();
+        if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
             return Ok(response);
         }
         let retired = match moved {

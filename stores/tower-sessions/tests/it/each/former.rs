@@ -58,6 +58,7 @@ fn after_with(former: FormerSessions, config: SessionConfig) -> Router {
         .route("/", get(user))
         .route("/logout", post(log_out))
         .route("/fail", get(fail))
+        .route("/late", get(async || StatusCode::REQUEST_TIMEOUT))
         .layer((SessionLayer::new(config), former))
 }
 
@@ -218,6 +219,23 @@ async fn a_handler_that_fails_loses_no_session() {
     assert!(old.load(&id).await.unwrap().is_some());
     assert_eq!(browser.get("/").await.text(), "Some(7)");
     assert_eq!(names(&browser), ["__Host-account"]);
+}
+
+#[tokio::test]
+async fn a_handler_that_is_cut_off_loses_no_session() {
+    for store in [
+        MemoryStore::new().into_backend(),
+        CookieStore::new().into_backend(),
+    ] {
+        let old = Old::default();
+        let config = SessionConfig::new("account", store, Key::generate().unwrap());
+        let app = after_with(FormerSessions::new(former(old.clone())), config);
+        let browser = logged_in(before().layer(SessionManagerLayer::new(old))).await;
+        let browser = moved(&browser, app);
+        let page = browser.get("/late").await;
+        assert_eq!(page.status(), StatusCode::REQUEST_TIMEOUT);
+        assert_eq!(browser.get("/").await.text(), "Some(7)");
+    }
 }
 
 #[tokio::test]
