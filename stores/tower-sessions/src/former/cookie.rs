@@ -28,8 +28,9 @@ impl FormerCookie {
     pub(super) fn find(&self, headers: &HeaderMap) -> Option<String> {
         let mut jar = CookieJar::new();
         let fields = headers.get_all(header::COOKIE).iter();
-        let pairs = fields.filter_map(|field| field.to_str().ok());
-        for pair in pairs.flat_map(|field| field.split(';')) {
+        let pairs = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
+        // Another program's cookie may be any bytes.
+        for pair in pairs.filter_map(|pair| str::from_utf8(pair).ok()) {
             // tower-cookies encodes what it writes, and decodes what it reads.
             if let Ok(cookie) = Cookie::parse_encoded(pair.trim().to_owned())
                 && cookie.name() == self.name

@@ -8,12 +8,13 @@ use std::{
 use ::tower_sessions::cookie;
 use axum::{
     Router,
-    http::StatusCode,
+    http::{Request, StatusCode, header},
     routing::{get, post},
 };
 use silverback::{
-    Clock, CookieStore, Key, MemoryStore, Session, SessionConfig, SessionLayer, store::IntoBackend,
-    testing::Browser,
+    Clock, CookieStore, Key, MemoryStore, Session, SessionConfig, SessionLayer,
+    store::IntoBackend,
+    testing::{Body, Browser},
 };
 use silverback_tower_sessions::{FormerSessions, TowerSessionStore};
 
@@ -236,6 +237,19 @@ async fn a_handler_that_is_cut_off_loses_no_session() {
         assert_eq!(page.status(), StatusCode::REQUEST_TIMEOUT);
         assert_eq!(browser.get("/").await.text(), "Some(7)");
     }
+}
+
+#[tokio::test]
+async fn a_cookie_of_other_bytes_hides_no_session() {
+    let old = Old::default();
+    let (_, id) = visitor(&old, FormerSessions::new(former(old.clone()))).await;
+    let cookies = [b"lang=\xe9; id=".as_slice(), id.to_string().as_bytes()].concat();
+    let request = Request::get("https://localhost/").header(header::COOKIE, cookies);
+    let app = after(FormerSessions::new(former(old)), MemoryStore::new());
+    let page = Browser::new(app)
+        .visit(request.body(Body::empty()).unwrap())
+        .await;
+    assert_eq!(page.text(), "Some(7)");
 }
 
 #[tokio::test]
