@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use silverback::{Clock, Session};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -53,8 +53,8 @@ use crate::{
 ///
 /// If a request has the cookie of tower-sessions and no valid one of yours, it gets a new session
 /// with the old one's values before the handler runs. The new session is saved at once, with the
-/// timeouts of your configuration. Unless the response is a 5xx or a 408, the old cookie is removed
-/// and the old record ends in 60 seconds.
+/// timeouts of your configuration. Unless the response is a 5xx or a 408, the old cookie is removed,
+/// the response gets `Cache-Control: private, no-store`, and the old record ends in 60 seconds.
 ///
 /// - **Requests at the same time.** A page loads its parts side by side, so several requests may
 ///   bring the old cookie. In those 60 seconds each gets its own session. The browser keeps the
@@ -288,7 +288,11 @@ impl Visit {
         if retired.is_ok()
             && let Some(removal) = self.shared.cookie.removal()
         {
-            response.headers_mut().append(header::SET_COOKIE, removal);
+            let headers = response.headers_mut();
+            headers.append(header::SET_COOKIE, removal);
+            // A shared cache would take the cookie from visitors who have not moved yet.
+            let uncached = HeaderValue::from_static("private, no-store");
+            headers.insert(header::CACHE_CONTROL, uncached);
         }
         Ok(response)
     }

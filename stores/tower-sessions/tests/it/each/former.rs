@@ -8,7 +8,7 @@ use std::{
 use ::tower_sessions::cookie;
 use axum::{
     Router,
-    http::{Request, StatusCode, header},
+    http::{HeaderMap, HeaderName, Request, StatusCode, header},
     routing::{get, post},
 };
 use silverback::{
@@ -250,6 +250,25 @@ async fn a_cookie_of_other_bytes_hides_no_session() {
         .visit(request.body(Body::empty()).unwrap())
         .await;
     assert_eq!(page.text(), "Some(7)");
+}
+
+#[tokio::test]
+async fn no_shared_cache_keeps_the_removal_of_the_old_cookie() {
+    async fn page() -> [(HeaderName, &'static str); 1] {
+        [(header::CACHE_CONTROL, "public, max-age=60")]
+    }
+    let config = SessionConfig::new("account", MemoryStore::new(), Key::generate().unwrap());
+    let former = FormerSessions::new(former(Old::default()));
+    let app = Router::new().route("/", get(page));
+    let browser = Browser::new(app.layer((SessionLayer::new(config), former)));
+    let cached = |headers: &HeaderMap| headers[header::CACHE_CONTROL] == "public, max-age=60";
+    assert!(cached(browser.get("/").await.headers()));
+    let cookie = format!("id={}", Id::default());
+    browser.jar(|jar| jar.set(&"https://localhost".parse().unwrap(), &cookie));
+    let page = browser.get("/").await;
+    assert!(names(&browser).is_empty());
+    assert_eq!(page.headers()[header::CACHE_CONTROL], "private, no-store");
+    assert!(cached(browser.get("/").await.headers()));
 }
 
 #[tokio::test]
