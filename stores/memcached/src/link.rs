@@ -8,7 +8,7 @@ use std::{
 };
 
 use silverback::store::StoreError;
-use tokio::time;
+use tokio::{task::JoinSet, time};
 
 use crate::{
     address::Address,
@@ -41,7 +41,7 @@ impl Link {
     /// whole may take. Never repeats a command that was sent and not answered. Refuses a server
     /// without tokens.
     pub(crate) async fn run<T, F>(
-        &self,
+        self: &Arc<Self>,
         within: Duration,
         work: impl Fn(Shared) -> F,
     ) -> Result<T, StoreError>
@@ -51,7 +51,7 @@ impl Link {
         let mut used: Option<Shared> = None;
         let done = time::timeout(within, async {
             loop {
-                let connection = match self.connect().await {
+                let connection = match self.connect(within).await {
                     Ok(connection) => connection,
                     Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                         return Err(StoreError::unavailable(error));
@@ -87,10 +87,21 @@ impl Link {
         }
     }
 
-    async fn connect(&self) -> io::Result<Shared> {
+    async fn connect(self: &Arc<Self>, within: Duration) -> io::Result<Shared> {
         if let Some(connection) = self.connected() {
             return Ok(connection);
         }
+        // In a task, which ends with this future. The others would wait for a future that nobody
+        // polls any more.
+        let (link, mut task) = (Arc::clone(self), JoinSet::new());
+        task.spawn(async move { time::timeout(within, link.connect_in_turn()).await });
+        match task.join_next().await {
+            Some(connected) => connected??,
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    async fn connect_in_turn(&self) -> io::Result<Shared> {
         let turn = self.connecting.lock().await;
         if let Some(connection) = self.connected() {
             return Ok(connection);
@@ -124,9 +135,12 @@ impl Link {
 #[cfg(test)]
 mod tests {
     use std::{
+        future::poll_fn,
         io::{BufRead as _, BufReader, Write as _},
         net::{Ipv4Addr, TcpListener, TcpStream},
+        pin::pin,
         sync::mpsc,
+        task::Poll,
         thread,
     };
 
@@ -147,9 +161,8 @@ mod tests {
         }
     }
 
-    /// A command that was not sent is sent on the next connection.
-    #[tokio::test]
-    async fn a_connection_that_is_known_to_be_over_costs_no_error() {
+    /// A link to such a server, and the server's ends of its connections.
+    fn link() -> (Arc<Link>, mpsc::Receiver<TcpStream>) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let (accepted, connections) = mpsc::channel();
@@ -160,18 +173,37 @@ mod tests {
                 let _ = accepted.send(client);
             }
         });
-        let link = Link::new(Address::parse(&format!("memcached://127.0.0.1:{port}")).unwrap());
-        let ask = |connection: Shared| async move {
-            Ok(Ok(connection.ask_one(|asked| asked.get("key")).await?))
-        };
-        let within = Duration::from_secs(600);
+        let address = Address::parse(&format!("memcached://127.0.0.1:{port}")).unwrap();
+        (Arc::new(Link::new(address)), connections)
+    }
+
+    async fn ask(connection: Shared) -> Result<Result<Answer, StoreError>, Lost> {
+        Ok(Ok(connection.ask_one(|asked| asked.get("key")).await?))
+    }
+
+    /// Only a hang takes this long.
+    const LONG: Duration = Duration::from_secs(600);
+
+    /// A command that was not sent is sent on the next connection.
+    #[tokio::test]
+    async fn a_connection_that_is_known_to_be_over_costs_no_error() {
+        let (link, connections) = link();
         for _ in 0..5 {
-            assert_eq!(link.run(within, ask).await.unwrap(), Answer::Missing);
+            assert_eq!(link.run(LONG, ask).await.unwrap(), Answer::Missing);
             let client = connections.recv().unwrap();
             client.shutdown(std::net::Shutdown::Both).unwrap();
             while !link.connected().unwrap().is_over() {
                 tokio::task::yield_now().await;
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_nobody_polls_any_more_keeps_no_other_waiting() {
+        let (link, _connections) = link();
+        let mut left = pin!(link.run(LONG, ask));
+        let begun = poll_fn(|cx| Poll::Ready(left.as_mut().poll(cx).is_pending()));
+        assert!(begun.await, "it is connecting");
+        assert_eq!(link.run(LONG, ask).await.unwrap(), Answer::Missing);
     }
 }

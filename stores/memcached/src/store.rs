@@ -66,7 +66,7 @@ impl MemcachedStore {
     /// compare-and-swap tokens (`-C`). [`StoreError::Unavailable`] if it does not answer within 2
     /// seconds.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        let link = Link::new(Address::parse(url)?);
+        let link = Arc::new(Link::new(Address::parse(url)?));
         let facts = link
             .run(TIMEOUT, |connection: Shared| async move {
                 Ok(Ok(connection.facts))
@@ -74,7 +74,7 @@ impl MemcachedStore {
             .await?;
         let room = facts.item_bytes.saturating_sub(OVERHEAD + HEAD);
         Ok(Self {
-            link: Arc::new(link),
+            link,
             prefix: "silverback:".into(),
             timeout: TIMEOUT,
             room,

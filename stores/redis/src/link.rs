@@ -1,6 +1,7 @@
 //! The link to the server: one connection that all tasks share, replaced when it is lost.
 
 use std::{
+    io,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -21,7 +22,7 @@ use redis::{
     cluster_routing::{Route, SingleNodeRoutingInfo, SlotAddr},
 };
 use silverback::store::StoreError;
-use tokio::{sync::Mutex, time};
+use tokio::{sync::Mutex, task::JoinSet, time};
 
 #[cfg(feature = "cluster")]
 use crate::cluster;
@@ -194,7 +195,7 @@ impl Link {
     /// is not there yet or not the master, for as long as the whole call may take. Does not resend
     /// a command that was sent and got no answer.
     pub(crate) async fn run(
-        &self,
+        self: &Arc<Self>,
         to: To<'_>,
         commands: &Pipeline,
         within: Duration,
@@ -203,7 +204,7 @@ impl Link {
         let mut obstacle = None;
         let answered = time::timeout(within, async {
             loop {
-                let (number, mut connection) = match self.connect().await {
+                let (number, mut connection) = match self.connect(within).await {
                     Ok(connected) => connected,
                     Err(error) if is_worth_waiting(&error) => {
                         obstacle = Some(error);
@@ -246,7 +247,23 @@ impl Link {
         }
     }
 
-    async fn connect(&self) -> RedisResult<(u64, Connection)> {
+    async fn connect(self: &Arc<Self>, within: Duration) -> RedisResult<(u64, Connection)> {
+        if let Some(connected) = self.connected() {
+            return Ok(connected);
+        }
+        // In a task, which ends with this future. The others would wait for a future that nobody
+        // polls any more.
+        let (link, mut task) = (Arc::clone(self), JoinSet::new());
+        task.spawn(async move { time::timeout(within, link.connect_in_turn()).await });
+        match task.join_next().await {
+            Some(Ok(Ok(connected))) => connected,
+            Some(Ok(Err(late))) => Err(io::Error::from(late).into()),
+            Some(Err(ended)) => Err(io::Error::from(ended).into()),
+            None => Err(io::Error::from(io::ErrorKind::NotConnected).into()),
+        }
+    }
+
+    async fn connect_in_turn(&self) -> RedisResult<(u64, Connection)> {
         if let Some(connected) = self.connected() {
             return Ok(connected);
         }

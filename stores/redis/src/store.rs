@@ -393,11 +393,27 @@ impl fmt::Debug for RedisStore {
 
 #[cfg(test)]
 mod tests {
+    use std::{future::poll_fn, pin::pin, task::Poll};
+
     use silverback::Timestamp;
     use silverback_test_servers::Redis;
 
     use super::*;
     use crate::script::Call;
+
+    #[tokio::test]
+    async fn a_call_that_nobody_polls_any_more_keeps_no_other_waiting() {
+        let Some(redis) = Redis::start() else { return };
+        let store = RedisStore::connect(&redis.url()).await.unwrap();
+        // A link that has no connection yet. Only a hang takes this long.
+        let link = Arc::new(store.link.another());
+        let store = RedisStore { link, ..store }.timeout(Duration::from_secs(600));
+        let key = RecordKey::from_bytes([1; 32]);
+        let mut left = pin!(store.load(&key, Read::Current));
+        let begun = poll_fn(|cx| Poll::Ready(left.as_mut().poll(cx).is_pending()));
+        assert!(begun.await, "it is connecting");
+        assert_eq!(store.load(&key, Read::Current).await.unwrap(), None);
+    }
 
     #[tokio::test]
     async fn a_write_that_is_sent_again_is_recognised_by_its_version() {
