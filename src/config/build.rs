@@ -166,6 +166,7 @@ impl SessionConfig {
         const IN_COOKIE: &str = "a session that is always in its cookie";
         const NO_STORE: &str = "a session that is in its cookie alone";
         const NO_OVERFLOW: &str = "a `CookieStore` without `.overflow(store)`";
+        const WITH_ENDS: &str = "a session whose end is looked up with each request, by `.revocation(store)`";
         const NO_ROSTERS: &str = "a session in a cookie whose `CookieStore` has no `.revocation(store)`";
         if let Some(setting) = self.without_effect {
             let session = "a session in a store";
@@ -181,6 +182,7 @@ impl SessionConfig {
             ("up_to",           has_bound,                      overflows,            NO_OVERFLOW),
             ("max_bytes",       self.max_bytes.is_some(),       has_records,          IN_COOKIE),
             ("recent_reads",    self.reads_recent,              has_records,          IN_COOKIE),
+            ("recent_reads",    self.reads_recent,              !revokes,             WITH_ENDS),
             ("encrypt_records", self.encrypts_records,          has_records,          IN_COOKIE),
             ("store_timeout",   self.store_timeout.is_some(),   has_records || revokes, NO_STORE),
             ("subject_key",     self.subject_key.is_some(),     in_store || revokes,  NO_ROSTERS),

@@ -96,6 +96,10 @@ impl SessionConfig {
     /// methods, ends, lists of subjects and sessions that are loaded after the response always read
     /// what is current.
     ///
+    /// A session whose `CookieStore` has
+    /// [`revocation`](crate::store::CookieStore::revocation) is looked up with each request as it
+    /// is. This setting is an error there, and for sessions that never get a record.
+    ///
     /// ```
     /// # use silverback::{Keys, MemoryStore, SessionConfig};
     /// let cart = SessionConfig::new("cart", MemoryStore::new(), Keys::generate()?).recent_reads();
