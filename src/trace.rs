@@ -119,6 +119,21 @@ pub(crate) fn left_behind(session: &str, error: &(dyn std::error::Error + 'stati
 }
 
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
+pub(crate) fn left_expired(
+    store: &'static str,
+    records: u64,
+    error: &(dyn std::error::Error + 'static),
+) {
+    event!(
+        WARN,
+        store,
+        records,
+        error,
+        "a sweep could not look at records, or remove them"
+    );
+}
+
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
 pub(crate) fn too_late(session: &str, what: &'static str) {
     event!(
         ERROR,

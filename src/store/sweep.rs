@@ -1,10 +1,11 @@
 //! Removing expired records, for stores whose server does not.
 
-use std::{future::Future, io, sync::Arc, time::Duration};
+use std::{any, future::Future, io, mem, sync::Arc, time::Duration};
 
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle, time};
 
 use super::{Store, StoreError, check_runtime};
+use crate::trace;
 
 /// A store that has to be swept: its expired records take up room until they are removed.
 ///
@@ -156,6 +157,13 @@ impl Swept {
         self.finished |= next.finished;
     }
 
+    /// Has the log say that records were left, since they take up more and more room.
+    fn report(&self, store: &'static str) {
+        if let Some(error) = &self.error {
+            trace::left_expired(store, self.failed, error);
+        }
+    }
+
     /// Returns how many records the sweep looked at. In a folder, files that are not records count
     /// too.
     ///
@@ -245,7 +253,8 @@ const BATCH: usize = 1_000;
 
 impl Sweeper {
     /// Starts a task that sweeps the store now and after each `interval`, 1,000 records at a time.
-    /// After a step that failed as a whole, the task also waits for the interval.
+    /// After a step that failed as a whole, the task also waits for the interval. An event reports
+    /// what could not be removed, once per round through the store.
     ///
     /// ```
     /// use std::time::Duration;
@@ -268,9 +277,14 @@ impl Sweeper {
         check_runtime().map_err(|_| io::Error::other(needed))?;
         let (stop, mut stopped) = watch::channel(());
         let task = runtime.spawn(async move {
+            let mut round = Swept::default();
             loop {
                 let swept = store.sweep_some(BATCH).await;
                 let is_over = swept.is_finished() || swept.examined() == 0;
+                round.add(swept);
+                if is_over {
+                    mem::take(&mut round).report(any::type_name_of_val(&store));
+                }
                 let pause = if is_over { interval } else { Duration::ZERO };
                 // Ends on a message, and when the sender is gone.
                 if time::timeout(pause, stopped.changed()).await.is_ok() {

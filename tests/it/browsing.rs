@@ -12,6 +12,7 @@ use silverback::{
 
 use crate::support::{
     DAY, HOUR, Jar, Kind, MINUTE, START,
+    log::recorded,
     scripted::{Before, Fail, Op, Scripted},
     until,
 };
@@ -182,6 +183,26 @@ async fn a_sweeper_pauses_after_a_round_and_after_a_failure() {
         sweeper.stop().await;
         assert_eq!(store.take_log(), [Op::Sweep]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweeper_reports_what_it_cannot_remove() {
+    let store = Scripted::new(memory().0);
+    let sweep = async || {
+        let sweeper = Sweeper::start(store.clone(), DAY).unwrap();
+        while store.take_log().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        sweeper.stop().await;
+    };
+    assert_eq!(recorded(&sweep).await, "");
+    store.every(Before, Op::Sweep, Fail);
+    let log = recorded(&sweep).await;
+    assert!(
+        log.starts_with("WARN") && log.contains("a sweep could not"),
+        "{log}"
+    );
+    assert_eq!(log.lines().count(), 1, "{log}");
 }
 
 #[tokio::test]
