@@ -65,8 +65,9 @@ use crate::{
 /// - **Retries.** If the move is cut off at any point, or the browser never gets the response, the
 ///   old session stays for at least another minute.
 ///
-/// If the former store fails, or yours does, the answer is 503, and the handler does not run: an
-/// empty session in place of the existing one would log the visitor out.
+/// If the former store fails or does not answer [in time](Former::timeout), or yours does not, the
+/// answer is 503, and the handler does not run: an empty session in place of the existing one would
+/// log the visitor out.
 ///
 /// Requests without the old cookie only have their `Cookie` fields searched.
 #[derive(Clone, Debug)]

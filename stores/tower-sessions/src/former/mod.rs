@@ -10,7 +10,7 @@ mod redis;
 #[cfg(feature = "sqlx")]
 mod sql;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use async_trait::async_trait;
 
@@ -29,7 +29,12 @@ use crate::{failure::Failure, row::Row};
 /// [`FormerSessions`] and [`TowerSessionStore::moving_from`](crate::TowerSessionStore::moving_from)
 /// read it. For the data of these two crates, you need neither them nor their clients any more.
 #[derive(Clone)]
-pub struct Former(Arc<dyn Rows>);
+pub struct Former {
+    rows: Arc<dyn Rows>,
+    timeout: Duration,
+}
+
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A `SessionStore` of either version.
 #[async_trait]
@@ -58,7 +63,7 @@ impl Former {
     #[cfg_attr(docsrs, doc(cfg(feature = "v0_14")))]
     #[must_use]
     pub fn v0_14(store: impl tower_sessions_core_0_14::SessionStore) -> Self {
-        Self(Arc::new(crate::version::v0_14::Of(store)))
+        Self::of(crate::version::v0_14::Of(store))
     }
 
     /// Takes a store for tower-sessions 0.15.
@@ -73,7 +78,7 @@ impl Former {
     #[cfg_attr(docsrs, doc(cfg(feature = "v0_15")))]
     #[must_use]
     pub fn v0_15(store: impl tower_sessions_core_0_15::SessionStore) -> Self {
-        Self(Arc::new(crate::version::v0_15::Of(store)))
+        Self::of(crate::version::v0_15::Of(store))
     }
 
     /// Takes the records of `tower-sessions-redis-store` in Redis or Valkey: MessagePack under the
@@ -94,7 +99,7 @@ impl Former {
     pub fn redis(
         connection: impl ::redis::aio::ConnectionLike + Clone + Send + Sync + 'static,
     ) -> Self {
-        Self(Arc::new(self::redis::RedisRows(connection)))
+        Self::of(self::redis::RedisRows(connection))
     }
 
     /// Takes the rows of `tower-sessions-sqlx-store` in PostgreSQL, MySQL or SQLite. Your sqlx
@@ -125,27 +130,75 @@ impl Former {
         for<'v> OffsetDateTime: Encode<'v, DB> + Type<DB>,
         usize: ColumnIndex<DB::Row>,
     {
-        Self(Arc::new(sql::SqlRows::new(pool, table)))
+        Self::of(sql::SqlRows::new(pool, table))
+    }
+
+    /// Sets how long a request waits for each answer of the store: 5 seconds unless set. Stores of
+    /// tower-sessions have no limit of their own, or a long one.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use silverback_tower_sessions::Former;
+    ///
+    /// fn impatient(former: Former) -> Former {
+    ///     former.timeout(Duration::from_secs(2))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    #[cfg_attr(
+        not(any(
+            feature = "redis-1",
+            feature = "sqlx",
+            feature = "v0_14",
+            feature = "v0_15"
+        )),
+        expect(dead_code, reason = "there is no store")
+    )]
+    fn of(rows: impl Rows) -> Self {
+        Self {
+            rows: Arc::new(rows),
+            timeout: TIMEOUT,
+        }
+    }
+
+    /// Waits for an answer. A store that answers at once needs no timer.
+    async fn in_time<T>(
+        &self,
+        call: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let mut call = pin!(call);
+        if let Poll::Ready(done) = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await {
+            return done;
+        }
+        let answered = tokio::time::timeout(self.timeout, call).await;
+        answered.unwrap_or_else(|_| {
+            let sentence = format!("the former store did not answer within {:?}", self.timeout);
+            Err(Failure::Backend(sentence))
+        })
     }
 
     pub(crate) fn parse(&self, text: &str) -> Option<i128> {
-        self.0.parse(text)
+        self.rows.parse(text)
     }
 
     pub(crate) async fn load(&self, id: i128) -> Result<Option<Row>, Failure> {
-        self.0.load(id).await
+        self.in_time(self.rows.load(id)).await
     }
 
     pub(crate) async fn save(&self, row: Row) -> Result<(), Failure> {
-        self.0.save(row).await
+        self.in_time(self.rows.save(row)).await
     }
 
     pub(crate) async fn delete(&self, id: i128) -> Result<(), Failure> {
-        self.0.delete(id).await
+        self.in_time(self.rows.delete(id)).await
     }
 
     pub(crate) fn list(&self) -> Option<&dyn List> {
-        self.0.list()
+        self.rows.list()
     }
 }
 

@@ -329,3 +329,37 @@ async fn a_failing_former_store_is_no_empty_session() {
     assert_eq!(CALLS.load(Ordering::SeqCst), 1);
     assert_eq!(names(&browser), ["id"]);
 }
+
+/// As if packets were dropped.
+#[derive(Clone, Debug)]
+struct Silent;
+
+#[async_trait::async_trait]
+impl SessionStore for Silent {
+    async fn save(&self, _: &Record) -> Result<()> {
+        std::future::pending().await
+    }
+
+    async fn load(&self, _: &Id) -> Result<Option<Record>> {
+        std::future::pending().await
+    }
+
+    async fn delete(&self, _: &Id) -> Result<()> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_former_store_is_not_waited_for_without_end() {
+    let day = Duration::from_secs(86_400);
+    let app = after(FormerSessions::new(former(Silent)), MemoryStore::new());
+    let browser = Browser::new(app);
+    let cookie = format!("id={}", Id::default());
+    browser.jar(|jar| jar.set(&"https://localhost".parse().unwrap(), &cookie));
+    let page = tokio::time::timeout(day, browser.get("/")).await.unwrap();
+    assert_eq!(page.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(names(&browser), ["id"]);
+    let store = TowerSessionStore::new(MemoryStore::new()).moving_from(former(Silent));
+    let loaded = tokio::time::timeout(day, store.load(&Id::default())).await;
+    assert!(matches!(loaded.unwrap(), Err(Error::Backend(_))));
+}
