@@ -232,7 +232,7 @@ impl Exchange {
         store.finish(false);
         if !is_saved {
             return match store.take_error() {
-                Some(error) => failed(error.answer()),
+                Some(error) => failed(&error),
                 None => failed_with(StatusCode::INTERNAL_SERVER_ERROR),
             };
         }
@@ -248,7 +248,7 @@ impl Exchange {
     async fn destroy<B: Default>(store: &RequestStore, response: Response<B>) -> Response<B> {
         match store.session().destroy().await {
             Ok(()) => response,
-            Err(error) => failed(error.answer()),
+            Err(error) => failed(&error),
         }
     }
 }

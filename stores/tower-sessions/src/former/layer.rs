@@ -21,7 +21,7 @@ use super::{
     cookie::{FormerCookie, Seal},
 };
 use crate::{
-    answer::{failed, failed_with},
+    answer::{failed, former_failed},
     failure::Failure,
     row::{Row, date},
 };
@@ -269,8 +269,8 @@ impl Visit {
         let moved = match is_stranger {
             true => match self.move_in().await {
                 Ok(moved) => moved,
-                Err(NotMoved::Former) => return Ok(failed_with(StatusCode::SERVICE_UNAVAILABLE)),
-                Err(NotMoved::Session(error)) => return Ok(failed(error.answer())),
+                Err(NotMoved::Former(failure)) => return Ok(former_failed(&failure)),
+                Err(NotMoved::Session(error)) => return Ok(failed(&error)),
             },
             false => None,
         };
@@ -325,13 +325,13 @@ impl Visit {
 }
 
 enum NotMoved {
-    Former,
+    Former(Failure),
     Session(silverback::Error),
 }
 
 impl From<Failure> for NotMoved {
-    fn from(_: Failure) -> Self {
-        Self::Former
+    fn from(failure: Failure) -> Self {
+        Self::Former(failure)
     }
 }
 

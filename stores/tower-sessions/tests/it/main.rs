@@ -14,6 +14,7 @@
 mod axum_login;
 mod axum_messages;
 mod browser;
+mod log;
 mod rows;
 mod v0_14;
 mod v0_15;

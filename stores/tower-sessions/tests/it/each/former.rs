@@ -18,6 +18,8 @@ use silverback::{
 };
 use silverback_tower_sessions::{FormerSessions, TowerSessionStore};
 
+use time::OffsetDateTime;
+
 use super::{
     former, layer,
     tower_sessions::{
@@ -26,6 +28,7 @@ use super::{
         session_store::{Error, Result},
     },
 };
+use crate::log::recorded;
 
 type Old = tower_sessions::MemoryStore;
 
@@ -328,6 +331,39 @@ async fn a_failing_former_store_is_no_empty_session() {
     );
     assert_eq!(CALLS.load(Ordering::SeqCst), 1);
     assert_eq!(names(&browser), ["id"]);
+}
+
+/// A session that is too large for the new store would otherwise be a blank 500.
+#[tokio::test]
+async fn the_log_says_why_a_session_is_not_moved() {
+    let visit = async |former, store| {
+        let config = SessionConfig::new("account", store, Key::generate().unwrap());
+        let browser = Browser::new(after_with(FormerSessions::new(former), config));
+        let cookie = format!("id={}", Id(7));
+        browser.jar(|jar| jar.set(&"https://localhost".parse().unwrap(), &cookie));
+        browser.get("/").await.status()
+    };
+    let log = recorded(async || {
+        let status = visit(former(Down), MemoryStore::new().into_backend()).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    });
+    let log = log.await;
+    assert!(log.starts_with("ERROR") && log.contains("down"), "{log}");
+    let old = Old::default();
+    let record = Record {
+        id: Id(7),
+        data: [("cart".to_owned(), "x".repeat(5_000).into())].into(),
+        expiry_date: OffsetDateTime::now_utc() + Duration::from_secs(3_600),
+    };
+    old.save(&record).await.unwrap();
+    let log = recorded(async || {
+        let status = visit(former(old), CookieStore::new().into_backend()).await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    });
+    let log = log.await;
+    assert_eq!(log.lines().count(), 1, "{log}");
+    assert!(log.starts_with("ERROR") && log.contains("4096"), "{log}");
+    assert!(!log.contains("xxx"), "{log}");
 }
 
 /// As if packets were dropped.

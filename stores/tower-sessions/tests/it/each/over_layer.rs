@@ -10,6 +10,7 @@ use super::{
     site::{Both, Site, set_cookies},
     tower_sessions::{Expiry, Session},
 };
+use crate::log::recorded;
 
 #[tokio::test]
 async fn what_one_request_puts_in_the_next_one_gets() {
@@ -445,4 +446,23 @@ async fn a_session_that_is_kept_after_the_response_is_read_and_saved() {
     .await;
     kept.insert("a", 5).await.unwrap();
     assert!(kept.save().await.is_err());
+}
+
+#[tokio::test]
+async fn the_log_says_why_a_session_is_not_saved() {
+    let site = Site::new();
+    let jar = &mut site.jar();
+    let log = recorded(async || {
+        let grow = |session: Session| async move {
+            session.insert("large", "x".repeat(2 << 20)).await.unwrap();
+        };
+        let (_, response) = site.visit(jar, grow).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    });
+    let log = log.await;
+    assert!(
+        log.starts_with("ERROR") && log.contains("its limit is"),
+        "{log}"
+    );
+    assert_eq!(log.lines().count(), 1);
 }
