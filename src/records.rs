@@ -191,6 +191,8 @@ impl SessionRecords {
     /// too, so end it through its [subject](crate::Subjects).
     /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if it was renewed more than eight times
     /// within a minute, or others kept writing.
+    /// [`ErrorKind::LaterFormat`](crate::ErrorKind::LaterFormat) if a later release has written its
+    /// mark.
     pub async fn destroy(&self, key: &RecordKey) -> Result<bool, Error> {
         let destroy = async {
             let meter = Meter::default();

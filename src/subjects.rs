@@ -58,12 +58,13 @@ use crate::{
 /// by its old ID as well as by its new one. [Who wins](crate#who-wins) has all cases.
 ///
 /// An end through a list leaves no mark in a store: a later request with the cookie counts as a new
-/// visitor. If the store fails just when an existing session gets its subject, the session may be
-/// in the list without having the subject.
+/// visitor. If the store fails in the middle of a login, the list may keep the entry of a session
+/// that nobody has, until it would have expired. [`destroy_all`](Self::destroy_all) counts it, and
+/// for sessions in a cookie [`list`](Self::list) shows it.
 ///
 /// A damaged list is replaced by an empty one, and listing or ending the sessions that were in it
 /// fails. A lost list, for example after a [`MemoryStore`](crate::MemoryStore) was full, is
-/// replaced without an error. Sessions enter the list again after an hour of use.
+/// replaced without an error. A session that is used enters the list again within an hour.
 ///
 /// A subject has at most 1,000 sessions, unless
 /// [`sessions_per_subject`](SessionConfig::sessions_per_subject) says otherwise.
@@ -281,7 +282,8 @@ impl Subjects {
     /// # Errors
     ///
     /// [`ErrorKind::StoreFailed`](crate::ErrorKind::StoreFailed) if the store fails or the list is
-    /// damaged.
+    /// damaged. [`ErrorKind::LaterFormat`](crate::ErrorKind::LaterFormat) if a later release has
+    /// written the list.
     pub async fn list(&self, subject: &str) -> Result<Vec<SubjectSession>, Error> {
         let meter = Meter::default();
         let list = async { self.vault(&meter)?.enrolled(subject).await };
@@ -303,7 +305,9 @@ impl Subjects {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::StoreFailed`](crate::ErrorKind::StoreFailed) if the session may still be there.
+    /// As for [`list`](Self::list). After [`ErrorKind::StoreFailed`](crate::ErrorKind::StoreFailed)
+    /// the session may still be there; you can call this again.
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if others kept changing the list.
     pub async fn destroy(&self, subject: &str, session: &RecordKey) -> Result<bool, Error> {
         let is_it = |entry: &Entry| entry.has(session);
         Ok(self.end(subject, is_it, Unlisted::Stay).await? > 0)
@@ -323,8 +327,8 @@ impl Subjects {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::StoreFailed`](crate::ErrorKind::StoreFailed) if some sessions may still be
-    /// there. You can call it again.
+    /// As for [`destroy`](Self::destroy). After
+    /// [`ErrorKind::StoreFailed`](crate::ErrorKind::StoreFailed) some sessions may still be there.
     pub async fn destroy_all(&self, subject: &str) -> Result<usize, Error> {
         self.end(subject, |_| true, Unlisted::End).await
     }

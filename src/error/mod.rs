@@ -49,7 +49,7 @@ pub enum ErrorKind {
     /// sessions or cookies.
     NameTaken,
     /// [`Sessions::open`](crate::Sessions::open) was called with the name of a session that has
-    /// another store, other keys or another audience.
+    /// another cookie, store or audience, or other keys.
     SettingsDiffer,
     /// The attributes set at run time contradict each other. The [source](error::Error::source) is
     /// the [`ConfigError`].
@@ -317,7 +317,7 @@ impl ErrorKind {
                  around it: rename one of the two"
             }
             Self::SettingsDiffer => {
-                "a session of this name exists with another store, other keys or another audience: \
+                "a session of this name exists with another store, cookie or audience, or with other keys: \
                  open it with a clone of its settings, or under another name"
             }
             Self::InvalidAttributes => "the cookie's attributes contradict each other or its name",

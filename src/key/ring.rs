@@ -217,8 +217,8 @@ impl Keys {
         })
     }
 
-    /// Makes `key` the active one, whether it is new or pending. The key that was active until now
-    /// is retired: its cookies are still accepted.
+    /// Makes `key` the active one, whether it is new, pending or retired. The key that was active
+    /// until now is retired: its cookies are still accepted.
     ///
     /// ```
     /// use silverback::{Key, Keys};

@@ -104,9 +104,11 @@ impl Session {
     /// all the same; calling again does nothing twice. [`ErrorKind::StoreFailed`] also if a save of
     /// this request got no answer and eight other saves have followed, so that nothing shows
     /// whether it happened. After each of these the changes are kept and can be saved again.
+    /// [`ErrorKind::UpdateRefused`] if the closure of a [`try_update`](Self::try_update) fails on
+    /// what another request has saved; the next save leaves that update out.
     /// [`ErrorKind::ClocksDiffer`] if the store was not given the layer's clock.
     /// [`ErrorKind::AlreadyCommitted`] for a new session or a renewal whose cookie can no longer be
-    /// sent.
+    /// sent. [`ErrorKind::LaterFormat`] if a later release has written the record.
     pub async fn save(&self) -> Result<(), Error> {
         let save = async {
             if self
@@ -208,9 +210,12 @@ impl Session {
     /// The new ID goes with the response, as [`persist_for`](Self::persist_for) and
     /// [`until_browser_closes`](Self::until_browser_closes) do. After the response this does
     /// nothing, and the next [`save`](Self::save) fails with [`ErrorKind::AlreadyCommitted`]. A
-    /// browser that never gets the response cannot write for a minute, but can log in. If the store
-    /// does not answer in time, the renewal may still have happened. [Who wins](crate#who-wins) has
-    /// the other cases.
+    /// browser that never gets the response cannot write for a minute, but can log in.
+    ///
+    /// If a store fails in the middle of a renewal, the session is kept. A [`save`](Self::save) fails
+    /// then, and the next one finishes the renewal, or the response does. A response that cannot
+    /// finish it is a 503 and sets no cookie. The old ID may have ended by then, so the user may have
+    /// to log in again. [Who wins](crate#who-wins) has the other cases.
     #[doc(alias = "cycle_id")]
     #[doc(alias = "regenerate")]
     pub fn renew(&self) {
@@ -218,9 +223,10 @@ impl Session {
         self.wish("renew", |state| state.renew(now));
     }
 
-    /// Returns when the session was last [renewed](Self::renew). If you renew at each login and
-    /// nowhere else, visitors last proved who they are at that time. `None` before the first
-    /// renewal.
+    /// Returns when the session was last renewed, by [`renew`](Self::renew) or by a
+    /// [subject](Self::set_subject) that it did not have. If you do that at each login and nowhere
+    /// else, visitors last proved who they are at that time. `None` before the first renewal.
+    /// [`remove_subject`](Self::remove_subject) gives the session a new ID and leaves this time alone.
     ///
     /// Before a sensitive action, ask for the password again if this is long ago (OWASP ASVS
     /// 7.5.3).

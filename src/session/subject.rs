@@ -160,7 +160,10 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotLoaded`], [`ErrorKind::StoreFailed`].
+    /// [`ErrorKind::NotLoaded`]. [`ErrorKind::StoreFailed`] if the store fails or the list is damaged.
+    /// [`ErrorKind::LaterFormat`] if a later release has written the list.
+    /// [`ErrorKind::NeedsRevocation`] and [`ErrorKind::ForgetfulStore`] if the settings have changed
+    /// so that the session could not get its subject today: see [`set_subject`](Self::set_subject).
     pub async fn subject_sessions(&self) -> Result<Vec<SubjectSession>, Error> {
         let Some((subject, key)) = self.whose()? else {
             return Ok(Vec::new());
@@ -192,8 +195,9 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotLoaded`]. [`ErrorKind::StoreFailed`] if the other session may still be
-    /// there.
+    /// As for [`subject_sessions`](Self::subject_sessions). After [`ErrorKind::StoreFailed`] the other
+    /// session may still be there; you can call this again. [`ErrorKind::Conflict`] if others kept
+    /// changing the list.
     pub async fn destroy_other(&self, id: &RecordKey) -> Result<bool, Error> {
         match self.whose()? {
             Some((subject, key)) if key.as_ref() != Some(id) => {
@@ -242,9 +246,10 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if this session has itself been ended, by this request or another, or if a
-    /// [`save`](Self::save) of this request came after the renewal of another, which has the session
-    /// now. [`ErrorKind::NotLoaded`]. [`ErrorKind::StoreFailed`] if some sessions may still be there.
+    /// [`ErrorKind::Gone`] if this session has itself ended, by this request or another, or if a
+    /// [`save`](Self::save) has found that another request has renewed it: that request has the
+    /// session now. Otherwise as for [`destroy_other`](Self::destroy_other). After
+    /// [`ErrorKind::StoreFailed`] some sessions may still be there.
     pub async fn destroy_others(&self) -> Result<usize, Error> {
         self.whose()?;
         let destroy = turn::run(&self.handle, DestroyOthers);
