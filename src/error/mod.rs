@@ -54,8 +54,8 @@ pub enum ErrorKind {
     /// The attributes set at run time contradict each other. The [source](error::Error::source) is
     /// the [`ConfigError`].
     InvalidAttributes,
-    /// [`Sessions::open`](crate::Sessions::open) was called with settings that cannot work. The
-    /// [source](error::Error::source) is the [`ConfigError`].
+    /// [`Sessions::open`](crate::Sessions::open), or `Browser::session` in a test, was called with
+    /// settings that cannot work. The [source](error::Error::source) is the [`ConfigError`].
     InvalidSettings,
     /// The value cannot be written as JSON, or would read back differently.
     SerializeFailed,

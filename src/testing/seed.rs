@@ -27,12 +27,12 @@ impl<S> Browser<S> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidAttributes`] if the settings do not work. Otherwise as for
+    /// [`ErrorKind::InvalidSettings`] if the settings cannot work. Otherwise as for
     /// [`Session::load`].
     pub async fn session(&self, config: &SessionConfig) -> Result<Session, Error> {
         let settings = config.build();
         let settings = settings.map_err(|error| {
-            Error::with_source(ErrorKind::InvalidAttributes, error).of(config.name())
+            Error::with_source(ErrorKind::InvalidSettings, error).of(config.name())
         })?;
         let path = self.address(&address(&settings.attributes.path));
         let cookies = self.jar(|jar| jar.header(&path));

@@ -186,7 +186,7 @@ async fn a_failed_seed_leaves_nothing() {
     assert_eq!(ada.get("/").await.text(), "2");
     let invalid = SessionConfig::cookie("a b", keys());
     let refused = ada.session(&invalid).await.unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::InvalidAttributes);
+    assert_eq!(refused.kind(), ErrorKind::InvalidSettings);
 }
 
 #[tokio::test]
