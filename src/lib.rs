@@ -252,7 +252,8 @@
 //!
 //! # Round trips
 //!
-//! How often a request waits for its store when no other request interferes. The calls of a row run
+//! How often a request waits for its store when no other request interferes. A request opens its
+//! session first, unless it has no cookie. What else it does comes on top. The calls of a row run
 //! one after another. A conflict with another request adds two or three.
 //!
 //! | A request | In a store | In a cookie with [`revocation`](CookieStore::revocation) |
@@ -265,6 +266,8 @@
 //! | renews a session that has a [subject](Session::set_subject) | 5 | 4 |
 //! | logs a new visitor in, with a subject | 4 | 3 |
 //! | logs a visitor in who has a session | 5 | 4 |
+//! | gives a session that has a subject another | 7 | 6 |
+//! | [removes](Session::remove_subject) its subject | 4 | 3 |
 //! | logs out | 1 | 1 |
 //! | lists the subject's sessions, however many | 2 | 2 |
 //! | ends the subject's other sessions, however many | 3 | 2 |
@@ -272,11 +275,11 @@
 //! | changes several sessions | as many, side by side | as many, side by side |
 //!
 //! A login writes the subject's list first and checks it again once the session exists, so an end
-//! of all sessions misses none. Two more calls, once an hour at most, record in the list that a
-//! session is in use. A session in a cookie alone never waits. A session that can
-//! [outgrow](CookieStore::overflow) its cookie costs what its present place costs; with
-//! `revocation` as well, an end takes one call per session, side by side. A logout with several
-//! cookies makes the calls of each session side by side, too.
+//! of all sessions misses none. Two more calls record in the list that a session is in use: once per
+//! tenth of its idle timeout, or once an hour if that is sooner. A session in a cookie alone never
+//! waits. A session that can [outgrow](CookieStore::overflow) its cookie costs what its present
+//! place costs; with `revocation` as well, an end takes one call per session, side by side. A logout
+//! with several cookies makes the calls of each session side by side, too.
 //!
 //! # What it promises
 //!
@@ -289,7 +292,7 @@
 //! - **A failed save is never a success.** The client gets [409, 500 or 503](Answer), or what your
 //!   [`Responder`] returns.
 //! - **A failing store is never an empty session**, and never makes the browser drop its cookie.
-//! - **Every token is sealed.** Cookie name, purpose, application and format version are bound into
+//! - **Every token is authenticated.** Cookie name, purpose, application and format version are bound into
 //!   it, its issue time and expiry are checked, and an id names its key.
 //! - **A bad cookie is never an error.** The handler gets an empty session, your log gets the
 //!   [`Rejection`], and the client learns nothing.

@@ -18,6 +18,7 @@ enum Act {
     Renew,
     LogIn,
     LogInAsAnother,
+    Leave,
     LogOut,
     List,
     EndOthers,
@@ -43,6 +44,7 @@ impl Act {
             Self::Renew => session.renew(),
             Self::LogIn => log_in(session, "ada", "laptop").await,
             Self::LogInAsAnother => log_in(session, "bob", "laptop").await,
+            Self::Leave => assert!(session.remove_subject().unwrap()),
             Self::LogOut => session.destroy().await.unwrap(),
             Self::List => assert_eq!(session.subject_sessions().await.unwrap().len(), 3),
             Self::EndOthers => assert_eq!(session.destroy_others().await.unwrap(), 2),
@@ -87,7 +89,7 @@ async fn expect(kind: Kind, rows: &[(Who, Act, &[Op])]) {
 
 #[tokio::test]
 async fn of_a_session_in_a_store() {
-    let rows: [(Who, Act, &[Op]); 13] = [
+    let rows: [(Who, Act, &[Op]); 14] = [
         (Who::Visitor, Act::Nothing, &[]),
         (Who::Visitor, Act::Save, &[Update]),
         (Who::Visitor, Act::Touch, &[Touch]),
@@ -107,6 +109,7 @@ async fn of_a_session_in_a_store() {
             Act::LogInAsAnother,
             &[Load, Create, Create, Load, Update, Load, Update],
         ),
+        (Who::User, Act::Leave, &[Create, Update, Load, Update]),
         (Who::User, Act::LogOut, &[Update]),
         (Who::User, Act::List, &[Load, LoadMany]),
         (Who::User, Act::EndOthers, &[Load, Update, DeleteMany]),
@@ -116,7 +119,7 @@ async fn of_a_session_in_a_store() {
 
 #[tokio::test]
 async fn of_a_session_in_a_cookie_with_revocation() {
-    let rows: [(Who, Act, &[Op]); 12] = [
+    let rows: [(Who, Act, &[Op]); 13] = [
         (Who::Visitor, Act::Nothing, &[]),
         // Checks whether it has ended meanwhile.
         (Who::Visitor, Act::Save, &[Load]),
@@ -132,6 +135,7 @@ async fn of_a_session_in_a_cookie_with_revocation() {
             Act::LogInAsAnother,
             &[Load, Create, Create, Load, Update, Load],
         ),
+        (Who::User, Act::Leave, &[Create, Load, Update]),
         (Who::User, Act::LogOut, &[Create]),
         (Who::User, Act::List, &[Load, LoadMany]),
         // Their `not_before` ends them.
