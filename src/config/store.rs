@@ -117,7 +117,8 @@ impl SessionConfig {
     ///
     /// Without this, the layer refuses such a store for `revocation`, and `set_subject` is an error
     /// if the sessions are in such a store. With it, a session that has ended comes back when the
-    /// store forgets its end, and `destroy_all` misses sessions whose list is gone.
+    /// store forgets its end, and `destroy_all` misses sessions whose list is gone. Unlike other
+    /// settings, this is no error where it does nothing.
     ///
     /// ```
     /// # use silverback::{CookieStore, Keys, SessionConfig, store::Store};

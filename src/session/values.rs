@@ -247,7 +247,7 @@ impl Session {
         self.read(|view| Ok(view.content.frames.get(key).is_some()))
     }
 
-    /// Returns the keys. The most recently changed ones are at the end.
+    /// Returns the keys. A new key comes last, and a change may move its key to the end.
     ///
     /// ```
     /// # use silverback::{Key, Session, SessionConfig};
