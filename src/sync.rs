@@ -1,7 +1,7 @@
-//! The locks, atomics and thread-locals of what threads share in a request.
+//! The locks, atomics and thread-locals for what threads share in a request.
 //!
-//! In tests with `--cfg shuttle` they are those of the crate of that name, which decides at each of
-//! them which thread goes on.
+//! In tests with `--cfg shuttle` they come from the crate shuttle, which decides at each of them
+//! which thread runs next.
 
 #[cfg(not(all(test, shuttle)))]
 pub(crate) use std::{

@@ -160,7 +160,7 @@ impl SessionConfig {
         }
     }
 
-    /// Refuses settings that would have no effect, since whoever sets them relies on them.
+    /// Refuses settings that would have no effect: the application relies on what it sets.
     #[rustfmt::skip]
     fn check_effects(&self) -> Result<(), ConfigError> {
         const IN_COOKIE: &str = "a session that is always in its cookie";

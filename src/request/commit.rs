@@ -31,7 +31,7 @@ pub(crate) struct Committed {
     pub(crate) failure: Option<Error>,
 }
 
-/// Saves the sessions of one layer, and goes on after a failure. Sessions whose stores never wait
+/// Saves the sessions of one layer, and continues after a failure. Sessions whose stores never wait
 /// are saved one after the other. From the first that waits on, the rest are saved concurrently.
 /// Cookies and failures are in the order of the sessions.
 ///

@@ -92,8 +92,8 @@ impl Written {
         }
     }
 
-    /// A renewal in which a store failed at this step, once the session could no longer be found
-    /// under its old name.
+    /// A renewal in which a store failed at this step, when the old name may no longer find the
+    /// session.
     pub(crate) fn unfinished(self, job: &Job, before: RecordKey, step: Step, error: Error) -> Self {
         let unfinished = Unfinished {
             home: self.home.clone(),
@@ -322,13 +322,13 @@ impl Job {
             || whole.any(|cut_off| cut_off.is_in(writes))
     }
 
-    /// The last of its cut-off saves that a record with these writes has.
+    /// The latest of its cut-off saves that is among these writes of a record.
     fn last_in(&self, writes: &Writes) -> Option<&CutOff> {
         let mut all = self.cut_off.iter().rev();
         all.find(|cut_off| cut_off.is_in(writes))
     }
 
-    /// Whether an earlier attempt of this request has left this mark, without getting an answer.
+    /// Whether an earlier attempt of this request left this mark and got no answer.
     pub(crate) fn has_left(&self, mark: &Mark) -> bool {
         let is_its = |cut_off: &CutOff| cut_off.write == mark.write;
         self.cut_off.iter().any(is_its)
@@ -340,13 +340,13 @@ impl Job {
         self.enrolled = self.enrolled.take().or(old.enrolment);
     }
 
-    /// Takes what the session was enrolled for.
+    /// Takes the enrolment that was made for the session.
     pub(crate) fn take_enrolment(&mut self) -> Option<Enrolment> {
         let last = self.draft.enrolment.take();
         self.enrolled.take().or(last)
     }
 
-    /// What the session was enrolled for, if what it has become has another subject or none.
+    /// The enrolment that was made for the session, if `content` has another subject or none.
     pub(crate) fn enrolled_for_another(&self, content: &Content) -> Option<&Enrolment> {
         let enrolled = self.enrolled.as_ref().or(self.draft.enrolment.as_ref());
         let subject = content.subject.as_deref();
@@ -386,12 +386,12 @@ impl Job {
         self.enrolled = enrolled;
     }
 
-    /// The content that this request alone has made, without anything that it has read or that one
-    /// of the `carried` writes has brought. The loser of two renewals gets a session of that.
+    /// The content for the loser of two renewals: this request's own changes, without the values it
+    /// has read, and without changes that one of the `carried` writes already holds.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if that is empty, and the error of an update.
+    /// [`ErrorKind::Gone`] if the content is empty, and the error of an update.
     pub(crate) fn alone(&mut self, carried: &Writes, now: Timestamp) -> Result<Content, Error> {
         let mut content = Content::new(now);
         let done = self.last_in(carried).map_or(0, |last| last.changes);

@@ -61,13 +61,13 @@ pub(crate) struct State {
     pub(crate) moved_from: Option<Box<CookieAttributes>>,
     /// Saves that were cut off or failed.
     pub(crate) cut_off: Vec<CutOff>,
-    /// The session had a subject until a save found that another request carries it on.
+    /// The session had a subject until a save found that another request has renewed it.
     pub(crate) has_lost_subject: bool,
     /// The renewal that has to be finished before the session's cookie is sent.
     pub(crate) unfinished: Option<Box<Unfinished>>,
     /// The sessions that a destroy has to end besides those of the request's cookies, and when they
-    /// were created: one that was open, or was missing when it was to be destroyed or reopened, or
-    /// whose destroy was cut off, or that a failed request had open.
+    /// were created. Each was open here, was missing when it was to be destroyed or reopened, had its
+    /// destroy cut off, or was open when the handler failed.
     pub(crate) lost: Vec<(Home, Timestamp)>,
 }
 
@@ -370,9 +370,9 @@ impl State {
         }
     }
 
-    /// After a commit that failed: whether the response owes the browser something all the same, the
-    /// cookie of a save in mid-request, or the removal of that of a session that was destroyed. The
-    /// renewal that failed is given up.
+    /// After a failed commit: whether the response still owes the browser something. That is the
+    /// cookie of a session that was saved in mid-request, or the removal of a destroyed session's
+    /// cookie. The failed renewal is given up.
     pub(crate) fn owes_regardless(&mut self) -> bool {
         self.renews = false;
         match self.duty {

@@ -40,8 +40,8 @@ impl Vault<'_> {
     /// Moves a session of this revision from its cookie into a record. It keeps its name unless it
     /// is renewed; `before` is its present name.
     ///
-    /// A renewal by another request may carry along what this one saves under the name that both
-    /// know.
+    /// If another request renews the session at the same time, its renewal may carry this save
+    /// along. Then the save was done, although its record is gone.
     pub(super) async fn outgrow(
         &self,
         revision: u32,
@@ -103,8 +103,8 @@ impl Vault<'_> {
             },
         };
         if let Err(error) = closed {
-            // Under the name that it had before, others may have saved the session in this record too.
-            // If a store has failed, it lives.
+            // If the session keeps its name, other requests may have saved in this record too. After
+            // a failure of the store, the record stays for them.
             if before.is_some() || error.kind() == ErrorKind::Gone {
                 self.remove_record(&key).await;
             }
@@ -116,8 +116,7 @@ impl Vault<'_> {
         Ok(Written::new(home, merged))
     }
 
-    /// The last writes to the record of a session that another request has renewed a moment ago,
-    /// which carried them along.
+    /// The writes that another request's renewal has just carried along from the session's record.
     async fn carried_writes(&self, id: &SessionId) -> Result<Writes, Error> {
         if let Some(Ending::Marked(mark)) = self.remembered_end(&id.record_key()).await? {
             return Ok(mark.before);
@@ -159,7 +158,8 @@ impl Vault<'_> {
                 self.redraft(job, &content, Some(&place))?;
                 merged = Some(content);
             }
-            // A record that is replaced leaves nothing, so the new one does not list its writes.
+            // A record that replaces another does not list the other's writes, whose changes are gone.
+            // This process notes them all the same.
             let attempt = self.writes_with(&place.writes, job.write);
             let data = self.seal(&id, job.draft.plain.clone())?;
             let expiry = self.expiry(job.draft.expires);

@@ -167,7 +167,7 @@ impl Vault<'_> {
         Ok(marked.await.0)
     }
 
-    /// Sets a mark of which it is unknown whether it is there.
+    /// Sets a mark that may be there already.
     ///
     /// # Errors
     ///
@@ -267,8 +267,8 @@ impl Vault<'_> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if the record is not there, or somebody else has written to it: an
-    /// administrator sees it in the roster.
+    /// [`ErrorKind::Gone`] if the record is not there, or another has written to it: an administrator
+    /// can find its key in the roster.
     async fn rewrite(&self, made: &Place, job: &mut Job) -> Result<Home, Error> {
         let data = self.seal(&job.id, std::mem::take(&mut job.draft.plain))?;
         let (key, expiry) = (job.id.record_key(), self.expiry(job.draft.expires));
@@ -298,13 +298,13 @@ impl Vault<'_> {
         Ok(Home::Record(job.draft.place(job.id.clone(), version)))
     }
 
-    /// Fills the new place with a session of the values this request set, without any it has read
-    /// or another renewal carries on: for the loser of two renewals, or of a renewal and a logout.
+    /// Fills the new place for the loser of two renewals, or of a renewal and a logout: with the
+    /// values that this request set itself, unless another renewal has carried them along.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Gone`] if this request set no such value, or if the end comes from an earlier
-    /// attempt of its own: nobody else carries on what the session had.
+    /// attempt of its own: then no other request has the session's values.
     pub(super) async fn give_way(
         &self,
         ending: &Ending,

@@ -49,8 +49,8 @@ impl Vault<'_> {
         enrolment: Option<&Enrolment>,
         before: &RecordKey,
     ) -> Result<(), Error> {
-        // If the subject stays, the entry already has the new name, and keeps the old one for those
-        // who end the session by it.
+        // If the subject stays, the entry already has the new name. It keeps the old one, by which
+        // others may end the session.
         let Some(former) = enrolment.and_then(Enrolment::left) else {
             return Ok(());
         };
@@ -70,8 +70,8 @@ impl Vault<'_> {
         }
     }
 
-    /// Removes the session of a record from the roster of its former subject. Whoever has ended it
-    /// in that roster removes the record at any version.
+    /// Removes the session of a record from the roster of its former subject. If another
+    /// request has ended the session there, it removes the record at any version.
     pub(crate) async fn leave_former_roster(&self, enrolment: &Enrolment, key: &RecordKey) {
         if let Some(left) = enrolment.left() {
             self.strike(&left.name, key).await;

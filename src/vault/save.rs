@@ -24,7 +24,7 @@ impl Vault<'_> {
             Ok(written) => return Ok(written),
             Err(error) => error,
         };
-        // Nobody will ever hear of a new ID.
+        // No browser will ever get a new ID.
         let is_unheard = job.plan.write.names();
         let is_over = error.kind() == ErrorKind::Gone;
         let (enrolment, key) = (job.draft.enrolment.as_ref(), job.id.record_key());
@@ -36,8 +36,9 @@ impl Vault<'_> {
         Err(error)
     }
 
-    /// Returns whether nobody else takes a session out of a roster that it entered in vain: it got
-    /// its subject after it had ended, or lives on without the subject that it had before. A renewal
+    /// Returns whether this request must take the session out of the roster again: it entered in
+    /// vain, and no other request will do that. Either the session had ended before it got its
+    /// subject, or it lives without the subject that it had. While it is being renewed, the renewal
     /// still needs its entry.
     async fn is_stray(&self, enrolment: &Enrolment, key: &RecordKey) -> bool {
         if !enrolment.is_new() || enrolment.renamed_since().is_none() {

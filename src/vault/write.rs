@@ -46,7 +46,7 @@ impl Vault<'_> {
     }
 
     /// Creates the record of a session that is already enrolled, and then checks that it still is:
-    /// whoever ends a subject's sessions marks them in the roster first and removes their records
+    /// an end of a subject's sessions marks them in the roster first and removes their records
     /// second.
     pub(super) async fn create(&self, job: &mut Job) -> Result<Home, Error> {
         let plain = mem::take(&mut job.draft.plain);

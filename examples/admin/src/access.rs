@@ -114,7 +114,7 @@ impl Guesses {
 
     /// Checks a password, on its own thread, since it would block all other requests of this one.
     ///
-    /// The limit is looked at by whoever has the turn, as guesses may be sent all at once. A guess
+    /// The limit is checked by the guess whose turn it is, as many may be sent at once. A guess
     /// counts from the start, and keeps the turn until its check is done, even if the visitor hangs
     /// up.
     pub(crate) async fn check(&self, hash: &PasswordHash, password: String) -> Verdict {

@@ -170,7 +170,7 @@ fn text(content: &Content) -> String {
     values.chain(subject).collect::<Vec<_>>().join(" ")
 }
 
-/// What the winner's ID carries on of it is not put into a second session.
+/// The winner's session has these changes, so a second session must not have them too.
 #[test]
 fn the_loser_of_a_renewal_has_nothing_that_was_carried_along() {
     let rows = [

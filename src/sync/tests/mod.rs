@@ -1,5 +1,5 @@
 //! Tasks that use one session at the same time, in random orders of their threads. shuttle chooses
-//! who goes on at each lock and atomic of `sync`:
+//! which thread runs next at each lock and atomic of `sync`:
 //!
 //! ```sh
 //! RUSTFLAGS='--cfg shuttle' cargo test --lib sync::

@@ -28,7 +28,7 @@ pub(super) struct Flight {
     /// Locked while it is polled. `None` once it has ended.
     operation: Mutex<Option<Operation>>,
     has_ended: AtomicBool,
-    /// The runtime in which it started. Its timers live there, whoever polls it.
+    /// The runtime in which it started. Its timers live there, whichever caller polls it.
     runtime: Option<Handle>,
     /// The thread that polls or drops it.
     poller: AtomicUsize,
