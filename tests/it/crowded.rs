@@ -1,6 +1,6 @@
 //! Requests of one browser that change, outgrow, renew, leave, empty and end its session at once, in
 //! random order, while others end or change it without a request, its records move, and calls to its
-//! stores fail or lose their answers. The model knows only what must hold whoever comes first.
+//! stores fail or lose their answers. The model knows only what must hold in every order.
 //! `SILVERBACK_SOAK` multiplies the number of crowds by thirty, and `SILVERBACK_SEED` is the first
 //! seed.
 

@@ -59,7 +59,7 @@ async fn record_and_cookie_go() {
     }
 }
 
-/// A renewal locks out whoever has an older cookie.
+/// A renewal locks out anyone who has an older cookie.
 #[tokio::test]
 async fn its_old_cookies_are_dead_if_it_was_to_be_renewed() {
     for kind in Kind::ENDED_BY_SERVER {

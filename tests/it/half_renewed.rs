@@ -195,7 +195,7 @@ async fn a_session_that_leaves_its_subject_is_kept() {
     }
 }
 
-/// The look whether the session has been ended meanwhile comes after the end of its old cookie.
+/// The old cookie has ended before the last look at the roster.
 #[tokio::test]
 async fn a_failed_last_look_loses_nothing() {
     let world = Kind::RemoteRevocable.world();
@@ -288,7 +288,7 @@ async fn a_mark_without_an_answer_loses_no_others_values() {
     assert_eq!(world.get(jar, "other").await, Some(2));
 }
 
-/// Whoever comes between the two attempts, and finds the old name taken or not.
+/// Another request comes between the two attempts, and finds the old name taken or not.
 #[tokio::test(start_paused = true)]
 async fn who_comes_between_two_attempts_keeps_what_it_was_told() {
     for (lost, logs_out) in [
@@ -330,7 +330,7 @@ async fn who_comes_between_two_attempts_keeps_what_it_was_told() {
     }
 }
 
-/// The cookie has ended, and nobody knows by whom.
+/// The cookie has ended, and nobody can tell which request ended it.
 #[tokio::test(start_paused = true)]
 async fn an_end_without_an_answer_is_an_error() {
     let world = Kind::RevocableOverflow.world();

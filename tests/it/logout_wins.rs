@@ -89,7 +89,7 @@ async fn one_that_cannot_follow_is_an_error() {
     }
 }
 
-/// So whoever knew a session's former name can end the login for at most a minute.
+/// So anyone who knew a session's former name can end the login for at most a minute.
 #[tokio::test]
 async fn it_follows_for_a_minute() {
     for world in worlds() {

@@ -307,7 +307,7 @@ async fn a_login_after_an_unheard_save_that_was_carried_along_keeps_the_rest() {
     }
 }
 
-/// The session goes on under an ID that this request does not know.
+/// The session lives under an ID that this request does not know.
 #[tokio::test]
 async fn a_save_that_was_carried_along_ends_no_others() {
     let world = Kind::Remote.world();

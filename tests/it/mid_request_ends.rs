@@ -109,7 +109,7 @@ async fn an_ended_session_ends_no_others() {
     }
 }
 
-/// Another request carries the session on, and this one's has no subject.
+/// Another request has renewed the session, and this one's new session has no subject.
 #[tokio::test]
 async fn the_loser_of_two_renewals_does_not_seem_to_end_others() {
     for kind in [Kind::Memory, Kind::Remote] {

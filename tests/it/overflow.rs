@@ -288,7 +288,7 @@ async fn cookie_outgrown_beside_a_used_record_with_a_write_by_its_maker() {
     }
 }
 
-/// A request that fails after it has saved the record leaves it to the others, whoever made it.
+/// A request that fails after it has saved the record leaves it to the others, whichever made it.
 #[tokio::test]
 async fn cookie_outgrown_beside_one_of_its_rev_while_the_store_of_ends_fails() {
     for is_first in [false, true] {

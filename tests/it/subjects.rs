@@ -64,7 +64,7 @@ async fn users_see_where_they_are_logged_in() {
     }
 }
 
-/// Whoever planted or copied the old ID stays outside.
+/// Anyone who planted or copied the old ID stays outside.
 #[tokio::test]
 async fn a_login_takes_a_new_id() {
     for kind in Kind::WITH_SUBJECTS {
@@ -429,7 +429,7 @@ async fn opening_is_one_call() {
     }
 }
 
-/// It had no subject when it got this one, so whoever planted its ID must stay outside.
+/// It had no subject when it got this one, so anyone who planted its ID must stay outside.
 #[tokio::test]
 async fn one_without_a_subject_meanwhile_gets_a_new_id() {
     for world in [Kind::Memory, Kind::Remote].map(Kind::world) {

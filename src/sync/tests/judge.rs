@@ -1,4 +1,4 @@
-//! What must hold, whoever comes first.
+//! What must hold in every order.
 
 use super::{
     plan::{Act, KEYS, Kind, Plan, RIVAL},

@@ -30,7 +30,7 @@ thread_local! {
     static CALLS: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Most threads wait this many turns at most.
+/// Answers come after fewer turns of the other threads than this.
 const TURNS: usize = 15;
 
 /// A thread answers the calls and advances the clock while a scene is played.
@@ -42,7 +42,7 @@ pub(super) fn with_network(work: impl FnOnce(&'static Network)) {
         .enable_time()
         .start_paused(true)
         .build();
-    // shuttle asks for closures that live on.
+    // shuttle takes only closures that borrow nothing.
     let network: &'static Network = Box::leak(Box::new(Network(runtime.unwrap())));
     let _entered = network.0.enter();
     work(network);

@@ -70,7 +70,7 @@ pub(super) enum Act {
     InsertAndSave,
     /// Begins a save, and drops it.
     DropSave,
-    /// Begins a save, and polls it no more until all is over.
+    /// Begins a save, and does not poll it again until the end.
     KeepSave,
     Renew,
     Load,

@@ -26,7 +26,7 @@ pub(super) type Done = Vec<(Act, Result<(), ErrorKind>)>;
 pub(super) struct End {
     pub(super) status: StatusCode,
     pub(super) tasks: Vec<Done>,
-    /// Whether the other request was answered that its value is saved.
+    /// Whether the other request was told that its value is saved.
     pub(super) is_rival_saved: bool,
     /// What the session has, by the cookie from before the request and by the one after it.
     pub(super) before: Found,
@@ -109,7 +109,7 @@ fn act_once(session: &Session, act: Act, key: &str, kept: &mut Vec<Save>) -> Res
     }
 }
 
-/// The other request. Returns whether it was answered that its value is saved.
+/// The other request. Returns whether it was told that its value is saved.
 fn is_inserted(layer: &SessionLayer, cookie: &Cookie) -> bool {
     let mut inserted = false;
     let insert = |session: Session| inserted = session.insert(RIVAL, 1).is_ok();

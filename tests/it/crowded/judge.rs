@@ -1,4 +1,4 @@
-//! What must hold when a crowd has gone, whoever came first.
+//! What must hold when a crowd has gone, in whatever order it came.
 
 use std::collections::BTreeSet;
 
@@ -163,7 +163,7 @@ fn check_values(plan: &Plan, end: &End, living: &[Living]) -> Result<(), &'stati
     Ok(())
 }
 
-/// What a handler has changed that failed is nowhere, unless it has saved it.
+/// The changes of a handler that failed are nowhere, unless it saved them itself.
 fn check_discarded(plan: &Plan, end: &End, living: &[Living]) -> Result<(), &'static str> {
     for outcome in &end.outcomes {
         let visit = &plan.visits[outcome.at];

@@ -54,7 +54,7 @@ impl Outcome {
 
 /// The cookies before the crowd comes.
 pub(super) struct Before {
-    /// The first, of when the session had not outgrown them.
+    /// The first, from before the session outgrew its cookie.
     small: Jar,
     pub(super) jar: Jar,
     /// Those of the same user's other browser.
@@ -66,14 +66,14 @@ pub(super) struct End {
     pub(super) world: World,
     pub(super) before: Before,
     pub(super) outcomes: Vec<Outcome>,
-    /// What became of what was done without a request: how many sessions it found.
+    /// What was done without a request, and how many sessions it found.
     pub(super) outside: Vec<(Outside, Result<usize, ErrorKind>)>,
 }
 
 /// The message that waits for the crowd.
 pub(super) const MESSAGE: &str = "put before";
 
-/// The tag of what a request's deed puts into the session. The late deeds come last.
+/// The tag of what a request's deed puts into the session. Late deeds have the highest numbers.
 pub(super) fn tag(at: usize, deed: usize) -> String {
     format!("put {at} {deed}")
 }

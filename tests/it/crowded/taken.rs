@@ -11,7 +11,7 @@ use super::{
     play::{End, MESSAGE, Outcome},
 };
 
-/// Returns whether a request may have taken or read what has this tag.
+/// Returns whether a request may have taken the value, or read the message, with this tag.
 pub(super) fn may_be_read(tag: &str, plan: &Plan, end: &End) -> bool {
     let takes = |deed: &Deed| match tag {
         PRIZE => *deed == Deed::Take,
@@ -31,7 +31,7 @@ pub(super) fn may_be_read(tag: &str, plan: &Plan, end: &End) -> bool {
 /// Returns whether the messages that the request read are for the next one.
 fn gives_back(plan: &Plan, outcome: &Outcome) -> bool {
     let is_head = plan.visits[outcome.at].reply == Reply::Head;
-    // Who lost a renewal has nothing to give back.
+    // A request that lost a renewal has nothing to give back.
     let renews = plan.does(|deed| deed.may_renew());
     is_head && !renews && outcome.status == Some(StatusCode::OK)
 }
