@@ -275,11 +275,11 @@
 //! | changes several sessions | as many, side by side | as many, side by side |
 //!
 //! A login writes the subject's list first and checks it again once the session exists, so an end
-//! of all sessions misses none. Two more calls record in the list that a session is in use: once per
-//! tenth of its idle timeout, or once an hour if that is sooner. A session in a cookie alone never
-//! waits. A session that can [outgrow](CookieStore::overflow) its cookie costs what its present
-//! place costs; with `revocation` as well, an end takes one call per session, side by side. A logout
-//! with several cookies makes the calls of each session side by side, too.
+//! of all sessions misses none. Two more calls record in the list that a session is in use: once
+//! per tenth of its idle timeout, or once an hour if that is sooner. A session in a cookie alone
+//! never waits. A session that can [outgrow](CookieStore::overflow) its cookie costs what its
+//! present place costs; with `revocation` as well, an end takes one call per session, side by side.
+//! A logout with several cookies makes the calls of each session side by side, too.
 //!
 //! # What it promises
 //!
@@ -292,8 +292,8 @@
 //! - **A failed save is never a success.** The client gets [409, 500 or 503](Answer), or what your
 //!   [`Responder`] returns.
 //! - **A failing store is never an empty session**, and never makes the browser drop its cookie.
-//! - **Every token is authenticated.** Cookie name, purpose, application and format version are bound into
-//!   it, its issue time and expiry are checked, and an id names its key.
+//! - **Every token is authenticated.** Cookie name, purpose, application and format version are
+//!   bound into it, its issue time and expiry are checked, and an id names its key.
 //! - **A bad cookie is never an error.** The handler gets an empty session, your log gets the
 //!   [`Rejection`], and the client learns nothing.
 //!

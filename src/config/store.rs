@@ -25,8 +25,9 @@ impl SessionConfig {
     /// does so for this time and two seconds, and for at least seven. A session that [never
     /// waits](crate::store::Limits::never_waits) for its store has no timeout.
     ///
-    /// A request counts the time once for all of its sessions, and each session has its own limit.
-    /// A session in its cookie alone waits for no store; this setting is an error there.
+    /// The time is counted once for all sessions of a request, and each session compares it with
+    /// its own limit. A session in its cookie alone waits for no store; this setting is an error
+    /// there.
     ///
     /// ```
     /// # use std::time::Duration;

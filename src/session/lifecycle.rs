@@ -212,10 +212,10 @@ impl Session {
     /// nothing, and the next [`save`](Self::save) fails with [`ErrorKind::AlreadyCommitted`]. A
     /// browser that never gets the response cannot write for a minute, but can log in.
     ///
-    /// If a store fails in the middle of a renewal, the session is kept. A [`save`](Self::save) fails
-    /// then, and the next one finishes the renewal, or the response does. A response that cannot
-    /// finish it is a 503 and sets no cookie. The old ID may have ended by then, so the user may have
-    /// to log in again. [Who wins](crate#who-wins) has the other cases.
+    /// If a store fails in the middle of a renewal, the session is kept. A [`save`](Self::save)
+    /// fails then, and the next one finishes the renewal, or the response does. A response that
+    /// cannot finish it is a 503 and sets no cookie. The old ID may have ended by then, so the user
+    /// may have to log in again. [Who wins](crate#who-wins) has the other cases.
     #[doc(alias = "cycle_id")]
     #[doc(alias = "regenerate")]
     pub fn renew(&self) {
@@ -226,7 +226,8 @@ impl Session {
     /// Returns when the session was last renewed, by [`renew`](Self::renew) or by a
     /// [subject](Self::set_subject) that it did not have. If you do that at each login and nowhere
     /// else, visitors last proved who they are at that time. `None` before the first renewal.
-    /// [`remove_subject`](Self::remove_subject) gives the session a new ID and leaves this time alone.
+    /// [`remove_subject`](Self::remove_subject) gives the session a new ID and leaves this time
+    /// alone.
     ///
     /// Before a sensitive action, ask for the password again if this is long ago (OWASP ASVS
     /// 7.5.3).

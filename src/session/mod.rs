@@ -114,10 +114,10 @@ use crate::{
 /// is saved or discarded with it. To see what has happened since, and to change a session in a
 /// store, call [`load`](Self::load) again, change the session, and call [`save`](Self::save). Some
 /// changes need the cookie, so they are possible only before the response: starting a session,
-/// changing one in a cookie, `renew`, another subject or none, `persist_for` and attributes. Changes
-/// that are not saved are lost when the last handle is dropped, and the log says so. The stream of a
-/// body need not save: use [`save_at_end`](Self::save_at_end), which also tells the client about a
-/// failure.
+/// changing one in a cookie, `renew`, another subject or none, `persist_for` and attributes.
+/// Changes that are not saved are lost when the last handle is dropped, and the log says so. The
+/// stream of a body need not save: use [`save_at_end`](Self::save_at_end), which also tells the
+/// client about a failure.
 ///
 /// A WebSocket calls [`touch`](Self::touch) a few times per idle timeout. That keeps a session in a
 /// store alive, and is [`ErrorKind::Gone`] once it has ended. Then [`load`](Self::load) it, and
@@ -274,8 +274,8 @@ impl Session {
     /// Returns the [`record_key`](Self::record_key) of the session that the request's cookie names.
     /// This call is not use of the session, and asks no store: the session may have ended.
     ///
-    /// `None` if no valid cookie came, or more than four. Of several valid cookies, the first counts.
-    /// As for [`has_cookie`](Self::has_cookie), `Vary` is left to you.
+    /// `None` if no valid cookie came, or more than four. Of several valid cookies, the first
+    /// counts. As for [`has_cookie`](Self::has_cookie), `Vary` is left to you.
     ///
     /// ```
     /// # use silverback::Session;

@@ -43,9 +43,9 @@ impl Session {
     /// [`ErrorKind::InvalidSubject`] if the subject is empty or has more than 256 bytes.
     /// [`ErrorKind::NeedsRevocation`] for a session in a cookie without
     /// [`revocation`](crate::CookieStore::revocation), [`ErrorKind::ForgetfulStore`] for one in a
-    /// store that may drop the list of a subject's sessions. [`ErrorKind::AlreadyCommitted`] after
-    /// the response, which would have brought the new ID. [`ErrorKind::TooLarge`],
-    /// [`ErrorKind::NotLoaded`].
+    /// store that may drop the list of a subject's sessions. [`ErrorKind::AlreadyCommitted`] for
+    /// another subject after the response: only a response can bring the new ID.
+    /// [`ErrorKind::TooLarge`], [`ErrorKind::NotLoaded`].
     pub fn set_subject(&self, subject: &str, note: &str) -> Result<(), Error> {
         let checked = match subject.len() {
             1..=MAX_LEN if self.settings().rosters.is_some() => Ok(()),
@@ -81,9 +81,11 @@ impl Session {
         })
     }
 
-    /// Removes the subject from the session. Returns whether it had one. The session itself lives
-    /// on, under a new ID: an older cookie may still name the subject. For a logout, call
-    /// [`destroy`](Self::destroy).
+    /// Removes the subject from the session. Returns whether it had one.
+    ///
+    /// The session stays, with its values, and gets a new ID with the response, as by
+    /// [`renew`](Self::renew): a copy of the old cookie may still name the subject. For a logout,
+    /// call [`destroy`](Self::destroy).
     ///
     /// ```
     /// # use silverback::{Key, MemoryStore, Session, SessionConfig};
@@ -100,8 +102,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotLoaded`]. [`ErrorKind::AlreadyCommitted`] after the response, which would
-    /// have brought the new ID.
+    /// [`ErrorKind::NotLoaded`]. [`ErrorKind::AlreadyCommitted`] after the response: only a
+    /// response can bring the new ID.
     pub fn remove_subject(&self) -> Result<bool, Error> {
         let exchange = self.handle.exchange();
         self.write_state(|state| {
@@ -160,10 +162,11 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotLoaded`]. [`ErrorKind::StoreFailed`] if the store fails or the list is damaged.
-    /// [`ErrorKind::LaterFormat`] if a later release has written the list.
-    /// [`ErrorKind::NeedsRevocation`] and [`ErrorKind::ForgetfulStore`] if the settings have changed
-    /// so that the session could not get its subject today: see [`set_subject`](Self::set_subject).
+    /// [`ErrorKind::NotLoaded`]. [`ErrorKind::StoreFailed`] if the store fails or the list is
+    /// damaged. [`ErrorKind::LaterFormat`] if a later release has written the list.
+    /// [`ErrorKind::NeedsRevocation`] and [`ErrorKind::ForgetfulStore`] if the settings have
+    /// changed so that the session could not get its subject today: see
+    /// [`set_subject`](Self::set_subject).
     pub async fn subject_sessions(&self) -> Result<Vec<SubjectSession>, Error> {
         let Some((subject, key)) = self.whose()? else {
             return Ok(Vec::new());
@@ -195,9 +198,9 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As for [`subject_sessions`](Self::subject_sessions). After [`ErrorKind::StoreFailed`] the other
-    /// session may still be there; you can call this again. [`ErrorKind::Conflict`] if others kept
-    /// changing the list.
+    /// As for [`subject_sessions`](Self::subject_sessions). After [`ErrorKind::StoreFailed`] the
+    /// other session may still be there; you can call this again. [`ErrorKind::Conflict`] if others
+    /// kept changing the list.
     pub async fn destroy_other(&self, id: &RecordKey) -> Result<bool, Error> {
         match self.whose()? {
             Some((subject, key)) if key.as_ref() != Some(id) => {

@@ -66,8 +66,8 @@ pub(crate) struct State {
     /// The renewal that has to be finished before the session's cookie is sent.
     pub(crate) unfinished: Option<Box<Unfinished>>,
     /// The sessions that a destroy has to end besides those of the request's cookies, and when they
-    /// were created. Each was open here, was missing when it was to be destroyed or reopened, had its
-    /// destroy cut off, or was open when the handler failed.
+    /// were created. Each was open here, was missing when it was to be destroyed or reopened, had
+    /// its destroy cut off, or was open when the handler failed.
     pub(crate) lost: Vec<(Home, Timestamp)>,
 }
 

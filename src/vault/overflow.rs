@@ -103,8 +103,8 @@ impl Vault<'_> {
             },
         };
         if let Err(error) = closed {
-            // If the session keeps its name, other requests may have saved in this record too. After
-            // a failure of the store, the record stays for them.
+            // If the session keeps its name, other requests may have saved in this record too.
+            // After a failure of the store, the record stays for them.
             if before.is_some() || error.kind() == ErrorKind::Gone {
                 self.remove_record(&key).await;
             }
@@ -158,8 +158,8 @@ impl Vault<'_> {
                 self.redraft(job, &content, Some(&place))?;
                 merged = Some(content);
             }
-            // A record that replaces another does not list the other's writes, whose changes are gone.
-            // This process notes them all the same.
+            // A record that replaces another does not list the other's writes, whose changes are
+            // gone. This process notes them all the same.
             let attempt = self.writes_with(&place.writes, job.write);
             let data = self.seal(&id, job.draft.plain.clone())?;
             let expiry = self.expiry(job.draft.expires);

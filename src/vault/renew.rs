@@ -267,8 +267,8 @@ impl Vault<'_> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Gone`] if the record is not there, or another has written to it: an administrator
-    /// can find its key in the roster.
+    /// [`ErrorKind::Gone`] if the record is not there, or another has written to it: an
+    /// administrator can find its key in the roster.
     async fn rewrite(&self, made: &Place, job: &mut Job) -> Result<Home, Error> {
         let data = self.seal(&job.id, std::mem::take(&mut job.draft.plain))?;
         let (key, expiry) = (job.id.record_key(), self.expiry(job.draft.expires));

@@ -141,7 +141,7 @@ fn look(
         let value = value.value();
         let listed = match Head::read(value) {
             Ok((head, data)) => Some(Listed::new(key, data, head.expires, data.len())),
-            // Of a later format. A move of all records must not overlook it.
+            // It has a later format. A move of all records must not overlook it.
             Err(StoreError::Refused(_)) => {
                 let never = Timestamp::from_secs(u64::MAX);
                 Some(Listed::new(key, &[], never, value.len()))
