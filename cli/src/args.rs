@@ -27,9 +27,11 @@ pub(crate) struct Args {
 #[command(next_help_heading = "What your application uses")]
 pub(crate) struct Common {
     /// Where sessions are kept: redis://HOST, rediss://HOST, redis+cluster://HOST,HOST,
-    /// redis+sentinel://HOST,HOST/MASTER, postgres://HOST/DB, mysql://HOST/DB, sqlite:FILE or
-    /// file:DIR. At the end, ?prefix=shop: names the prefix in Redis, and ?table=shop_sessions the
-    /// table in a database.
+    /// redis+sentinel://HOST,HOST/MASTER, postgres://HOST/DB, mysql://HOST/DB, mongodb://HOST/DB,
+    /// memcached://HOST, firestore://PROJECT/DATABASE, dynamodb:TABLE, sqlite:FILE, redb:FILE or
+    /// file:DIR. At the end, ?prefix=shop: names the prefix in Redis and memcached,
+    /// ?table=shop_sessions the table in a database, and ?collection=shop_sessions the collection in
+    /// MongoDB and Firestore.
     #[arg(
         long,
         global = true,

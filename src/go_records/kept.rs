@@ -72,8 +72,9 @@ use crate::{
 /// # Errors
 ///
 /// If a record cannot be loaded, the response is 503 with `Retry-After`, and the handler does not
-/// run. If a session cannot be saved, the response is 409 if the session has ended meanwhile, and
-/// otherwise 503, as from [`DefaultResponder`](crate::DefaultResponder).
+/// run. If a session cannot be saved, the response is the [`Answer`](crate::Answer) to the failure,
+/// as from [`DefaultResponder`](crate::DefaultResponder): 409 if the session has ended meanwhile or
+/// others kept changing it, 500 if it has become too large, and otherwise 503.
 ///
 /// # Taking sessions over
 ///
