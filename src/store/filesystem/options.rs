@@ -160,7 +160,7 @@ impl FilesystemOptions {
     /// Allows changes on the calling thread. The default is `true`.
     ///
     /// This is about updates without a sync ([`Durability::None`]) of sessions that are in memory
-    /// and whose files have room. Such a change takes about 6 µs on the calling thread. The hop to
+    /// and whose files have room. Such a change takes about 2 µs on the calling thread. The hop to
     /// another thread takes several times as long. With `false` the store always hops, and never
     /// waits for the disk on the calling thread.
     ///
