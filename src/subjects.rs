@@ -67,7 +67,8 @@ use crate::{
 /// replaced without an error. A session that is used enters the list again within an hour.
 ///
 /// A subject has at most 1,000 sessions, unless
-/// [`sessions_per_subject`](SessionConfig::sessions_per_subject) says otherwise.
+/// [`sessions_per_subject`](SessionConfig::sessions_per_subject) says otherwise. If the store
+/// refuses a list as too long, the half of the sessions that was used least recently ends.
 #[derive(Clone)]
 pub struct Subjects {
     settings: Arc<Settings>,

@@ -30,8 +30,8 @@ pub(crate) struct Common {
     /// redis+sentinel://HOST,HOST/MASTER, postgres://HOST/DB, mysql://HOST/DB, mongodb://HOST/DB,
     /// memcached://HOST, firestore://PROJECT/DATABASE, dynamodb:TABLE, sqlite:FILE, redb:FILE or
     /// file:DIR. At the end, ?prefix=shop: names the prefix in Redis and memcached,
-    /// ?table=shop_sessions the table in a database, and ?collection=shop_sessions the collection in
-    /// MongoDB and Firestore.
+    /// ?table=shop_sessions the table in a database, and ?collection=shop_sessions the collection
+    /// in MongoDB and Firestore.
     #[arg(
         long,
         global = true,

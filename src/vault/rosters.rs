@@ -70,8 +70,8 @@ impl Vault<'_> {
         }
     }
 
-    /// Removes the session of a record from the roster of its former subject. If another
-    /// request has ended the session there, it removes the record at any version.
+    /// Removes the session of a record from the roster of its former subject. If another request
+    /// has ended the session there, it removes the record at any version.
     pub(crate) async fn leave_former_roster(&self, enrolment: &Enrolment, key: &RecordKey) {
         if let Some(left) = enrolment.left() {
             self.strike(&left.name, key).await;
