@@ -10,6 +10,7 @@ use crate::{
     error::{Error, ErrorKind},
     id::RecordKey,
     join,
+    report::Cause,
     roster::{Roster, Rosters},
     state::Enrolment,
     store::{Calls, Sent, StoreError, Version},
@@ -213,17 +214,21 @@ impl Vault<'_> {
     ) -> Result<(), Error> {
         let mut older = roster.clone();
         older.entries = roster.take_older_half();
-        older
-            .entries
-            .iter_mut()
-            .for_each(|entry| entry.ended = true);
+        let (now, mut ended) = (self.now(), 0);
+        for entry in &mut older.entries {
+            ended += usize::from(entry.is_alive(now));
+            entry.ended = true;
+        }
         self.end_marked(&older).await?;
-        let sealed = rosters.seal(key, &roster, self.now())?;
+        let sealed = rosters.seal(key, &roster, now)?;
         let saved = rosters.save(self.roster_store(rosters), key, version, sealed);
         match saved.await.0 {
-            Err(error) if !matches!(error, StoreError::Conflict) => Err(error.into()),
-            _ => Ok(()),
+            Ok(()) => self.report_ended(Cause::Limit, ended),
+            // The next attempt shortens what is there then.
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error.into()),
         }
+        Ok(())
     }
 
     fn roster_store<'s>(&'s self, rosters: &'s Rosters) -> Calls<'s> {

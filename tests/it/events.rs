@@ -11,7 +11,7 @@ use silverback::{
 use tokio::time::advance;
 
 use crate::support::{
-    DAY, Jar, Kind, SECOND,
+    DAY, Jar, Kind, SECOND, Stores, World, keys,
     log::recorded,
     scripted::{ANY, Before, Cut, Fail, Load, Update},
     until,
@@ -120,6 +120,25 @@ async fn a_session_that_makes_room_and_one_that_is_emptied_are_events() {
         &ends,
         &[&["cause=\"limit\" count=1"], &["cause=\"emptied\" count=1"]],
     );
+}
+
+/// The store takes no longer list, so the older half ends.
+#[tokio::test]
+async fn sessions_that_a_full_list_ends_are_events() {
+    let mut stores = Stores::new();
+    stores.records = stores.records.limit(1_000);
+    let config = Kind::Remote.config(&stores, keys());
+    let world = World::new(Kind::Remote, stores, config);
+    let log = events(async || {
+        for _ in 0..20 {
+            world.logged_in("ann", "laptop").await;
+        }
+    });
+    let log = log.await;
+    let ended = log.iter().filter(|line| line.contains("cause=\"limit\""));
+    let counts = ended.map(|line| line.rsplit_once("count=").unwrap().1);
+    let ended: usize = counts.map(|count| count.parse::<usize>().unwrap()).sum();
+    assert_eq!(ended + world.notes("ann").await.len(), 20, "{log:#?}");
 }
 
 /// Nobody remembers its end, so a logout counts as one.
