@@ -174,7 +174,8 @@ impl SessionRecords {
     /// sessions exist. There this records an end for any key, and returns `true` unless there was
     /// one already.
     ///
-    /// The subject's list drops the session with its next write.
+    /// The subject's list keeps an entry of the session [for a while](crate::Subjects#limits), and
+    /// does not show it.
     ///
     /// ```
     /// # use silverback::{Error, SessionRecords, store::RecordKey};

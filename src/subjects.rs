@@ -62,6 +62,11 @@ use crate::{
 /// that nobody has, until it would have expired. [`destroy_all`](Self::destroy_all) counts it, and
 /// for sessions in a cookie [`list`](Self::list) shows it.
 ///
+/// A logout leaves an entry in the list until its session would have expired, or until the list has
+/// more than [`sessions_per_subject`](SessionConfig::sessions_per_subject). [`list`](Self::list)
+/// asks which sessions live, and leaves it out. The numbers that `destroy_all` and its like return
+/// include it: to tell users how many logins have ended, list them first.
+///
 /// A damaged list is replaced by an empty one, and listing or ending the sessions that were in it
 /// fails. A lost list, for example after a [`MemoryStore`](crate::MemoryStore) was full, is
 /// replaced without an error. A session that is used enters the list again within an hour.
@@ -292,7 +297,7 @@ impl Subjects {
         Ok(SubjectSession::list(listed, None, self.clock.now()))
     }
 
-    /// Ends one session of the subject. Returns whether the subject had it. A session of another
+    /// Ends one session of the subject. Returns whether the list had it. A session of another
     /// subject is left alone, so the key may come from a form: it is [parsed](RecordKey) from text.
     ///
     /// ```
@@ -314,14 +319,15 @@ impl Subjects {
         Ok(self.end(subject, is_it, Unlisted::Stay).await? > 0)
     }
 
-    /// Ends all sessions of the subject, and returns how many there were in the list.
+    /// Ends all sessions of the subject, and returns how many [entries](Self#limits) the list had.
     ///
     /// ```
     /// # use silverback::{Error, Subjects};
     /// async fn suspend(subjects: &Subjects, user: &str) -> Result<(), Error> {
     ///     // ... keep the user from logging in again first
-    ///     let ended = subjects.destroy_all(user).await?;
-    ///     println!("{user} was logged out of {ended} sessions");
+    ///     let devices = subjects.list(user).await?.len();
+    ///     subjects.destroy_all(user).await?;
+    ///     println!("{user} was logged out on {devices} devices");
     ///     Ok(())
     /// }
     /// ```
@@ -334,7 +340,8 @@ impl Subjects {
         self.end(subject, |_| true, Unlisted::End).await
     }
 
-    /// Ends all sessions of the subject except this one, if it is in the list.
+    /// Ends all sessions of the subject except this one, if it is in the list. Returns how many
+    /// other [entries](Self#limits) the list had.
     ///
     /// ```
     /// # use silverback::{Error, Subjects, store::RecordKey};

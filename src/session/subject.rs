@@ -179,7 +179,7 @@ impl Session {
         Ok(SubjectSession::list(listed, key.as_ref(), vault.now()))
     }
 
-    /// Ends another session of the subject, at once. Returns whether there was one.
+    /// Ends another session of the subject, at once. Returns whether the list had it.
     ///
     /// A session of another subject is left alone, so the key may come from a form: it is
     /// [parsed](crate::store::RecordKey) from text. To end this session, call
@@ -216,8 +216,9 @@ impl Session {
         }
     }
 
-    /// Ends all other sessions of the subject, at once, and returns how many there were: "log out
-    /// everywhere else". Some of these may have expired a moment before.
+    /// Ends all other sessions of the subject, at once: "log out everywhere else". Returns how many
+    /// other entries the subject's list had. Some may be of sessions that [have
+    /// ended](crate::Subjects#limits) before.
     ///
     /// ```
     /// # use silverback::{Error, Session};
