@@ -146,7 +146,9 @@ impl SessionConfig {
     }
 
     /// Gives these settings to a session of another name, for
-    /// [`Sessions::open`](crate::Sessions::open).
+    /// [`Sessions::open`](crate::Sessions::open). Its cookie has the name that follows from the
+    /// session's: a [`cookie_name`](Self::cookie_name) and
+    /// [`former_cookie`](Self::former_cookie)s stay with the settings you started from.
     ///
     /// ```
     /// # use silverback::{Error, Session, SessionConfig, Sessions};
