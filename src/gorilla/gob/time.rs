@@ -112,11 +112,10 @@ impl Time {
 
     fn to_rfc3339(self) -> Option<String> {
         let zone = UtcOffset::from_whole_seconds(self.zone.unwrap_or(0)).ok()?;
-        let nanos = |secs: i64| i128::from(secs) * 1_000_000_000 + i128::from(self.nanos);
-        let at = |secs| OffsetDateTime::from_unix_timestamp_nanos(nanos(secs)).ok();
-        at(self.unix)?;
-        // Near the ends of the calendar, its date there may be beyond it.
-        let there = at(self.unix.checked_add(zone.whole_seconds().into())?)?;
+        // Near the ends of the calendar, only its date there counts.
+        let secs = self.unix.checked_add(zone.whole_seconds().into())?;
+        let nanos = i128::from(secs) * 1_000_000_000 + i128::from(self.nanos);
+        let there = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()?;
         there.replace_offset(zone).format(&Rfc3339).ok()
     }
 }
