@@ -177,9 +177,7 @@ impl Entrant<'_> {
                 return Ok(Some(Question::WhoLives(names.collect())));
             }
             None => {}
-            Some(lives) => roster.entries.retain(|entry| {
-                entry.ended || entry.has(&self.before) || !is_dead(entry, lives, now)
-            }),
+            Some(lives) => roster.entries.retain(|entry| !is_dead(entry, lives, now)),
         }
         let entry = self.entry(listed.as_ref(), now);
         roster.remove_session(&self.before);
