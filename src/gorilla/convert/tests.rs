@@ -366,6 +366,23 @@ fn a_map_keeps_its_types() {
     assert_eq!(fitted, Ok(map(&[(7, "y"), (8, "z")])));
 }
 
+#[test]
+fn a_field_keeps_the_type_in_its_interface() {
+    let mut go = go();
+    let ty = go.types.define(Definition::Struct {
+        name: "Two".into(),
+        fields: ["A", "B"]
+            .map(|name| Field::new(name, TypeId::INTERFACE))
+            .into(),
+    });
+    let two = |a, b| {
+        let (a, b) = (Value::Int(a).named("int8"), Value::Uint(b).named("uint16"));
+        let fields = vec![(0, a), (1, b)];
+        Value::Struct { ty, fields }
+    };
+    assert_eq!(go.fit(&json!({"A": 3, "B": 4}), &two(1, 2)), Ok(two(3, 4)));
+}
+
 /// As by Go's encoder.
 #[test]
 fn a_field_that_is_zero_is_left_out() {

@@ -182,3 +182,18 @@ fn a_pointer_is_known_by_its_name() {
     assert_eq!(gob.get("v").unwrap().name(), Some("*main.Pointed"));
     assert!(matches!(value, Value::Struct { .. }));
 }
+
+#[test]
+fn another_gobs_types_get_free_ids() {
+    let with = |elem| {
+        let mut types = Types::new();
+        (types.slice_of(elem), types)
+    };
+    let ((id, mut types), (_, theirs)) = (with(TypeId::INT), with(TypeId::STRING));
+    assert_eq!(types.adopt(&types.clone()), Some(0), "they are the same");
+    assert_eq!(types.adopt(&theirs), Some(1));
+    for (id, elem) in [(id, TypeId::INT), (id.moved(1).unwrap(), TypeId::STRING)] {
+        let name = String::new();
+        assert_eq!(types.get(id), Some(&Definition::Slice { name, elem }));
+    }
+}
