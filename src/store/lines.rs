@@ -204,6 +204,22 @@ impl fmt::Debug for Line {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn a_request_in_a_line_fails_with_its_leader() {
+        let line = Arc::new(Line::default());
+        let Ok(Waited::Leads(_lead)) = line.wait(|| false).await else {
+            panic!("nobody led");
+        };
+        let (waited, ()) = tokio::join!(line.wait(|| false), async {
+            line.fail("the cable was cut".to_owned());
+        });
+        let cause = match waited {
+            Err(StoreError::Unavailable(cause)) => cause.to_string(),
+            other => panic!("{:?}", other.err()),
+        };
+        assert_eq!(cause, "the cable was cut");
+    }
+
     #[test]
     fn empty_lines_are_dropped() {
         let key = |n: usize| RecordKey::of(&n.to_be_bytes());

@@ -419,3 +419,25 @@ impl RecordKind {
         matches!(data, [MOVING..=MOVED, ..])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_that_took_long_is_kept_until_its_end_or_for_ten_minutes() {
+        let at = Timestamp::from_secs;
+        for (life, arrives, is_kept) in [
+            (1_000, 1_999, true),
+            (1_000, 2_000, false),
+            (60, 1_600, true),
+            (60, 1_601, false),
+            // It was over when it was sent.
+            (0, 9_000, true),
+        ] {
+            let expiry = Expiry::new(at(1_000 + life), at(1_000));
+            let checked = expiry.checked_at(at(arrives));
+            assert_eq!(checked.is_ok(), is_kept, "{life} {arrives}: {checked:?}");
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     at_once,
     bench::{Bench, KEY, NEW, NOW, OLD, OTHER, expiry},
-    wires::Side,
+    wires::{Side, Wire},
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -93,6 +93,40 @@ fn listings_and_sweeps_cover_both_stores() {
     let now = clock.now();
     at_once(to.create(&OTHER, NEW, Expiry::new(now, now))).unwrap();
     assert_eq!(at_once(store.sweep()).removed(), 1);
+}
+
+/// Its next step is of the other store alone.
+#[test]
+fn a_store_that_is_swept_waits_for_the_other() {
+    for (swept, other) in [(Side::From, 1), (Side::To, 0)] {
+        let bench = Bench::new();
+        let [from, to] = &bench.net.stores;
+        at_once(from.delete(&KEY, None)).unwrap();
+        for number in 0..3 {
+            let key = RecordKey::from_bytes([number; 32]);
+            at_once([from, to][other].create(&key, OLD, expiry(60))).unwrap();
+        }
+        bench.clock.advance(Duration::from_secs(60));
+        let step = at_once(bench.store.sweep_some(2));
+        assert!(!step.is_finished(), "{step:?}");
+        bench
+            .net
+            .fail(swept, 0, || StoreError::unavailable("no answer"));
+        let step = at_once(bench.store.sweep_some(2));
+        assert_eq!((step.removed(), step.failed()), (1, 0), "{step:?}");
+    }
+}
+
+#[test]
+fn a_pair_waits_if_one_of_its_stores_does() {
+    let bench = Bench::new();
+    let ([one, _], wire) = (bench.net.stores.clone(), Wire::new(Side::To, &bench.net));
+    let limits = MigratingStore::new(one.clone(), one.clone()).limits();
+    assert!(limits.never_waits);
+    let limits = MigratingStore::new(one.clone(), wire.clone()).limits();
+    assert!(!limits.never_waits);
+    let limits = MigratingStore::new(wire, one).limits();
+    assert!(!limits.never_waits);
 }
 
 #[test]

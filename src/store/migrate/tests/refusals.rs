@@ -40,12 +40,18 @@ fn a_record_that_the_new_store_refuses_stays_in_use() {
 
 #[test]
 fn a_move_that_has_begun_is_not_reversed() {
-    let bench = Bench::new();
-    assert!(bench.cut(Mode::Early, 3));
-    let [from, to] = bench.net.stores.clone();
-    let back = MigratingStore::new(to, from);
-    let loaded = at_once(back.load(&KEY, Read::Current));
-    assert!(matches!(loaded, Err(StoreError::Refused(_))), "{loaded:?}");
+    let begun = |has_copy| {
+        let bench = Bench::new();
+        assert!(bench.cut(Mode::Early, if has_copy { 3 } else { 2 }));
+        let [from, to] = bench.net.stores.clone();
+        assert_eq!(to.len(), usize::from(has_copy));
+        let back = MigratingStore::new(to, from);
+        let loaded = at_once(back.load(&KEY, Read::Current));
+        assert!(matches!(loaded, Err(StoreError::Refused(_))), "{loaded:?}");
+        back
+    };
+    begun(false);
+    let back = begun(true);
     let mut migration = back.migration();
     let step = at_once(migration.step(10));
     let step = (step.moved(), at_once(migration.step(10)).failed());
