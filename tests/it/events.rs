@@ -332,6 +332,7 @@ async fn events_are_counted() {
     has("silverback.sessions.loaded session=s outcome=refused 1");
     has("silverback.sessions.loaded session=s outcome=new 1");
     has("silverback.store.conflicts operation=save 1");
+    has("silverback.store.duration operation=create of 3");
     has("silverback.store.evictions kind=unused sessions 1");
     has("silverback.store.sessions store=carts 0");
     let named = |name: &str| counted.iter().any(|line| line.starts_with(name));

@@ -249,6 +249,31 @@ async fn a_save_that_was_carried_along_is_done() {
     }
 }
 
+/// The renewal has begun before the save, and the request asks for its save when it is done.
+#[tokio::test]
+async fn a_save_that_a_renewal_under_way_carries_along_is_done() {
+    let world = Kind::Remote.world();
+    let jar = &mut Jar::default();
+    world.put(jar, "n", 1).await;
+    let other = &mut jar.clone();
+    let add = async |session: Session| {
+        session.load().await.unwrap();
+        session.update("n", one_more).unwrap();
+        world.records().at(Before, Create, Wait);
+        tokio::join!(world.renew(other), async {
+            world.records().reached().await;
+            world.records().at(After, Update, Fail);
+            assert!(session.save().await.is_err());
+            world.records().go();
+        });
+        session.save().await.unwrap();
+    };
+    let (_, response) = world.visit(jar, add).await;
+    assert_eq!(failure(&response), None);
+    assert!(no_cookie(&response));
+    assert_eq!(world.get(other, "n").await, Some(2));
+}
+
 /// The session that the renewal left has its values. A login after the save starts another one.
 #[tokio::test]
 async fn a_login_after_a_save_that_was_carried_along_keeps_its_own_values() {

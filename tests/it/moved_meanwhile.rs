@@ -6,7 +6,7 @@ use silverback::{
 };
 
 use crate::support::{
-    HOUR, Jar, Kind, MINUTE, Site, failure, keys,
+    HOUR, Jar, Kind, MINUTE, Site, failure, keys, log_in,
     scripted::{Before, Delete, Move, Scripted, Touch, Update, Wait},
 };
 
@@ -42,6 +42,40 @@ async fn a_session_whose_records_move_without_end_stays_as_it_was() {
     assert!(world.is_alive(jar).await);
     assert_eq!(world.notes("ada").await, ["laptop"]);
     assert_eq!(world.records().sessions().await, 1);
+}
+
+/// No write tries for ever.
+#[tokio::test(start_paused = true)]
+async fn a_record_that_moves_without_end_is_a_conflict() {
+    for (act, kind, calls) in [
+        ("save", Kind::Remote, Update.of_sessions()),
+        ("log out", Kind::Remote, Update.of_sessions()),
+        ("log in", Kind::Remote, Update.of_rosters()),
+        ("outgrow", Kind::Overflow, Update.of_sessions()),
+    ] {
+        let (world, jar) = (kind.world(), &mut Jar::default());
+        match kind {
+            Kind::Overflow => drop(world.put(jar, "n", 1).await),
+            _ => *jar = world.logged_in("ada", "laptop").await,
+        }
+        world.set(&mut jar.clone(), "large", 600).await;
+        for n in 1..1_000 {
+            world.records().nth(n, Before, calls, Move);
+        }
+        let run = async |session: Session| {
+            session.load().await.unwrap();
+            match act {
+                "log out" => return session.destroy().await,
+                "log in" => log_in(session, "ada", "phone").await,
+                _ => session.insert("more", "x".repeat(600)).unwrap(),
+            }
+            Ok(())
+        };
+        let (ended, response) = world.visit(jar, run).await;
+        let error = ended.err().map(|error| error.kind());
+        let error = error.or(failure(&response));
+        assert_eq!(error, Some(ErrorKind::Conflict), "{act}");
+    }
 }
 
 #[tokio::test]

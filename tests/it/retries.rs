@@ -220,6 +220,31 @@ async fn a_store_that_refuses_gets_one_call() {
     assert_eq!(world.records().take_log(), [Load]);
 }
 
+/// It keeps nobody waiting for another attempt.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_never_waits_gets_one_call() {
+    for (op, act) in [
+        (Update, Act::Save),
+        (Touch, Act::Touch),
+        (Update, Act::Renew),
+        (LoadMany, Act::List),
+    ] {
+        let (world, mut jar) = two(Kind::Memory).await;
+        world.records().take_log();
+        world.records().every(Before, op, Cut);
+        let run = async |session: Session| match act {
+            Act::Save => session.insert("n", 2).unwrap(),
+            Act::Touch => assert!(session.touch().await.is_err()),
+            Act::Renew => session.renew(),
+            _ => assert!(session.subject_sessions().await.is_err()),
+        };
+        world.visit(&mut jar, run).await;
+        let log = world.records().take_log();
+        let asked = log.iter().filter(|other| **other == op).count();
+        assert_eq!(asked, 1, "{act:?}: {log:?}");
+    }
+}
+
 /// A call that has used more than half of its time is not retried.
 #[tokio::test(start_paused = true)]
 async fn a_call_is_not_retried_when_time_is_short() {

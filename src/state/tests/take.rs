@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     content::{Stored, WriteId, Writes, decode_record},
-    state::{Job, When, cut_off::CutOff},
+    state::{Draft, Job, When, cut_off::CutOff},
 };
 
 const WRITE: WriteId = *b"a write.";
@@ -39,6 +39,42 @@ fn the_log_and_the_saves_that_were_cut_off_go_along() {
         "[Insert]"
     );
     assert_eq!((job.cut_off, job.write), (vec![cut_off], Some(WRITE)));
+}
+
+#[test]
+fn a_record_has_all_changes_by_a_save_of_all_of_them() {
+    let settings = Kept::InRecords.settings();
+    let mut job = take(&mut changed(record(), 10), &settings, When::Now);
+    assert!(job.is_in(&writes(&[9]).with(Some(WRITE), NOW, Duration::ZERO)));
+    // The log has one change.
+    for (changes, has_all) in [(0, false), (1, true)] {
+        job.cut_off = vec![CutOff {
+            write: [3; 8],
+            base: None,
+            is_done: false,
+            changes,
+            at: NOW,
+        }];
+        assert_eq!(job.is_in(&writes(&[3])), has_all, "{changes}");
+        assert!(!job.is_in(&writes(&[4])));
+    }
+}
+
+#[test]
+fn what_was_lent_comes_back() {
+    let settings = Kept::InRecords.settings();
+    let mut state = changed(record(), 10);
+    state.view.as_mut().unwrap().content.subject = subject("ada", NOW);
+    let mut job = take(&mut state, &settings, When::Now);
+    // It has lost its subject since.
+    let end = (Term::Stays, None);
+    job.draft_again(Draft::of(&content(10), &settings, NOW, end));
+    let lent = job.lend();
+    assert!(job.log.is_empty() && job.take_enrolment().is_none());
+    job.take_back(lent);
+    assert_eq!(job.log.len(), 1);
+    let enrolment = job.take_enrolment().unwrap();
+    assert_eq!(enrolment.subject, subject("ada", NOW));
 }
 
 #[test]
