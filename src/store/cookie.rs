@@ -165,7 +165,9 @@ impl CookieStore {
     /// If several requests outgrow one cookie at the same time, all their changes are kept. A
     /// cookie from before the session had a record, such as one of a late response, still holds a
     /// session: the last response wins, and the next change that does not fit is merged into the
-    /// record. A copy of such a cookie outlives a logout of the record, unless you configure
+    /// record. A renewal that comes with such a cookie, as a login beside the request that outgrew
+    /// it, takes along what the cookie holds: the record and its changes are removed. A copy of
+    /// such a cookie outlives a logout of the record, unless you configure
     /// [`revocation`](Self::revocation) as well. Both may have the same store: if you give both
     /// clones of one [`DynStore`], a single call asks for the record and the end.
     ///
