@@ -278,7 +278,8 @@
 //! of all sessions misses none. Two more calls record in the list that a session is in use: once
 //! per tenth of its idle timeout, or once an hour if that is sooner. A session in a cookie alone
 //! never waits. A session that can [outgrow](CookieStore::overflow) its cookie costs what its
-//! present place costs; with `revocation` as well, an end takes one call per session, side by side.
+//! present place costs, and its renewal one call more; with `revocation` as well, an end takes one
+//! call per session, side by side.
 //! A logout with several cookies makes the calls of each session side by side, too.
 //!
 //! # What it promises

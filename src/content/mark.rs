@@ -6,7 +6,7 @@
 //! sealed: 9 u8 | salt (24) | AES-256-GCM of a mark and [successor's mark key (32)] | tag (16)
 //! end:    24 u8 | set u40 s | fate u8 | write id (8) | last writes | [successor's key (32)]
 //! fate:   0 ended, 1 renewed: a successor follows
-//! last writes: those of the record it replaces, as in a record; none in an end
+//! last writes: those of the record that a renewal replaces, as in a record; none of a logout
 //! ```
 //!
 //! A sealed mark's key is derived from the session's ID, separately from its record's key. So one
@@ -57,6 +57,12 @@ pub(crate) struct Mark {
     pub(crate) write: WriteId,
     /// The last writes of the record that it replaces: their changes were carried along.
     pub(crate) before: Writes,
+}
+
+impl Mark {
+    pub(crate) fn is_renewal(&self) -> bool {
+        matches!(self.fate, Fate::Renewed(_))
+    }
 }
 
 /// The remembered end of a session that cookies hold copies of.

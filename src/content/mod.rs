@@ -155,6 +155,12 @@ impl Content {
         self.frames.is_empty() && self.subject.is_none()
     }
 
+    /// Returns whether a record with this content counts for nothing beside a cookie of this
+    /// revision: the browser got the cookie later, and has never heard of the record.
+    pub(crate) fn is_superseded(&self, browser: Browser, revision: u32) -> bool {
+        browser == Browser::NeverHeard && self.revision < revision
+    }
+
     /// Notes that the rosters agree with this content.
     pub(crate) fn mark_listed(&mut self) {
         if let Some(particulars) = &mut self.particulars {

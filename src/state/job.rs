@@ -128,10 +128,10 @@ impl State {
             let _ = listed.apply(&mut view.content);
             self.log.push(listed);
         }
-        let browser = match (&plan.write, &view.home) {
-            (Write::Outgrow { .. }, _) => Browser::NeverHeard,
-            (_, Home::Record(place)) => place.browser,
-            _ => Browser::Knows,
+        let browser = match &view.home {
+            Home::Cookie { .. } => Browser::NeverHeard,
+            Home::Record(place) => place.browser,
+            Home::Nowhere | Home::Marked(_) => Browser::Knows,
         };
         let has_bytes = match plan.write {
             Write::Cookie { .. } | Write::Forget => false,

@@ -26,7 +26,7 @@ pub(crate) use self::{
     life::Life,
     lifetime::Lifetime,
     log::Log,
-    plan::{When, Write},
+    plan::{OldHome, When, Write},
     provenance::Provenance,
     request::{CookieDuty, Source, State, Use},
     unfinished::{Step, Unfinished},

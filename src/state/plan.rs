@@ -42,17 +42,15 @@ pub(crate) struct Plan {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Write {
-    /// Saves the session by its cookie. `names`: it gets a new ID, being new or renewed.
+    /// Saves the session by its cookie. `names`: it is new, and gets an ID.
     Cookie {
         names: bool,
     },
     /// Saves a new session in a record.
     Create,
-    /// Moves a session from its cookie, of this revision, into a record. `renews`: it gets a new
-    /// ID.
+    /// Moves a session from its cookie, of this revision, into a record of the same ID.
     Outgrow {
         revision: u32,
-        renews: bool,
     },
     Update {
         version: Version,
@@ -60,7 +58,7 @@ pub(crate) enum Write {
     /// Moves the session to a new ID: into the cookie if it fits and the response brings it,
     /// otherwise into a record.
     Renew {
-        version: Version,
+        from: OldHome,
         when: When,
     },
     /// Moves the record's expiry.
@@ -69,6 +67,13 @@ pub(crate) enum Write {
     },
     /// Removes the cookie of a session that is empty now.
     Forget,
+}
+
+/// Where a session that is to be renewed was when it was opened.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum OldHome {
+    Cookie { revision: u32 },
+    Record { version: Version },
 }
 
 /// What is due because of the time, even if the handler changed nothing.
@@ -183,6 +188,8 @@ impl State {
         // An outer layer removes its record, unless another request has filled it again.
         let is_removed = is_emptied && !settings.is_carried();
         let renews = self.renews && !is_removed;
+        let revision = view.content.revision;
+        let from = OldHome::Cookie { revision };
         match &view.home {
             Home::Nowhere | Home::Marked(_) if fits => {
                 is_last.then_some(Write::Cookie { names: true })
@@ -191,13 +198,18 @@ impl State {
             Home::Cookie { .. } if is_removed => is_last.then_some(Write::Forget),
             Home::Cookie { .. } if fits || !is_change => {
                 let is_due = is_change || due.end || due.listing || due.new_key;
-                (is_last && is_due).then_some(Write::Cookie { names: renews })
+                let write = match renews {
+                    true => Write::Renew { from, when },
+                    false => Write::Cookie { names: false },
+                };
+                (is_last && is_due).then_some(write)
             }
-            Home::Cookie { .. } => Some(Write::Outgrow {
-                revision: view.content.revision,
-                renews,
-            }),
-            &Home::Record(Place { version, .. }) if renews => Some(Write::Renew { version, when }),
+            Home::Cookie { .. } if renews => Some(Write::Renew { from, when }),
+            Home::Cookie { .. } => Some(Write::Outgrow { revision }),
+            &Home::Record(Place { version, .. }) if renews => {
+                let from = OldHome::Record { version };
+                Some(Write::Renew { from, when })
+            }
             &Home::Record(Place { version, .. }) if is_change => Some(Write::Update { version }),
             &Home::Record(Place { version, .. })
                 if when == When::Touch || (is_last && (due.in_record() || self.owes_cookie())) =>
@@ -282,13 +294,19 @@ impl State {
     }
 }
 
+impl OldHome {
+    pub(crate) fn is_cookie(self) -> bool {
+        matches!(self, Self::Cookie { .. })
+    }
+}
+
 impl Write {
     /// Whether the session gets a new ID.
     pub(crate) fn names(self) -> bool {
         match self {
             Self::Create | Self::Renew { .. } => true,
-            Self::Cookie { names } | Self::Outgrow { renews: names, .. } => names,
-            Self::Update { .. } | Self::Touch { .. } | Self::Forget => false,
+            Self::Cookie { names } => names,
+            Self::Outgrow { .. } | Self::Update { .. } | Self::Touch { .. } | Self::Forget => false,
         }
     }
 

@@ -25,8 +25,9 @@ pub(crate) struct Unfinished {
 /// The first step that may not be done.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    /// Replacing this version of the old record with the mark. The answer was lost.
-    Mark(SessionId, Version, Mark),
+    /// Replacing this version of the old record with the mark, or creating the mark. The answer was
+    /// lost.
+    Mark(SessionId, Option<Version>, Mark),
     /// Setting the end under the old name.
     End(Mark),
     /// Leaving the roster of the former subject, and a last look at the present one's.

@@ -166,10 +166,14 @@ impl CookieStore {
     /// cookie from before the session had a record, such as one of a late response, still holds a
     /// session: the last response wins, and the next change that does not fit is merged into the
     /// record. A renewal that comes with such a cookie, as a login beside the request that outgrew
-    /// it, takes along what the cookie holds: the record and its changes are removed. A copy of
-    /// such a cookie outlives a logout of the record, unless you configure
-    /// [`revocation`](Self::revocation) as well. Both may have the same store: if you give both
-    /// clones of one [`DynStore`], a single call asks for the record and the end.
+    /// it, takes the record along as well. A copy of such a cookie outlives a logout of the record,
+    /// unless you configure [`revocation`](Self::revocation) as well. Both may have the same store:
+    /// if you give both clones of one [`DynStore`], a single call asks for the record and the end.
+    ///
+    /// A renewal writes to the store even if the session is in its cookie. If the store does not
+    /// answer, the renewal goes on without it, as no request beside it can have outgrown the cookie
+    /// just then. A request that comes late with the renewed cookie, and outgrows it within 60
+    /// seconds, is [`Gone`](crate::ErrorKind::Gone).
     ///
     /// With a store that waits, [`load`](crate::Session::load) the session first.
     /// [`max_bytes`](crate::SessionConfig::max_bytes) bounds the session wherever it is. A change

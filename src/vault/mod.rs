@@ -5,6 +5,7 @@ mod destroy;
 mod ends;
 mod enrol;
 mod foreign;
+mod marking;
 mod open;
 mod overflow;
 mod own;

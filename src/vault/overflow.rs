@@ -8,7 +8,7 @@
 //! | cookie (rev) | changed, too large | record | create under the same ID; if it exists: merge, or replace if it has an older rev and no request that knows it has come |
 //! | record | changed | record | update, merge on conflict |
 //! | record | a late cookie of an older rev arrives | as in every cookie session the last response wins; a write that outgrows again merges | as above |
-//! | any | renew | new ID, where it fits | old one revoked and removed |
+//! | any | renew | new ID, where it fits | a mark under the old ID, create or update; if there is a record: merge, or leave it out, as above |
 //! | any | destroy | - | revoked and removed |
 //!
 //! A request that knows the record counts as having come once it writes to the record: noting a
@@ -27,30 +27,24 @@ use super::{
     retry::{Policy, Queue, Rounds},
 };
 use crate::{
-    content::{Browser, Content, Writes},
+    content::{Content, Writes},
     error::{Error, ErrorKind},
-    id::{RecordKey, SessionId},
-    state::{Home, Job, Place, Step, When, Written},
+    id::SessionId,
+    state::{Home, Job, Place, Written},
     store::{Read, Sent, StoreError},
 };
 
 const OUTGROW: Policy = Policy::new("outgrow", Queue::FromStart);
 
 impl Vault<'_> {
-    /// Moves a session of this revision from its cookie into a record. It keeps its name unless it
-    /// is renewed; `before` is its present name.
+    /// Moves a session of this revision from its cookie into a record.
     ///
     /// If another request renews the session at the same time, its renewal may carry this save
     /// along. Then the save was done, although its record is gone.
-    pub(super) async fn outgrow(
-        &self,
-        revision: u32,
-        before: Option<&RecordKey>,
-        job: &mut Job,
-    ) -> Result<Written, Error> {
-        let moved = self.move_to_record(revision, before, job).await;
+    pub(super) async fn outgrow(&self, revision: u32, job: &mut Job) -> Result<Written, Error> {
+        let moved = self.move_to_record(revision, job).await;
         let is_gone = |error: &Error| error.kind() == ErrorKind::Gone;
-        if before.is_none() && moved.as_ref().is_err_and(is_gone) {
+        if moved.as_ref().is_err_and(is_gone) {
             let carried = Box::pin(self.carried_writes(&job.id)).await?;
             if job.is_in(&carried) {
                 return Ok(self.carried_along(job));
@@ -59,12 +53,7 @@ impl Vault<'_> {
         moved
     }
 
-    async fn move_to_record(
-        &self,
-        revision: u32,
-        before: Option<&RecordKey>,
-        job: &mut Job,
-    ) -> Result<Written, Error> {
+    async fn move_to_record(&self, revision: u32, job: &mut Job) -> Result<Written, Error> {
         let plain = job.draft.plain.clone();
         let (made, sent) = self.create_record(plain, job).await?;
         let (place, merged) = match made {
@@ -76,43 +65,23 @@ impl Vault<'_> {
             Err(error) => return Err(error.into()),
         };
         let (home, key) = (Home::Record(place), job.id.record_key());
+        // A logout remembers the end before it looks for the record. So either it sees this record,
+        // or this request sees the end. Other requests may have saved in the record too, so it
+        // stays if the store fails.
+        match self.remembered_end(&key).await? {
+            None => {}
+            // A renewal marks the record before it sets the end, so it has found this save. Writes
+            // without ids tell no more.
+            Some(Ending::Marked(mark)) if job.write.is_none() && mark.is_renewal() => {
+                return Ok(self.carried_along(job));
+            }
+            Some(_) => {
+                self.remove_record(&key).await;
+                return Err(Error::new(ErrorKind::Gone));
+            }
+        }
         self.check_enrolled(&key, job.draft.enrolment.as_ref())
             .await?;
-        // An ending request remembers the end before it removes the record. So either it sees this
-        // record, or this request sees the end.
-        let closed = match before {
-            Some(before) => {
-                let mut mark = Some(self.renewal_mark(job));
-                let enrolment = job.draft.enrolment.as_ref();
-                match self
-                    .close_former(before, &mut mark, job.created, enrolment)
-                    .await
-                {
-                    Ok(Some(ending)) => return self.give_way(&ending, home, When::Now, job).await,
-                    Err(error) if mark.is_none() && error.kind() != ErrorKind::Gone => {
-                        let written = Written::new(home, merged);
-                        return Ok(written.unfinished(job, *before, Step::Rosters, error));
-                    }
-                    closed => closed.map(drop),
-                }
-            }
-            None => match self.is_revoked(&key).await {
-                Ok(true) => Err(Error::new(ErrorKind::Gone)),
-                Ok(false) => Ok(()),
-                Err(error) => Err(error),
-            },
-        };
-        if let Err(error) = closed {
-            // If the session keeps its name, other requests may have saved in this record too.
-            // After a failure of the store, the record stays for them.
-            if before.is_some() || error.kind() == ErrorKind::Gone {
-                self.remove_record(&key).await;
-            }
-            return Err(error);
-        }
-        if let Some(before) = before {
-            self.remove_record(before).await;
-        }
         Ok(Written::new(home, merged))
     }
 
@@ -151,8 +120,7 @@ impl Vault<'_> {
             {
                 return Ok((place, Some(content)));
             }
-            let is_older = content.revision < revision;
-            if place.browser == Browser::Knows || !is_older {
+            if !content.is_superseded(place.browser, revision) {
                 self.replay(job, &mut content, &place.writes)?;
                 job.draft.browser = place.browser;
                 self.redraft(job, &content, Some(&place))?;

@@ -1,103 +1,139 @@
-//! Giving a session in a record a new name.
+//! Giving a session a new name.
+
+use std::{mem, ops::ControlFlow};
 
 use super::{
-    ends::{Ending, MARK_LIFETIME},
-    records::{Found, Vault, is_own},
+    ends::Ending,
+    marking::{Marking, is_refusal, is_same},
+    records::{Found, Vault},
     retry::{Policy, Queue, Rounds},
 };
 use crate::{
     clock::Timestamp,
-    content::{Content, Fate, Mark, Writes},
+    content::{Content, Mark, Writes},
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
-    state::{Enrolment, Home, Job, Place, Step, Unfinished, When, Written},
-    store::{Bytes, StoreError, Version},
+    state::{Enrolment, Home, Job, OldHome, Place, Step, Unfinished, When, Written},
+    store::{StoreError, Version},
+    trace,
 };
 
 const RENEW: Policy = Policy::new("renew", Queue::Never);
-
-/// What stands in the way of a renewal's mark.
-enum Obstacle {
-    /// The mark is there: its answer was lost.
-    Own,
-    /// Another request has saved the session.
-    Newer(Box<Content>, Place),
-    /// Another request has renewed or destroyed it.
-    Ended(Ending),
-    /// A look got no answer, so the mark may be there.
-    Unknown(Error),
-}
 
 impl Vault<'_> {
     /// Moves the session to a new name, in a record or, if it fits and the response carries it, in
     /// the cookie.
     ///
-    /// The new record is created first. Then a mark replaces the old one by compare and swap: from
-    /// then on nobody saves into it. The mark tells a logout where the session went, and tells a
-    /// late request that it is too late. At no step do two names work for the visitor, and at no
-    /// step does none work without an error.
+    /// The new record is created first. Then a mark takes the place of the old one, or the place
+    /// where a session in a cookie would get its record: from then on nobody saves into it. The
+    /// mark tells a logout where the session went, and tells a late request that it is too late. At
+    /// no step do two names work for the visitor, and at no step does none work without an error.
     ///
     /// A request that finds another renewal's mark, or a logout's, gets a new session of the values
     /// it set itself: only one name carries on what was in the old record.
     pub(super) async fn renew(
         &self,
-        mut version: Version,
+        from: OldHome,
         when: When,
         job: &mut Job,
     ) -> Result<Written, Error> {
         let old = job.before.clone().ok_or_else(gone)?;
-        let (records, key) = (self.records()?, old.record_key());
-        let mut merged = None;
-        let mut home = self.create_place(when, job).await?;
-        let mut rounds = Rounds::start(records, &key, RENEW).await?;
-        let mark = loop {
-            let mark = self.renewal_mark(job);
-            let obstacle = match self.mark(&old, version, &mark).await? {
-                Ok(_) => break mark,
-                Err(error) => self.find_obstacle(&old, &mark, error, job).await,
-            };
-            match obstacle {
-                Ok(Obstacle::Own) => {
-                    self.check_place(&home).await?;
-                    break mark;
-                }
-                Ok(Obstacle::Newer(content, place)) => {
-                    job.left = place.writes;
-                    let drafted = self.draft_again(job, &content);
-                    home = self.update_place(home, drafted, when, job).await?;
-                    (merged, version) = (Some(*content), place.version);
-                }
-                Ok(Obstacle::Ended(ending)) => {
-                    return self.give_way(&ending, home, when, job).await;
-                }
-                Ok(Obstacle::Unknown(error)) => {
-                    let step = Step::Mark(old, version, mark);
-                    return Ok(Written::new(home, merged).unfinished(job, key, step, error));
-                }
-                Err(error) => {
-                    self.discard_place(&home).await;
-                    return Err(error);
-                }
-            }
-            if let Err(error) = rounds.lost().await {
-                self.discard_place(&home).await;
+        let (key, home) = (old.record_key(), self.create_place(when, job).await?);
+        let mut moved = Written::at(home);
+        let left = self.leave_record(&old, from, when, &mut moved, job).await;
+        let (mark, version) = match left {
+            Ok(ControlFlow::Continue(left)) => left,
+            Ok(ControlFlow::Break(written)) => return Ok(written),
+            Err(error) => {
+                self.discard_place(&moved.home).await;
                 return Err(error);
             }
         };
         let mut mark = Some(mark);
         let (created, enrolment) = (job.created, job.draft.enrolment.as_ref());
         match self.close_former(&key, &mut mark, created, enrolment).await {
-            Ok(None) => Ok(Written::new(home, merged)),
-            Ok(Some(ending)) => self.give_way(&ending, home, when, job).await,
+            Ok(None) => Ok(moved),
+            Ok(Some(ending)) => self.give_way(&ending, moved.home, when, job).await,
             Err(error) if error.kind() == ErrorKind::Gone => {
-                self.discard_place(&home).await;
+                self.discard_place(&moved.home).await;
+                Err(error)
+            }
+            // The cookie still has all of the session.
+            Err(error) if mark.is_some() && from.is_cookie() && moved.merged.is_none() => {
+                self.discard_place(&moved.home).await;
+                if let Some(version) = version {
+                    self.remove_mark(&key, version).await;
+                }
                 Err(error)
             }
             // Nobody finds the session under its old name any more.
             Err(error) => {
                 let step = mark.map_or(Step::Rosters, Step::End);
-                Ok(Written::new(home, merged).unfinished(job, key, step, error))
+                Ok(moved.unfinished(job, key, step, error))
             }
+        }
+    }
+
+    /// Marks the session's old name, if there is a store of records, and takes along what is in a
+    /// record there. Returns the mark and, if it is there, its version.
+    ///
+    /// A failing store does not keep a session in its cookie: as far as anybody can tell, it has no
+    /// record.
+    async fn leave_record(
+        &self,
+        old: &SessionId,
+        from: OldHome,
+        when: When,
+        moved: &mut Written,
+        job: &mut Job,
+    ) -> Result<ControlFlow<Written, (Mark, Option<Version>)>, Error> {
+        let Some(records) = self.record_store() else {
+            return Ok(ControlFlow::Continue((self.renewal_mark(job), None)));
+        };
+        let mut version = match from {
+            OldHome::Cookie { .. } => None,
+            OldHome::Record { version } => Some(version),
+        };
+        let key = old.record_key();
+        let mut rounds = Rounds::start(records, &key, RENEW).await?;
+        loop {
+            let mark = self.renewal_mark(job);
+            let marking = self.try_to_mark((old, from), version, &mark, job).await?;
+            let is_whole = from.is_cookie() && moved.merged.is_none();
+            match marking {
+                Marking::Done(Some(version)) => {
+                    return Ok(ControlFlow::Continue((mark, Some(version))));
+                }
+                Marking::Done(None) => {
+                    self.check_place(&moved.home).await?;
+                    return Ok(ControlFlow::Continue((mark, None)));
+                }
+                Marking::Newer(content, place) => {
+                    job.left = place.writes;
+                    let drafted = self.draft_again(job, &content);
+                    let home = mem::take(&mut moved.home);
+                    moved.home = self.update_place(home, drafted, when, job).await?;
+                    (moved.merged, version) = (Some(*content), Some(place.version));
+                }
+                Marking::Superseded(found) => version = Some(found),
+                Marking::Nothing if is_whole => version = None,
+                Marking::Nothing => return Err(gone()),
+                Marking::Ended(ending) => {
+                    let given = self.give_way(&ending, mem::take(&mut moved.home), when, job);
+                    return given.await.map(ControlFlow::Break);
+                }
+                Marking::Unknown(error) if is_whole => {
+                    trace::left_behind(&self.settings.name, &error);
+                    return Ok(ControlFlow::Continue((mark, None)));
+                }
+                Marking::Unknown(error) => {
+                    let (home, merged) = (mem::take(&mut moved.home), moved.merged.take());
+                    let step = Step::Mark(old.clone(), version, mark);
+                    let written = Written::new(home, merged).unfinished(job, key, step, error);
+                    return Ok(ControlFlow::Break(written));
+                }
+            }
+            rounds.lost().await?;
         }
     }
 
@@ -153,20 +189,6 @@ impl Vault<'_> {
         finished
     }
 
-    /// Replaces a record with the mark of its renewal.
-    async fn mark(
-        &self,
-        old: &SessionId,
-        version: Version,
-        mark: &Mark,
-    ) -> Result<Result<Version, StoreError>, Error> {
-        let bytes = Bytes::from(self.name(old).encode(mark)?);
-        let until = self.now().saturating_add(MARK_LIFETIME);
-        let (records, key) = (self.records()?, old.record_key());
-        let marked = records.update(&key, version, bytes, self.expiry(until));
-        Ok(marked.await.0)
-    }
-
     /// Sets a mark that may be there already.
     ///
     /// # Errors
@@ -176,14 +198,14 @@ impl Vault<'_> {
     async fn mark_again(
         &self,
         old: &SessionId,
-        version: Version,
+        version: Option<Version>,
         mark: &Mark,
         home: &Home,
     ) -> Result<(), Error> {
         let Err(error) = self.mark(old, version, mark).await? else {
             return Ok(());
         };
-        let is_refused = matches!(error, StoreError::Conflict | StoreError::Gone);
+        let is_refused = is_refusal(&error);
         match self.find(old, self.now()).await {
             Ok(Found::Marked(found)) if is_same(&found, mark) => self.check_place(home).await,
             _ if !is_refused => Err(error.into()),
@@ -195,49 +217,10 @@ impl Vault<'_> {
         }
     }
 
-    /// The mark left under the old name, for requests that still carry it.
-    pub(super) fn renewal_mark(&self, job: &Job) -> Mark {
-        Mark {
-            fate: Fate::Renewed(self.name(&job.id)),
-            write: job.write.unwrap_or_default(),
-            before: job.left.clone(),
-        }
-    }
-
-    /// Finds out why the store did not take the mark.
-    async fn find_obstacle(
-        &self,
-        old: &SessionId,
-        mark: &Mark,
-        error: StoreError,
-        job: &mut Job,
-    ) -> Result<Obstacle, Error> {
-        let is_refused = matches!(error, StoreError::Conflict | StoreError::Gone);
-        match self.find(old, self.now()).await {
-            Ok(Found::Marked(found)) if is_same(&found, mark) => Ok(Obstacle::Own),
-            Err(_) if !is_refused => Ok(Obstacle::Unknown(error.into())),
-            Err(failed) => Ok(Obstacle::Unknown(failed)),
-            Ok(_) if !is_refused => Err(error.into()),
-            Ok(Found::Marked(found)) => Ok(Obstacle::Ended(Ending::Marked(found))),
-            Ok(Found::Nothing(_)) => match self.remembered_end(&old.record_key()).await? {
-                // Another request has just renewed the session out of a cookie from before it was
-                // in this record, and has removed the record.
-                Some(Ending::Marked(mark)) if matches!(mark.fate, Fate::Renewed(_)) => {
-                    Ok(Obstacle::Ended(Ending::Marked(mark)))
-                }
-                _ => Err(gone()),
-            },
-            Ok(Found::Session { mut content, place }) => {
-                self.replay(job, &mut content, &place.writes)?;
-                Ok(Obstacle::Newer(content.into(), place))
-            }
-        }
-    }
-
     /// Creates the session's new place.
     async fn create_place(&self, when: When, job: &mut Job) -> Result<Home, Error> {
         if job.draft.fits_cookie && when == When::Response {
-            return Ok(job.draft.in_cookie(job.id.clone()));
+            return self.create_in_cookie(job).await;
         }
         self.create(job).await
     }
@@ -384,10 +367,6 @@ impl Vault<'_> {
             Found::Marked(_) | Found::Nothing(_) => Err(gone()),
         }
     }
-}
-
-fn is_same(found: &Mark, own: &Mark) -> bool {
-    is_own(found.write, Some(own.write)) && found.fate == own.fate
 }
 
 fn gone() -> Error {

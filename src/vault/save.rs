@@ -8,7 +8,7 @@ use crate::{
     clock::Timestamp,
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
-    state::{Enrolment, Home, Job, Step, When, Write, Written},
+    state::{Enrolment, Home, Job, Write, Written},
 };
 
 impl Vault<'_> {
@@ -58,7 +58,7 @@ impl Vault<'_> {
             let (enrolment, key) = (job.draft.enrolment.as_ref(), job.id.record_key());
             since = Box::pin(self.enrol(enrolment, key, before)).await?;
         }
-        let written = self.write(before.as_ref(), job).await?;
+        let written = self.write(job).await?;
         // For the older cookies of a session that was to be renewed, and is removed instead.
         if job.renews && job.draft.is_emptied && written.home.is_nowhere() {
             let (key, end) = (job.id.record_key(), self.end_mark()?);
@@ -85,14 +85,14 @@ impl Vault<'_> {
     }
 
     /// Rare writes are boxed: a future has room for the largest of its parts and is moved whole.
-    async fn write(&self, before: Option<&RecordKey>, job: &mut Job) -> Result<Written, Error> {
+    async fn write(&self, job: &mut Job) -> Result<Written, Error> {
         match job.plan.write {
-            Write::Cookie { .. } => Box::pin(self.write_cookie(before, job)).await,
+            Write::Cookie { names } => Box::pin(self.write_cookie(names, job)).await,
             Write::Create => self.create(job).await.map(Written::at),
-            Write::Outgrow { revision, .. } => Box::pin(self.outgrow(revision, before, job)).await,
+            Write::Outgrow { revision } => Box::pin(self.outgrow(revision, job)).await,
             Write::Update { version } => self.update(version, job).await,
             Write::Touch { version } => self.touch(version, job).await,
-            Write::Renew { version, when } => Box::pin(self.renew(version, when, job)).await,
+            Write::Renew { from, when } => Box::pin(self.renew(from, when, job)).await,
             Write::Forget => {
                 let enrolment = job.draft.enrolment.as_ref();
                 Box::pin(self.check_alive(&job.id, job.created, enrolment)).await?;
@@ -101,53 +101,15 @@ impl Vault<'_> {
         }
     }
 
-    /// Ends a session in a cookie under its former name, or, if it keeps its name, checks that it
-    /// is still alive: its cookie would otherwise put a dead session in the place of a live one.
-    async fn write_cookie(
-        &self,
-        before: Option<&RecordKey>,
-        job: &mut Job,
-    ) -> Result<Written, Error> {
-        let home = job.draft.in_cookie(job.id.clone());
-        if !job.plan.write.names() {
-            let enrolment = job.draft.enrolment.as_ref();
-            self.check_alive(&job.id, job.created, enrolment).await?;
-            return Ok(Written::at(home));
+    /// Leaves a session to its cookie, after a check that it is still alive: the cookie would
+    /// otherwise put a dead session in the place of a live one.
+    async fn write_cookie(&self, is_new: bool, job: &mut Job) -> Result<Written, Error> {
+        if is_new {
+            return self.create_in_cookie(job).await.map(Written::at);
         }
-        if let Some(before) = before {
-            let mut mark = Some(self.renewal_mark(job));
-            let (created, enrolment) = (job.created, job.draft.enrolment.as_ref());
-            match self
-                .close_former(before, &mut mark, created, enrolment)
-                .await
-            {
-                Ok(None) => self.remove_record(before).await,
-                Ok(Some(ending)) => {
-                    return self.give_way(&ending, home, When::Response, job).await;
-                }
-                Err(error) if mark.is_some() || error.kind() == ErrorKind::Gone => {
-                    return Err(error);
-                }
-                Err(error) => {
-                    return Ok(Written::at(home).unfinished(job, *before, Step::Rosters, error));
-                }
-            }
-        }
-        let Some(enrolment) = &mut job.draft.enrolment else {
-            return Ok(Written::at(home));
-        };
-        // It has left that one's roster.
-        enrolment.former = None;
-        // Its subject's sessions may have been ended since it was enrolled.
-        let key = job.id.record_key();
-        let checked = self.check_enrolled(&key, Some(enrolment));
-        match (checked.await, before) {
-            (Ok(()), _) => Ok(Written::at(home)),
-            (Err(error), Some(before)) if error.kind() != ErrorKind::Gone => {
-                Ok(Written::at(home).unfinished(job, *before, Step::Rosters, error))
-            }
-            (Err(error), _) => Err(error),
-        }
+        let enrolment = job.draft.enrolment.as_ref();
+        self.check_alive(&job.id, job.created, enrolment).await?;
+        Ok(Written::at(job.draft.in_cookie(job.id.clone())))
     }
 
     /// # Errors

@@ -1,10 +1,13 @@
 //! Sessions on their way from a cookie into a record.
 
+use std::thread;
+
+use futures_util::FutureExt as _;
 use http::StatusCode;
-use silverback::{ErrorKind, Session};
+use silverback::{ErrorKind, Session, SessionConfig, store::CookieStore};
 
 use crate::support::{
-    HOUR, Jar, Kind, Place, START, World, failure, log_in, no_cookie,
+    HOUR, Jar, Kind, Place, START, Stores, World, failure, keys, log_in, no_cookie,
     schedule::{all, now_and_then, rounds},
     scripted::{After, Before, Calls, Create, Fail, Load, Lose, Update, Wait},
     steps::in_between,
@@ -129,28 +132,94 @@ async fn two_at_once_are_merged() {
     }
 }
 
-/// As with any two cookies, the last response wins: no store remembers which have ended.
 #[tokio::test]
-async fn two_at_once_of_which_one_renews_part() {
-    let world = Kind::Overflow.world();
-    let [(mut one, first), (mut two, second)] = two_at_once(&world, true).await;
-    assert_eq!([first, second], [StatusCode::OK; 2]);
-    assert_eq!(world.lens(&mut one, BY_TWO).await, [Some(700), None]);
-    assert_eq!(world.lens(&mut two, BY_TWO).await, [None, Some(700)]);
-    for jar in [&mut one, &mut two] {
-        assert_eq!(world.get(jar, "both").await, Some(1));
+async fn two_at_once_of_which_one_renews_conflict() {
+    for kind in Kind::OVERFLOWING {
+        let world = kind.world();
+        let [(one, first), (mut two, second)] = two_at_once(&world, true).await;
+        assert_eq!([first, second], [StatusCode::CONFLICT, StatusCode::OK]);
+        // Without revocation no store remembers which cookies have ended.
+        let place = match kind {
+            Kind::RevocableOverflow => Place::Nowhere,
+            _ => Place::Cookie,
+        };
+        assert_eq!(world.place(&one).await, place, "{kind:?}");
+        assert_eq!(world.lens(&mut two, BY_TWO).await, [None, Some(700)]);
+        assert_eq!(world.records().sessions().await, 1, "{kind:?}");
     }
 }
 
+/// Each of those who grow is told whether the login has taken its change along.
 #[tokio::test]
-async fn two_at_once_of_which_one_renews_conflict() {
-    let world = Kind::RevocableOverflow.world();
-    let [(one, first), (mut two, second)] = two_at_once(&world, true).await;
-    assert_eq!([first, second], [StatusCode::CONFLICT, StatusCode::OK]);
-    assert_eq!(world.place(&one).await, Place::Nowhere);
-    assert_eq!(world.lens(&mut two, BY_TWO).await, [None, Some(700)]);
-    assert_eq!(world.records().memory.len(), 1);
+async fn many_at_once_beside_a_login_lose_nothing() {
+    for (seed, kind) in rounds(100).flat_map(|seed| Kind::OVERFLOWING.map(|kind| (seed, kind))) {
+        let world = kind.world();
+        let mut jar = Jar::default();
+        world.set(&mut jar, "small", 10).await;
+        let mut jars: [Jar; 4] = std::array::from_fn(|_| jar.clone());
+        let requests = jars.iter_mut().enumerate().map(|(at, jar)| {
+            let grow = world.set(jar, LARGE[at], 700);
+            now_and_then(seed * 100 + at as u64, async { grow.await.status() })
+        });
+        let login = async |session: Session| {
+            session.load().await.unwrap();
+            match kind {
+                Kind::RevocableOverflow => log_in(session, "ada", "laptop").await,
+                _ => session.renew(),
+            }
+        };
+        let login = now_and_then(seed * 100 + 4, world.visit(&mut jar, login));
+        let (told, (_, response)) = tokio::join!(all(requests.collect()), login);
+        let what = format!("{kind:?}, seed {seed}");
+        assert_eq!(response.status(), StatusCode::OK, "{what}");
+        let taken = told.iter().map(|status| match *status {
+            StatusCode::OK => Some(700),
+            StatusCode::CONFLICT => None,
+            other => panic!("{what}: {other}"),
+        });
+        let taken: Vec<_> = taken.collect();
+        assert_eq!(world.lens(&mut jar, LARGE).await, *taken, "{what}");
+        assert_eq!(world.lens(&mut jar, ["small"]).await, [Some(10)], "{what}");
+    }
 }
+
+/// As above, in two threads: writes in stores that never wait have no ids.
+#[test]
+fn one_beside_a_login_loses_nothing_in_stores_that_never_wait() {
+    for when in [Before, After] {
+        let stores = Stores::new();
+        let cookies = CookieStore::new().overflow(stores.records.at_once());
+        let cookies = cookies.revocation(stores.ends.at_once()).up_to(500);
+        let config = SessionConfig::new("s", cookies, keys()).cookie_name("s");
+        let world = &World::new(Kind::RevocableOverflow, stores, config);
+        let mut jar = Jar::default();
+        at_once(world.set(&mut jar, "small", 10));
+        let mut large = jar.clone();
+        world.records().at(when, Create, Wait);
+        let [grown, renewed] = thread::scope(|scope| {
+            let grow = scope.spawn(|| at_once(world.set(&mut large, "large", 700)));
+            while world.records().reached().now_or_never().is_none() {
+                thread::yield_now();
+            }
+            let renewed = at_once(world.renew(&mut jar));
+            world.records().go();
+            [grow.join().unwrap(), renewed].map(|response| response.status())
+        });
+        let (told, taken) = match when {
+            Before => (StatusCode::CONFLICT, None),
+            After => (StatusCode::OK, Some(700)),
+        };
+        assert_eq!([grown, renewed], [told, StatusCode::OK], "{when:?}");
+        let lens = at_once(world.lens(&mut jar, ["small", "large"]));
+        assert_eq!(lens, [Some(10), taken], "{when:?}");
+    }
+}
+
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("nothing waits")
+}
+
+const LARGE: [&str; 4] = ["large0", "large1", "large2", "large3"];
 
 /// One login comes with the record's cookie, the other with the cookie that the session has outgrown.
 #[tokio::test]
@@ -171,7 +240,7 @@ async fn two_logins_of_which_one_has_the_older_cookie_both_succeed() {
     assert_eq!(world.lens(jar, ["small", "large"]).await, [None; 2]);
     assert_eq!(
         world.lens(older, ["small", "large"]).await,
-        [Some(10), None]
+        [Some(10), Some(1_000)]
     );
     assert_eq!(world.notes("ada").await.len(), 2);
 }
@@ -249,7 +318,6 @@ async fn a_logout_on_the_way_wins() {
     }
 }
 
-/// The session grows at each call of the logout.
 /// The renewal finds the record, and takes its values along.
 #[tokio::test]
 async fn a_renewal_on_the_way_carries_it_along() {
@@ -287,6 +355,7 @@ async fn a_renewal_on_the_way_carries_it_along() {
     }
 }
 
+/// The session grows at each call of the logout.
 #[tokio::test]
 async fn a_logout_leaves_no_record_of_it() {
     for (of_ends, when) in [

@@ -8,7 +8,7 @@ use silverback::{
 
 use crate::support::{
     DAY, HOUR, Jar, Kind, Place, START, Stores, World, keys,
-    scripted::{ANY, Before, Fail},
+    scripted::{ANY, Before, Create, Fail},
     set_cookie,
 };
 
@@ -52,11 +52,14 @@ async fn a_session_grows_in_one_store_for_both() {
 
 #[tokio::test]
 async fn a_session_that_fits_its_cookie_needs_no_store() {
-    for kind in Kind::OVERFLOWING {
+    for (kind, calls) in Kind::OVERFLOWING
+        .into_iter()
+        .flat_map(|kind| [(kind, ANY), (kind, Create.into())])
+    {
         let world = kind.world();
         let jar = &mut Jar::default();
         world.set(jar, "user", 1).await;
-        world.records().every(Before, ANY, Fail);
+        world.records().every(Before, calls, Fail);
         let renew = async |session: Session| {
             session.load().await.unwrap();
             session.renew();

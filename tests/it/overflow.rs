@@ -11,7 +11,7 @@ use crate::support::{
     Place::{self, Cookie, Nowhere, Record},
     Stores, World, keys, no_cookie,
     schedule::until_it_hangs,
-    scripted::{After, Before, Create, Delete, Fail, Hang, Load, Op, Update, Wait},
+    scripted::{After, Before, Create, Cut, Fail, Hang, Load, Op, Update, Wait},
 };
 
 /// What a request does to the session.
@@ -385,12 +385,182 @@ async fn new_renewed() {
 
 #[tokio::test]
 async fn cookie_renewed() {
-    expect(&[Count], Renew, Cookie, &[Delete]).await;
+    expect(&[Count], Renew, Cookie, &[Create]).await;
 }
 
 #[tokio::test]
 async fn cookie_renewed_and_outgrown() {
-    expect(&[Count], GrowAndRenew, Record, &[Create, Delete]).await;
+    expect(&[Count], GrowAndRenew, Record, &[Create, Create]).await;
+}
+
+/// What a lost response has saved is taken along, as a change beside it would be.
+#[tokio::test]
+async fn cookie_renewed_beside_one_of_its_rev() {
+    for world in worlds() {
+        let (mut jar, mut late) = two_of_one_cookie(&world).await;
+        Grow.happen(&world, &mut jar).await;
+        world.records().take_log();
+        Renew.happen(&world, &mut late).await;
+        let calls = [Create, Load, Create, Update];
+        assert_eq!(world.records().take_log(), calls);
+        assert_eq!(world.place(&late).await, Record);
+        assert!(Seen::of(&world, &late).await.is_large);
+        assert_eq!(world.records().sessions().await, 1);
+    }
+}
+
+#[tokio::test]
+async fn cookie_renewed_beside_an_older_rev() {
+    for world in worlds() {
+        let (mut jar, lost) = two_of_one_cookie(&world).await;
+        world.set_lost(&lost, "lost", 1_000).await;
+        Count.happen(&world, &mut jar).await;
+        world.records().take_log();
+        Renew.happen(&world, &mut jar).await;
+        assert_eq!(world.records().take_log(), [Create, Load, Update]);
+        assert_eq!(world.place(&jar).await, Cookie);
+        assert_eq!(world.lens(&mut jar, ["lost"]).await, [None]);
+        assert_eq!(world.get(&mut jar, "n").await, Some(2));
+        assert_eq!(world.records().sessions().await, 0);
+    }
+}
+
+/// The record has gone when the renewal looks for it.
+#[tokio::test]
+async fn cookie_renewed_beside_a_record_that_is_emptied() {
+    for world in Kind::OVERFLOWING.map(Kind::world) {
+        let (mut jar, mut late) = two_of_one_cookie(&world).await;
+        Grow.happen(&world, &mut jar).await;
+        let empty = async |session: Session| {
+            session.load().await.unwrap();
+            session.clear().unwrap();
+        };
+        let meanwhile = async {
+            world.records().reached().await;
+            world.visit(&mut jar, empty).await;
+            world.records().go();
+        };
+        world.records().at(After, Create, Wait);
+        let (response, ()) = tokio::join!(Renew.happen(&world, &mut late), meanwhile);
+        assert_eq!(response.status(), StatusCode::OK, "{:?}", world.kind);
+        assert_eq!(Seen::of(&world, &late).await.n, Some(1));
+    }
+}
+
+/// The renewal would bring back what it has found there.
+#[tokio::test]
+async fn cookie_renewed_beside_a_record_that_is_emptied_behind_its_back() {
+    for world in Kind::OVERFLOWING.map(Kind::world) {
+        let (mut jar, mut late) = two_of_one_cookie(&world).await;
+        Grow.happen(&world, &mut jar).await;
+        let empty = async |session: Session| {
+            session.load().await.unwrap();
+            session.clear().unwrap();
+        };
+        let meanwhile = async {
+            world.records().reached().await;
+            world.visit(&mut jar, empty).await;
+            world.records().go();
+        };
+        world.records().at(Before, Update, Wait);
+        let (response, ()) = tokio::join!(Renew.happen(&world, &mut late), meanwhile);
+        assert_eq!(response.status(), StatusCode::CONFLICT, "{:?}", world.kind);
+        assert_eq!(world.records().sessions().await, 0);
+    }
+}
+
+/// Nobody remembers its end but the record.
+#[tokio::test]
+async fn cookie_renewed_beside_a_record_that_has_just_ended() {
+    let world = Kind::Overflow.world();
+    let (mut jar, mut late) = two_of_one_cookie(&world).await;
+    Grow.happen(&world, &mut jar).await;
+    Destroy.happen(&world, &mut jar).await;
+    let response = Renew.happen(&world, &mut late).await;
+    assert_eq!(response.status(), StatusCode::CONFLICT);
+}
+
+/// Its cookie lives on, and no store remembers that it has been renewed.
+#[tokio::test]
+async fn cookie_renewed_again() {
+    for renews_first in [Renew, GrowAndRenew] {
+        let world = Kind::Overflow.world();
+        let (lost, mut jar) = two_of_one_cookie(&world).await;
+        renews_first.happen(&world, &mut lost.clone()).await;
+        let response = Renew.happen(&world, &mut jar).await;
+        assert_eq!(response.status(), StatusCode::OK, "{renews_first:?}");
+        assert_eq!(world.get(&mut jar, "n").await, Some(1), "{renews_first:?}");
+    }
+}
+
+/// The renewal has taken the record along, so it must be finished.
+#[tokio::test]
+async fn cookie_half_renewed_beside_one_of_its_rev() {
+    let world = Kind::RevocableOverflow.world();
+    let (mut jar, mut late) = two_of_one_cookie(&world).await;
+    Grow.happen(&world, &mut jar).await;
+    let renew = async |session: Session| {
+        session.load().await.unwrap();
+        session.insert("other", "x".repeat(1_000)).unwrap();
+        session.renew();
+        world.ends().at(Before, Create, Fail);
+        assert!(session.save().await.is_err());
+    };
+    let (_, response) = world.visit(&mut late, renew).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let lens = world.lens(&mut late, ["large", "other"]).await;
+    assert_eq!(lens, [Some(1_000); 2]);
+    assert_eq!(world.place(&jar).await, Nowhere);
+    assert_eq!(world.records().sessions().await, 1);
+}
+
+/// The mark may be there, and has taken the record along.
+#[tokio::test(start_paused = true)]
+async fn cookie_renewed_beside_one_of_its_rev_without_an_answer() {
+    for (kind, when) in Kind::OVERFLOWING
+        .into_iter()
+        .flat_map(|kind| [(kind, Before), (kind, After)])
+    {
+        let world = kind.world();
+        let (mut jar, mut late) = two_of_one_cookie(&world).await;
+        Grow.happen(&world, &mut jar).await;
+        let renew = async |session: Session| {
+            session.load().await.unwrap();
+            session.insert("other", "x".repeat(1_000)).unwrap();
+            session.renew();
+            // The first load finds the record, and the second looks for the mark.
+            world.records().nth(2, Before, Load, Cut);
+            world.records().nth(3, Before, Load, Cut);
+            // The first update is of the new record.
+            world.records().nth(2, when, Update, Cut);
+            world.records().nth(3, when, Update, Cut);
+            assert!(session.save().await.is_err());
+            world.calm();
+        };
+        let (_, response) = world.visit(&mut late, renew).await;
+        let what = format!("{kind:?} {when:?}");
+        assert_eq!(response.status(), StatusCode::OK, "{what}");
+        let lens = world.lens(&mut late, ["large", "other"]).await;
+        assert_eq!(lens, [Some(1_000); 2], "{what}");
+        assert_eq!(world.records().sessions().await, 1, "{what}");
+    }
+}
+
+/// It stays in its cookie, and may still outgrow that.
+#[tokio::test]
+async fn cookie_not_renewed_because_the_store_of_ends_fails() {
+    for event in [Renew, GrowAndRenew] {
+        let world = Kind::RevocableOverflow.world();
+        let (mut jar, _) = two_of_one_cookie(&world).await;
+        world.ends().at(Before, Create, Fail);
+        let response = event.happen(&world, &mut jar).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(world.records().memory.len(), 0, "no mark stays");
+        assert_eq!(world.place(&jar).await, Cookie);
+        let response = Grow.happen(&world, &mut jar).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(world.get(&mut jar, "n").await, Some(1));
+    }
 }
 
 #[tokio::test]

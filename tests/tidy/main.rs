@@ -235,7 +235,7 @@ const FOLDERS: &[(&str, &[&str])] = &[
         "vault",
         &[
             "retry", "records", "own", "ends", "open", "rosters", "enrol", "subjects", "crowd",
-            "write", "foreign", "renew", "overflow", "destroy", "save", "mod",
+            "write", "foreign", "marking", "renew", "overflow", "destroy", "save", "mod",
         ],
     ),
 ];

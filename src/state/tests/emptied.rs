@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     content::Persistence,
-    state::{Job, Log, When, Write, plan::Plan},
+    state::{Job, Log, OldHome, When, Write, plan::Plan},
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -61,12 +61,14 @@ fn an_emptied_session_goes_unless_something_keeps_it() {
                     assert_eq!(plan(&state, kept, when), None, "{row}: only a response can");
                 }
                 let plan = plan(&state, kept, When::Response).unwrap();
-                let expected = match goes {
-                    true => (Write::Forget, CookieDuty::Remove),
-                    false => (Write::Cookie { names: renews }, CookieDuty::Set),
+                let from = OldHome::Cookie { revision: 0 };
+                let expected = match (goes, renews) {
+                    (true, _) => (Write::Forget, CookieDuty::Remove),
+                    (false, false) => (Write::Cookie { names: false }, CookieDuty::Set),
+                    (false, true) => (Write::Renew { from, when: When::Response }, CookieDuty::Set),
                 };
                 assert_eq!((plan.write, plan.duty), expected, "{row}");
-                assert!(!plan.is_optional() && !plan.needs_response(), "{row}");
+                assert!(!plan.is_optional(), "{row}");
             }
         }
         for kept in [Kept::Overflowing, Kept::InRecords] {

@@ -141,7 +141,8 @@ fn check_values(plan: &Plan, end: &End, living: &[Living]) -> Result<(), &'stati
             .any(|deed| matches!(deed, Deed::Renew | Deed::LogIn(_)));
         let saves = deeds.iter().any(|deed| deed.saves());
         // A login that lost to another renewal starts with what it had not saved before.
-        let is_kept = plan.is_in_store() || plan.visits.len() == 1 || (logs_in && !saves);
+        let has_record = plan.is_in_store() || (plan.is_calm() && plan.outgrows(visit));
+        let is_kept = has_record || plan.visits.len() == 1 || (logs_in && !saves);
         if outcome.is_done() && outcome.has_loaded && is_kept {
             if !are_there(outcome.at, 0, deeds) {
                 return Err("an answered write lost");

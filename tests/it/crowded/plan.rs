@@ -136,6 +136,13 @@ impl Plan {
         self.visits.iter().any(|visit| visit.does(&is))
     }
 
+    /// Returns whether this visit brings the session from its cookie into a record.
+    pub(super) fn outgrows(&self, visit: &Visit) -> bool {
+        let mut last = visit.deeds.iter().rev();
+        let last = last.find(|deed| matches!(deed, Deed::Grow | Deed::Shrink));
+        self.kind == Kind::RevocableOverflow && last == Some(&Deed::Grow)
+    }
+
     /// Returns whether something may end the session, or remove what is in it.
     pub(super) fn ends(&self) -> bool {
         let ends = |outside: &Outside| match outside {

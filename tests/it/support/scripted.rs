@@ -6,6 +6,7 @@ use std::{
     mem,
     ops::BitOr,
     sync::{Arc, Mutex, MutexGuard},
+    thread,
     time::Duration,
 };
 
@@ -390,6 +391,10 @@ impl Scripted {
             Some(Hang) => pending().await,
             Some(Wait) => {
                 self.reached.add_permits(1);
+                // A store that never waits stops its thread.
+                while !self.waits && self.go.available_permits() == 0 {
+                    thread::yield_now();
+                }
                 self.go.acquire().await.unwrap().forget();
             }
             Some(Lose | Move) | None => {}
