@@ -298,6 +298,14 @@ impl OldHome {
     pub(crate) fn is_cookie(self) -> bool {
         matches!(self, Self::Cookie { .. })
     }
+
+    /// The version of its record.
+    pub(crate) fn version(self) -> Option<Version> {
+        match self {
+            Self::Cookie { .. } => None,
+            Self::Record { version } => Some(version),
+        }
+    }
 }
 
 impl Write {

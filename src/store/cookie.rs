@@ -170,10 +170,10 @@ impl CookieStore {
     /// unless you configure [`revocation`](Self::revocation) as well. Both may have the same store:
     /// if you give both clones of one [`DynStore`], a single call asks for the record and the end.
     ///
-    /// A renewal writes to the store even if the session is in its cookie. If the store does not
-    /// answer, the renewal goes on without it, as no request beside it can have outgrown the cookie
-    /// just then. A request that comes late with the renewed cookie, and outgrows it within 60
-    /// seconds, is [`Gone`](crate::ErrorKind::Gone).
+    /// A renewal writes to the store even if the session is in its cookie, and takes room there for
+    /// 60 seconds. A request that comes late with the renewed cookie, and outgrows it in this time,
+    /// is [`Gone`](crate::ErrorKind::Gone). If the store fails, the renewal goes on with what is in
+    /// the cookie, and leaves behind a record that it cannot find.
     ///
     /// With a store that waits, [`load`](crate::Session::load) the session first.
     /// [`max_bytes`](crate::SessionConfig::max_bytes) bounds the session wherever it is. A change

@@ -1,7 +1,7 @@
 //! Marking the old name of a session that is renewed.
 
 use super::{
-    ends::{Ending, MARK_LIFETIME},
+    ends::MARK_LIFETIME,
     records::{Found, Vault, is_own},
 };
 use crate::{
@@ -15,15 +15,14 @@ use crate::{
 
 /// What came of an attempt to set a renewal's mark.
 pub(super) enum Marking {
-    /// The mark is there, at this version. `None` if its answer was lost, or if the mark is that of
-    /// another renewal of the same cookie, of which there may be copies.
+    /// The mark is there, at this version. `None` if its answer was lost.
     Done(Option<Version>),
     /// Another request has saved the session.
     Newer(Box<Content>, Place),
     /// The cookie of this request has taken the place of the record.
     Superseded(Version),
     /// Another request has renewed or destroyed it.
-    Ended(Ending),
+    Ended(Mark),
     /// There was a record a moment ago.
     Nothing,
     /// The store failed. The mark may be there, and no other request's save is known to be.
@@ -89,14 +88,7 @@ impl Vault<'_> {
                 Ok(Marking::Unknown(error.into()))
             }
             Ok(_) if !is_refused => Err(error.into()),
-            Ok(Found::Marked(found)) => {
-                // If no ends are remembered, copies of a renewed cookie live on.
-                let is_copy = from.is_cookie() && self.settings.ends().is_none();
-                Ok(match found.is_renewal() && is_copy {
-                    true => Marking::Done(None),
-                    false => Marking::Ended(Ending::Marked(found)),
-                })
-            }
+            Ok(Found::Marked(found)) => Ok(Marking::Ended(found)),
             Ok(Found::Nothing(_)) if from.is_cookie() => Ok(Marking::Nothing),
             Ok(Found::Nothing(_)) => Err(Error::new(ErrorKind::Gone)),
             Ok(Found::Session { mut content, place }) => {
@@ -109,6 +101,15 @@ impl Vault<'_> {
                 Ok(Marking::Newer(content.into(), place))
             }
         }
+    }
+
+    /// Whether a renewal out of a cookie need not give way to this mark. The renewal that set it may
+    /// not come about: only an end tells. It must have taken nothing along but what is in the
+    /// cookie, which writes without ids do not show. If no ends are remembered, copies of the cookie
+    /// live on.
+    pub(super) fn is_open(&self, mark: &Mark, job: &Job) -> bool {
+        let has_left_all = job.write.is_some() && mark.before.is_empty();
+        mark.is_renewal() && (has_left_all || self.settings.ends().is_none())
     }
 
     /// Removes the mark of a renewal that did not come about.

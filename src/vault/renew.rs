@@ -52,7 +52,7 @@ impl Vault<'_> {
         let mut mark = Some(mark);
         let (created, enrolment) = (job.created, job.draft.enrolment.as_ref());
         match self.close_former(&key, &mut mark, created, enrolment).await {
-            Ok(None) => Ok(moved),
+            Ok(None) => self.check_renewed(moved, key, job).await,
             Ok(Some(ending)) => self.give_way(&ending, moved.home, when, job).await,
             Err(error) if error.kind() == ErrorKind::Gone => {
                 self.discard_place(&moved.home).await;
@@ -77,8 +77,8 @@ impl Vault<'_> {
     /// Marks the session's old name, if there is a store of records, and takes along what is in a
     /// record there. Returns the mark and, if it is there, its version.
     ///
-    /// A failing store does not keep a session in its cookie: as far as anybody can tell, it has no
-    /// record.
+    /// A session in its cookie that has no record, as far as this request can tell, is renewed even
+    /// if the store fails.
     async fn leave_record(
         &self,
         old: &SessionId,
@@ -90,23 +90,18 @@ impl Vault<'_> {
         let Some(records) = self.record_store() else {
             return Ok(ControlFlow::Continue((self.renewal_mark(job), None)));
         };
-        let mut version = match from {
-            OldHome::Cookie { .. } => None,
-            OldHome::Record { version } => Some(version),
-        };
-        let key = old.record_key();
+        let (key, mut version) = (old.record_key(), from.version());
         let mut rounds = Rounds::start(records, &key, RENEW).await?;
         loop {
             let mark = self.renewal_mark(job);
             let marking = self.try_to_mark((old, from), version, &mark, job).await?;
             let is_whole = from.is_cookie() && moved.merged.is_none();
             match marking {
-                Marking::Done(Some(version)) => {
-                    return Ok(ControlFlow::Continue((mark, Some(version))));
-                }
-                Marking::Done(None) => {
-                    self.check_place(&moved.home).await?;
-                    return Ok(ControlFlow::Continue((mark, None)));
+                Marking::Done(marked) => {
+                    if marked.is_none() {
+                        self.check_place(&moved.home).await?;
+                    }
+                    return Ok(ControlFlow::Continue((mark, marked)));
                 }
                 Marking::Newer(content, place) => {
                     job.left = place.writes;
@@ -115,13 +110,19 @@ impl Vault<'_> {
                     moved.home = self.update_place(home, drafted, when, job).await?;
                     (moved.merged, version) = (Some(*content), Some(place.version));
                 }
-                Marking::Superseded(found) => version = Some(found),
+                Marking::Superseded(found) if is_whole => version = Some(found),
                 Marking::Nothing if is_whole => version = None,
-                Marking::Nothing => return Err(gone()),
-                Marking::Ended(ending) => {
-                    let given = self.give_way(&ending, mem::take(&mut moved.home), when, job);
-                    return given.await.map(ControlFlow::Break);
+                // What it has taken along may be gone.
+                Marking::Superseded(_) | Marking::Nothing => return Err(gone()),
+                Marking::Ended(found) if is_whole && self.is_open(&found, job) => {
+                    return Ok(ControlFlow::Continue((mark, None)));
                 }
+                Marking::Ended(found) => {
+                    let (ending, home) = (Ending::Marked(found), mem::take(&mut moved.home));
+                    let given = self.give_way(&ending, home, when, job).await;
+                    return given.map(ControlFlow::Break);
+                }
+                Marking::Unknown(error) if is_whole && version.is_some() => return Err(error),
                 Marking::Unknown(error) if is_whole => {
                     trace::left_behind(&self.settings.name, &error);
                     return Ok(ControlFlow::Continue((mark, None)));
@@ -134,6 +135,28 @@ impl Vault<'_> {
                 }
             }
             rounds.lost().await?;
+        }
+    }
+
+    /// Takes a last look at the roster of a session in its cookie, whose subject's sessions may have
+    /// been ended since it was enrolled. A record was checked when it was made.
+    async fn check_renewed(
+        &self,
+        moved: Written,
+        before: RecordKey,
+        job: &mut Job,
+    ) -> Result<Written, Error> {
+        let enrolment = job.draft.enrolment.as_mut();
+        let Some(enrolment) = enrolment.filter(|_| moved.home.is_cookie()) else {
+            return Ok(moved);
+        };
+        // It has left that one's roster.
+        enrolment.former = None;
+        let key = job.id.record_key();
+        match self.check_enrolled(&key, Some(enrolment)).await {
+            Ok(()) => Ok(moved),
+            Err(error) if error.kind() == ErrorKind::Gone => Err(error),
+            Err(error) => Ok(moved.unfinished(job, before, Step::Rosters, error)),
         }
     }
 
@@ -220,7 +243,7 @@ impl Vault<'_> {
     /// Creates the session's new place.
     async fn create_place(&self, when: When, job: &mut Job) -> Result<Home, Error> {
         if job.draft.fits_cookie && when == When::Response {
-            return self.create_in_cookie(job).await;
+            return Ok(job.draft.in_cookie(job.id.clone()));
         }
         self.create(job).await
     }

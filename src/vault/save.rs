@@ -104,11 +104,14 @@ impl Vault<'_> {
     /// Leaves a session to its cookie, after a check that it is still alive: the cookie would
     /// otherwise put a dead session in the place of a live one.
     async fn write_cookie(&self, is_new: bool, job: &mut Job) -> Result<Written, Error> {
-        if is_new {
-            return self.create_in_cookie(job).await.map(Written::at);
-        }
         let enrolment = job.draft.enrolment.as_ref();
-        self.check_alive(&job.id, job.created, enrolment).await?;
+        if is_new {
+            // Its subject's sessions may have been ended since it was enrolled.
+            let key = job.id.record_key();
+            self.check_enrolled(&key, enrolment).await?;
+        } else {
+            self.check_alive(&job.id, job.created, enrolment).await?;
+        }
         Ok(Written::at(job.draft.in_cookie(job.id.clone())))
     }
 

@@ -62,14 +62,6 @@ impl Vault<'_> {
         Ok(Home::Record(job.draft.place(job.id.clone(), version)))
     }
 
-    /// As [`create`](Self::create), for a session that its response brings to the browser.
-    pub(super) async fn create_in_cookie(&self, job: &mut Job) -> Result<Home, Error> {
-        let key = job.id.record_key();
-        self.check_enrolled(&key, job.draft.enrolment.as_ref())
-            .await?;
-        Ok(job.draft.in_cookie(job.id.clone()))
-    }
-
     /// Creates the job's record from these bytes. A store that cannot be reached is asked once
     /// more.
     ///

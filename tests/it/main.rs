@@ -8,6 +8,7 @@ mod after_response;
 mod answers;
 mod authentication;
 mod axum;
+mod beside_a_login;
 mod bounds;
 mod bounds_of_lifetimes;
 mod browsers;

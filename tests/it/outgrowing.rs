@@ -159,7 +159,10 @@ async fn many_at_once_beside_a_login_lose_nothing() {
         let mut jars: [Jar; 4] = std::array::from_fn(|_| jar.clone());
         let requests = jars.iter_mut().enumerate().map(|(at, jar)| {
             let grow = world.set(jar, LARGE[at], 700);
-            now_and_then(seed * 100 + at as u64, async { grow.await.status() })
+            now_and_then(
+                seed * 100 + at as u64,
+                async move { (at, grow.await.status()) },
+            )
         });
         let login = async |session: Session| {
             session.load().await.unwrap();
@@ -169,10 +172,12 @@ async fn many_at_once_beside_a_login_lose_nothing() {
             }
         };
         let login = now_and_then(seed * 100 + 4, world.visit(&mut jar, login));
-        let (told, (_, response)) = tokio::join!(all(requests.collect()), login);
+        let (mut told, (_, response)) = tokio::join!(all(requests.collect()), login);
+        // They come in the order in which they were answered.
+        told.sort_by_key(|(at, _)| *at);
         let what = format!("{kind:?}, seed {seed}");
         assert_eq!(response.status(), StatusCode::OK, "{what}");
-        let taken = told.iter().map(|status| match *status {
+        let taken = told.iter().map(|(_, status)| match *status {
             StatusCode::OK => Some(700),
             StatusCode::CONFLICT => None,
             other => panic!("{what}: {other}"),

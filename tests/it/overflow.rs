@@ -493,6 +493,113 @@ async fn cookie_renewed_again() {
     }
 }
 
+/// The first renewal fails after its mark. Its end was never set, so the second is no loser.
+#[tokio::test(start_paused = true)]
+async fn cookie_renewed_after_a_renewal_that_failed() {
+    let cases = [
+        (Kind::Overflow, false, After),
+        (Kind::RevocableOverflow, false, After),
+        (Kind::RevocableOverflow, true, Before),
+    ];
+    for (kind, of_ends, when) in cases {
+        let world = kind.in_time();
+        let what = format!("{kind:?}, {of_ends}");
+        let store = if of_ends {
+            world.ends()
+        } else {
+            world.records()
+        };
+        let (mut jar, _) = two_of_one_cookie(&world).await;
+        store.every(when, Create.of_sessions(), Hang);
+        Renew.happen(&world, &mut jar.clone()).await;
+        world.calm();
+        let response = Renew.happen(&world, &mut jar).await;
+        assert_eq!(response.status(), StatusCode::OK, "{what}");
+        assert_eq!(Seen::of(&world, &jar).await.n, Some(1), "{what}");
+    }
+}
+
+/// The second of two renewals comes while the first has its mark and no end. The end decides.
+#[tokio::test]
+async fn cookie_renewed_beside_a_slower_renewal() {
+    let world = Kind::RevocableOverflow.world();
+    let (mut jar, mut other) = two_of_one_cookie(&world).await;
+    world.records().at(After, Create, Wait);
+    let (first, second) = tokio::join!(Renew.happen(&world, &mut jar), async {
+        world.records().reached().await;
+        let second = Renew.happen(&world, &mut other).await;
+        world.records().go();
+        second
+    });
+    assert_eq!(first.status(), StatusCode::CONFLICT);
+    assert_eq!(second.status(), StatusCode::OK);
+    assert_eq!(Seen::of(&world, &other).await.n, Some(1));
+}
+
+/// The record that is not merged has been used meanwhile, and cannot be looked at.
+#[tokio::test]
+async fn cookie_not_renewed_beside_an_older_rev_that_cannot_be_seen() {
+    for world in Kind::OVERFLOWING.map(Kind::world) {
+        let (mut large, mut jar) = two_of_one_cookie(&world).await;
+        Grow.happen(&world, &mut large).await;
+        Count.happen(&world, &mut jar).await;
+        world.records().at(Before, Update, Wait);
+        let (response, ()) = tokio::join!(Renew.happen(&world, &mut jar), async {
+            world.records().reached().await;
+            Count.happen(&world, &mut large).await;
+            world.records().at(Before, Load, Fail);
+            world.records().go();
+        });
+        let what = format!("{:?}", world.kind);
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{what}");
+        assert!(Seen::of(&world, &large).await.is_large, "{what}");
+        assert_eq!(Seen::of(&world, &jar).await.n, Some(2), "{what}");
+    }
+}
+
+/// What the renewal has found in the record is another renewal's now, and has ended with it.
+#[tokio::test]
+async fn cookie_renewed_beside_a_logout_of_what_outgrew_it() {
+    let world = Kind::Overflow.world();
+    let (mut jar, mut late) = two_of_one_cookie(&world).await;
+    Grow.happen(&world, &mut jar).await;
+    world.records().at(Before, Update, Wait);
+    let (response, ()) = tokio::join!(Renew.happen(&world, &mut late), async {
+        world.records().reached().await;
+        Renew.happen(&world, &mut jar).await;
+        Destroy.happen(&world, &mut jar).await;
+        world.records().go();
+    });
+    assert_eq!(response.status(), StatusCode::CONFLICT);
+    assert!(!Seen::of(&world, &late).await.is_large);
+}
+
+/// The record is emptied behind the renewal's back, and another cookie outgrows into it.
+#[tokio::test]
+async fn cookie_renewed_beside_a_record_that_is_emptied_and_outgrown_again() {
+    for world in Kind::OVERFLOWING.map(Kind::world) {
+        let mut older = Jar::default();
+        Count.happen(&world, &mut older).await;
+        let mut jar = older.clone();
+        Count.happen(&world, &mut jar).await;
+        let mut late = jar.clone();
+        Grow.happen(&world, &mut jar).await;
+        let empty = async |session: Session| {
+            session.load().await.unwrap();
+            session.clear().unwrap();
+        };
+        world.records().at(Before, Update, Wait);
+        let (response, ()) = tokio::join!(Renew.happen(&world, &mut late), async {
+            world.records().reached().await;
+            world.visit(&mut jar, empty).await;
+            world.set(&mut older, "other", 1_000).await;
+            world.records().go();
+        });
+        assert_eq!(response.status(), StatusCode::CONFLICT, "{:?}", world.kind);
+        assert!(!Seen::of(&world, &late).await.is_large);
+    }
+}
+
 /// The renewal has taken the record along, so it must be finished.
 #[tokio::test]
 async fn cookie_half_renewed_beside_one_of_its_rev() {

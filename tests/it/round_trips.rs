@@ -125,15 +125,15 @@ async fn of_a_session_in_a_cookie_with_revocation() {
         (Who::Visitor, Act::Save, &[Load]),
         (Who::Visitor, Act::Renew, &[Create]),
         (Who::Visitor, Act::LogOut, &[Create]),
-        // The roster, a second load as above, and the end of the old ID.
+        // The roster, the end of the old ID, and a second load as above.
         (Who::New, Act::LogIn, &[Load, Create, Load]),
-        (Who::Visitor, Act::LogIn, &[Load, Create, Load, Create]),
+        (Who::Visitor, Act::LogIn, &[Load, Create, Create, Load]),
         (Who::User, Act::Save, &[LoadMany]),
-        (Who::User, Act::Renew, &[Load, Update, Load, Create]),
+        (Who::User, Act::Renew, &[Load, Update, Create, Load]),
         (
             Who::User,
             Act::LogInAsAnother,
-            &[Load, Create, Load, Create, Load, Update],
+            &[Load, Create, Create, Load, Update, Load],
         ),
         (Who::User, Act::Leave, &[Create, Load, Update]),
         (Who::User, Act::LogOut, &[Create]),
