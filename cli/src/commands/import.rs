@@ -86,14 +86,13 @@ fn pairs(path: &Path) -> Result<Vec<KeyPair>, Failure> {
 }
 
 fn bytes(path: &Path, hex: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let digits = hex.as_bytes().chunks(2);
+    // `from_str_radix` alone would take a sign for a digit.
     let byte = |pair: &[u8]| {
-        let pair = std::str::from_utf8(pair)
-            .ok()
-            .filter(|pair| pair.len() == 2)?;
+        let is_hex = pair.len() == 2 && pair.iter().all(u8::is_ascii_hexdigit);
+        let pair = std::str::from_utf8(pair).ok().filter(|_| is_hex)?;
         u8::from_str_radix(pair, 16).ok()
     };
-    let bytes: Option<Vec<_>> = digits.map(byte).collect();
+    let bytes: Option<Vec<_>> = hex.as_bytes().chunks(2).map(byte).collect();
     let shown = path.display();
     let bad = || Failure::Refused(format!("{shown}: a key consists of hexadecimal digits"));
     bytes.map(Zeroizing::new).ok_or_else(bad)

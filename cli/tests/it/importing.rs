@@ -148,6 +148,7 @@ async fn what_is_not_go_s_is_refused() {
         (file("empty", "\n"), 2, "no codecs provided"),
         (file("no.hex", "xyz"), 2, "hexadecimal"),
         (file("odd", "012"), 2, "hexadecimal"),
+        (file("sign", &"+9".repeat(32)), 2, "hexadecimal"),
         (
             file("short", &format!("{HASH_KEY} 0202")),
             2,
