@@ -52,9 +52,8 @@ pub(crate) fn keygen(keygen: &Keygen, out: &mut Out) -> Result<(), Failure> {
                 Failure::failed(doing, error)
             }
         };
-        let mut file =
-            private(OpenOptions::new().create_new(true), path).map_err(|error| failed(&error))?;
-        write_all(&mut file, &format!("{}\n", *key)).map_err(|error| failed(&error))?;
+        let text = Zeroizing::new(format!("{}\n", *key));
+        write_new(path, &text, |_| Ok(())).map_err(|error| failed(&error))?;
     }
     let shown = keygen.out.is_none().then_some(key.as_str());
     if keygen.json {
@@ -182,31 +181,42 @@ fn replace(path: &Path, text: &str, was: &fs::Metadata) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let new = folder.join(format!(".{name}.{}.new", std::process::id()));
-    let write = || {
-        let mut file = private(OpenOptions::new().create_new(true), &new)?;
-        if (was.uid(), was.gid()) != (file.metadata()?.uid(), file.metadata()?.gid()) {
+    write_new(&new, text, |file| {
+        let made = file.metadata()?;
+        if (was.uid(), was.gid()) != (made.uid(), made.gid()) {
             // The application may run as another user than this tool.
-            fchown(&file, Some(was.uid()), Some(was.gid()))?;
+            fchown(file, Some(was.uid()), Some(was.gid()))?;
         }
-        write_all(&mut file, text)?;
-        fs::rename(&new, path)?;
-        File::open(folder)?.sync_all()
+        Ok(())
+    })?;
+    fs::rename(&new, path).inspect_err(|_| remove(&new))?;
+    File::open(folder)?.sync_all()
+}
+
+/// Writes a new file that only its owner can read, whatever the umask. If that fails, as on a full
+/// disk, no part of it stays.
+fn write_new(
+    path: &Path,
+    text: &str,
+    prepare: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    let write = || {
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        prepare(&file)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
     };
-    write().inspect_err(|_| {
-        let _ = fs::remove_file(&new);
-    })
+    write().inspect_err(|_| remove(path))
 }
 
-/// Opens a file that only its owner can read, whatever the umask.
-fn private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    let file = options.write(true).mode(0o600).open(path)?;
-    file.set_permissions(fs::Permissions::from_mode(0o600))?;
-    Ok(file)
-}
-
-fn write_all(file: &mut File, text: &str) -> io::Result<()> {
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
+fn remove(path: &Path) {
+    let _ = fs::remove_file(path);
 }
 
 fn print(

@@ -3,6 +3,7 @@
 use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, symlink},
+    process::Command,
 };
 
 use serde_json::json;
@@ -46,6 +47,39 @@ fn a_new_key_file_is_for_its_owner_and_replaces_none() {
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
     tool.run(&["keygen", "--out", "/no/such/folder/keys"])
         .says(1, "cannot be made");
+}
+
+/// The shell lets the tool write no byte into a file.
+#[test]
+fn a_key_file_that_cannot_be_written_leaves_no_part_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("keys");
+    let full = || {
+        let limited = "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"";
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", limited, env!("CARGO_BIN_EXE_silverback")]);
+        shell
+    };
+    let output = full()
+        .args(["keygen", "--out"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("cannot be made"), "{stderr}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+
+    // Once the disk has room again, the same command succeeds.
+    let shown = path.to_str().unwrap();
+    Tool::default()
+        .run(&["keygen", "--out", shown])
+        .says(0, "key ");
+    let text = fs::read_to_string(&path).unwrap();
+    let output = full().arg("rotate").arg(&path).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }
 
 #[tokio::test]
