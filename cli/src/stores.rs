@@ -54,8 +54,8 @@ pub(crate) enum Kind {
     DynamoDb(DynamoDbStore),
 }
 
-/// How long a database may take to accept this tool.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a database may take to accept this tool, or to answer `doctor`.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Opened {
     /// Opens an existing store, and creates nothing.

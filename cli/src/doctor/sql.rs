@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use sqlx::{AssertSqlSafe, MySqlPool, PgPool, SqlitePool, query_as, query_scalar};
+use tokio::time;
 
 use super::{Report, files, setup, timing};
 use crate::{
     dsn::{Dsn, Place},
     failure::chain,
     out,
+    stores::PATIENCE,
 };
 
 type Answer<T> = Result<T, sqlx::Error>;
@@ -22,11 +24,18 @@ fn table(dsn: &Dsn) -> (Option<&str>, &str) {
     }
 }
 
-fn told(asked: Answer<()>, dsn: &Dsn, report: &mut Report) {
-    if let Err(error) = asked {
-        let found = dsn.hide(&chain(&error));
-        report.skipped("database", format!("the server does not say: {found}"));
-    }
+/// Examines a database that may fall silent. What it has said until then is in the report.
+async fn in_time(
+    examine: impl AsyncFnOnce(&mut Report) -> Answer<()>,
+    dsn: &Dsn,
+    report: &mut Report,
+) {
+    let found = match time::timeout(PATIENCE, examine(report)).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => dsn.hide(&chain(&error)),
+        Err(_) => format!("it has not answered within {PATIENCE:?}"),
+    };
+    report.skipped("database", format!("the server does not say: {found}"));
 }
 
 /// Reports whether the sweep has an index, and which indexes nobody uses.
@@ -57,8 +66,8 @@ fn missing(table: &str, report: &mut Report) {
 }
 
 pub(super) async fn postgres(pool: &PgPool, dsn: &Dsn, report: &mut Report) {
-    let asked = examine_postgres(pool, dsn, report).await;
-    told(asked, dsn, report);
+    let examine = async |report: &mut Report| examine_postgres(pool, dsn, report).await;
+    in_time(examine, dsn, report).await;
 }
 
 async fn examine_postgres(pool: &PgPool, dsn: &Dsn, report: &mut Report) -> Answer<()> {
@@ -123,8 +132,8 @@ async fn examine_postgres(pool: &PgPool, dsn: &Dsn, report: &mut Report) -> Answ
 }
 
 pub(super) async fn mysql(pool: &MySqlPool, dsn: &Dsn, report: &mut Report) {
-    let asked = examine_mysql(pool, dsn, report).await;
-    told(asked, dsn, report);
+    let examine = async |report: &mut Report| examine_mysql(pool, dsn, report).await;
+    in_time(examine, dsn, report).await;
 }
 
 async fn examine_mysql(pool: &MySqlPool, dsn: &Dsn, report: &mut Report) -> Answer<()> {
@@ -180,8 +189,8 @@ pub(super) async fn sqlite(pool: &SqlitePool, dsn: &Dsn, report: &mut Report) {
         let folder = path.parent().filter(|path| !path.as_os_str().is_empty());
         files::room(folder.unwrap_or(Path::new(".")), report);
     }
-    let asked = examine_sqlite(pool, dsn, report).await;
-    told(asked, dsn, report);
+    let examine = async |report: &mut Report| examine_sqlite(pool, dsn, report).await;
+    in_time(examine, dsn, report).await;
 }
 
 async fn examine_sqlite(pool: &SqlitePool, dsn: &Dsn, report: &mut Report) -> Answer<()> {
@@ -208,4 +217,45 @@ async fn examine_sqlite(pool: &SqlitePool, dsn: &Dsn, report: &mut Report) -> An
     let is_indexed = count.fetch_one(pool).await? > 0;
     indexes("expires", is_indexed, &[], report);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sqlx::{Database, Pool, pool::PoolOptions};
+
+    use super::*;
+
+    /// A pool that would try for an hour to connect.
+    fn stubborn<DB: Database>(url: &str) -> Pool<DB> {
+        let hour = Duration::from_secs(3600);
+        let options = PoolOptions::new().max_connections(1).acquire_timeout(hour);
+        options.connect_lazy(url).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_database_that_says_nothing_is_given_up() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = silent.local_addr().unwrap();
+        let url = |scheme: &str| format!("{scheme}://{address}/x");
+        let dsn = Dsn::parse(&url("postgres")).unwrap();
+        let busy = stubborn("sqlite::memory:");
+        let held = busy.acquire().await.unwrap();
+        // From here on no other thread has work, and the clock moves whenever all wait.
+        time::pause();
+        let mut reports: [Report; 3] = Default::default();
+        let [of_postgres, of_mysql, of_sqlite] = &mut reports;
+        let all = async {
+            postgres(&stubborn(&url("postgres")), &dsn, of_postgres).await;
+            mysql(&stubborn(&url("mysql")), &dsn, of_mysql).await;
+            sqlite(&busy, &dsn, of_sqlite).await;
+        };
+        time::timeout(4 * PATIENCE, all).await.unwrap();
+        for report in reports {
+            let text = format!("{report:?}");
+            assert!(text.contains("not answered within 10s"), "{text}");
+        }
+        drop(held);
+    }
 }
