@@ -10,7 +10,7 @@ use crate::error::ErrorKind;
 use crate::{
     clock::Clock,
     error::Error,
-    report::{Report, event, metrics},
+    report::{Report, Swap, event, metrics},
 };
 
 /// Logs that sessions were not saved.
@@ -101,9 +101,9 @@ pub(crate) fn key_changed(key: &dyn std::fmt::Display, state: &'static str) {
 
 /// Logs that another request or process was faster. The change is tried again.
 #[cfg_attr(not(feature = "tracing"), expect(unused_variables))]
-pub(crate) fn lost_round(what: &'static str, round: u32) {
-    metrics::conflict(what);
-    event!(DEBUG, what, round, "lost a compare and swap");
+pub(crate) fn lost_round(swap: Swap, round: u32) {
+    metrics::conflict(swap);
+    event!(DEBUG, what = swap.word(), round, "lost a compare and swap");
 }
 
 /// Logs that a record was left behind. It is harmless: no browser ever got its ID, or it is marked

@@ -60,3 +60,38 @@ pub(crate) enum Saved {
     /// The session was saved before.
     Again,
 }
+
+/// Each name stands once, so that none lacks its count.
+macro_rules! swaps {
+    ($($swap:ident = $word:literal,)+) => {
+        /// What a compare and swap of a record is for.
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        pub(crate) enum Swap {
+            $($swap,)+
+        }
+
+        impl Swap {
+            #[cfg(feature = "metrics")]
+            pub(super) const ALL: [Self; [$($word),+].len()] = [$(Self::$swap),+];
+
+            #[cfg(any(feature = "metrics", feature = "tracing"))]
+            pub(crate) const fn word(self) -> &'static str {
+                match self {
+                    $(Self::$swap => $word,)+
+                }
+            }
+        }
+    };
+}
+
+swaps! {
+    Save = "save",
+    SaveTogether = "save together",
+    Touch = "touch",
+    Remove = "remove",
+    Renew = "renew",
+    Destroy = "destroy",
+    Roster = "roster",
+    Outgrow = "outgrow",
+    TakeIn = "take_in",
+}

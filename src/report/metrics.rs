@@ -2,16 +2,20 @@
 //! here does anything.
 //!
 //! Counting never allocates. If the compiler knows the labels, the key of a metric is a static. If
-//! a label is a session's name, the key is made with the session's settings.
+//! a label is a session's name, the key is made with the session's settings. The first conflict
+//! makes the keys of all conflicts.
 #![cfg_attr(
     not(feature = "metrics"),
     allow(unused_variables, unused_macros, reason = "nothing is counted")
 )]
 
 #[cfg(feature = "metrics")]
-use metrics::{Key, Level, Metadata};
+use std::sync::LazyLock;
 
-use super::fact::{Cause, Opening, Saved};
+#[cfg(feature = "metrics")]
+use metrics::{Key, Label, Level, Metadata};
+
+use super::fact::{Cause, Opening, Saved, Swap};
 use crate::error::Error;
 #[cfg(feature = "metrics")]
 use crate::error::{ErrorKind, Rejection};
@@ -54,11 +58,9 @@ const SAVED: [&str; 7] = [
 impl Keys {
     fn new(session: &str) -> Self {
         let session: std::sync::Arc<str> = session.into();
-        let plain =
-            |name| Key::from_parts(name, vec![metrics::Label::new("session", session.clone())]);
-        let with = |name, label, value| {
-            plain(name).with_extra_labels(vec![metrics::Label::new(label, value)])
-        };
+        let plain = |name| Key::from_parts(name, vec![Label::new("session", session.clone())]);
+        let with =
+            |name, label, value| plain(name).with_extra_labels(vec![Label::new(label, value)]);
         Self {
             loaded: LOADED.map(|outcome| with("silverback.sessions.loaded", "outcome", outcome)),
             refused: Rejection::ALL
@@ -154,16 +156,17 @@ macro_rules! of_word {
 }
 
 /// Counts a conflict: another request or server was faster.
-pub(crate) fn conflict(operation: &'static str) {
+pub(crate) fn conflict(swap: Swap) {
     #[cfg(feature = "metrics")]
-    of_word!(
-        counter,
-        "silverback.store.conflicts",
-        "operation",
-        operation,
-        ["save" "save together" "renew" "destroy" "roster" "outgrow"]
-    )
-    .increment(1);
+    {
+        static KEYS: LazyLock<[Key; Swap::ALL.len()]> = LazyLock::new(|| {
+            Swap::ALL.map(|swap| {
+                let label = Label::new("operation", swap.word());
+                Key::from_parts("silverback.store.conflicts", vec![label])
+            })
+        });
+        count(KEYS.get(swap as usize), 1);
+    }
 }
 
 /// Counts a store call that was repeated.
@@ -264,6 +267,10 @@ impl Stopwatch {
 
 #[cfg(all(test, feature = "metrics"))]
 mod tests {
+    use std::{collections::HashSet, sync::Mutex};
+
+    use metrics::{Counter, Gauge, Histogram, KeyName, Recorder, SharedString, Unit};
+
     use super::*;
 
     /// A variant's number is the index of its key.
@@ -275,5 +282,43 @@ mod tests {
         for (number, cause) in Cause::ALL.into_iter().enumerate() {
             assert_eq!(cause as usize, number, "{cause:?}");
         }
+    }
+
+    /// Remembers the address of each counter's key, and the value of its label.
+    #[derive(Default)]
+    struct Addresses(Mutex<Vec<(usize, String)>>);
+
+    impl Recorder for Addresses {
+        fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+        fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+            let value = key.labels().map(|label| label.value().to_owned()).collect();
+            let address = std::ptr::from_ref(key).addr();
+            self.0.lock().expect("no panic").push((address, value));
+            Counter::noop()
+        }
+
+        fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+            Gauge::noop()
+        }
+
+        fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+            Histogram::noop()
+        }
+    }
+
+    #[test]
+    fn a_conflict_is_counted_under_a_key_that_is_made_once() {
+        let counted = || {
+            let addresses = Addresses::default();
+            metrics::with_local_recorder(&addresses, || Swap::ALL.map(conflict));
+            addresses.0.into_inner().expect("no panic")
+        };
+        let (addresses, words): (HashSet<_>, Vec<_>) = counted().into_iter().unzip();
+        assert_eq!(words, Swap::ALL.map(Swap::word));
+        assert_eq!(addresses.len(), words.len());
+        assert_eq!(counted(), counted());
     }
 }

@@ -11,7 +11,7 @@ mod throttle;
 #[cfg(feature = "tracing")]
 use self::throttle::Throttle;
 pub(crate) use self::{
-    fact::{Cause, Opening, Saved},
+    fact::{Cause, Opening, Saved, Swap},
     health::Health,
 };
 #[cfg(feature = "tracing")]

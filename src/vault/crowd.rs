@@ -24,6 +24,7 @@ use crate::{
     content::{Browser, Content, WriteId, Writes},
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
+    report::Swap,
     state::{Draft, Home, Job, Place, Written},
     store::{Bytes, Calls, Lead, Line, Read, StoreError, Version, Waited},
     sync::{Mutex, MutexGuard},
@@ -34,7 +35,7 @@ mod ticket;
 /// How many leaders a request waits for before it saves alone.
 const LINES: usize = 3;
 
-const TOGETHER: Policy = Policy::new("save together", Queue::Never);
+const TOGETHER: Policy = Policy::new(Swap::SaveTogether, Queue::Never);
 
 /// The requests in a line.
 #[derive(Default)]

@@ -14,10 +14,11 @@ use crate::{
     error::{Error, ErrorKind},
     id::SessionId,
     join,
+    report::Swap,
     store::{Bytes, Read, Record, RecordKind, StoreError, Version},
 };
 
-const DESTROY: Policy = Policy::new("destroy", Queue::AfterLoss);
+const DESTROY: Policy = Policy::new(Swap::Destroy, Queue::AfterLoss);
 
 /// How many renewals a logout follows.
 const MAX_HOPS: usize = 8;

@@ -27,11 +27,12 @@ use crate::{
     content::{Browser, Content, Moved, Origin, Unreadable, Writes},
     error::{Error, ErrorKind, Rejection},
     id::{RecordKey, SessionId},
+    report::Swap,
     state::{Home, Lifetime, Place, View},
     store::{Bytes, Read, StoreError, Version},
 };
 
-const TAKE_IN: Policy = Policy::new("take_in", Queue::Never);
+const TAKE_IN: Policy = Policy::new(Swap::TakeIn, Queue::Never);
 /// How many visitors may share one cookie, or how many requests of one such visitor may be under
 /// way.
 const MAX_COPIES: usize = 64;

@@ -30,11 +30,12 @@ use crate::{
     content::{Content, Writes},
     error::{Error, ErrorKind},
     id::SessionId,
+    report::Swap,
     state::{Home, Job, Place, Written},
     store::{Read, Sent, StoreError},
 };
 
-const OUTGROW: Policy = Policy::new("outgrow", Queue::FromStart);
+const OUTGROW: Policy = Policy::new(Swap::Outgrow, Queue::FromStart);
 
 impl Vault<'_> {
     /// Moves a session of this revision from its cookie into a record.

@@ -13,12 +13,13 @@ use crate::{
     content::{Content, Mark, Writes},
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
+    report::Swap,
     state::{Enrolment, Home, Job, OldHome, Place, Step, Unfinished, When, Written},
     store::{StoreError, Version},
     trace,
 };
 
-const RENEW: Policy = Policy::new("renew", Queue::Never);
+const RENEW: Policy = Policy::new(Swap::Renew, Queue::Never);
 
 impl Vault<'_> {
     /// Moves the session to a new name, in a record or, if it fits and the response carries it, in

@@ -3,6 +3,7 @@
 use crate::{
     error::{Error, ErrorKind},
     id::RecordKey,
+    report::Swap,
     store::{Calls, Lead, Waited},
     trace,
 };
@@ -10,8 +11,7 @@ use crate::{
 /// How a compare and swap is retried.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Policy {
-    /// What it does, as named in events.
-    pub(super) what: &'static str,
+    pub(super) swap: Swap,
     /// The number of attempts.
     pub(super) rounds: u32,
     pub(super) queue: Queue,
@@ -29,9 +29,9 @@ pub(super) enum Queue {
 }
 
 impl Policy {
-    pub(super) const fn new(what: &'static str, queue: Queue) -> Self {
+    pub(super) const fn new(swap: Swap, queue: Queue) -> Self {
         Self {
-            what,
+            swap,
             rounds: 128,
             queue,
         }
@@ -86,7 +86,7 @@ impl<'a> Rounds<'a> {
     ///
     /// [`ErrorKind::Conflict`] if all rounds are lost.
     pub(super) async fn lost(&mut self) -> Result<(), Error> {
-        trace::lost_round(self.policy.what, self.round);
+        trace::lost_round(self.policy.swap, self.round);
         self.round += 1;
         if self.round >= self.policy.rounds {
             return Err(Error::new(ErrorKind::Conflict));

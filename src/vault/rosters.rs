@@ -10,14 +10,14 @@ use crate::{
     error::{Error, ErrorKind},
     id::RecordKey,
     join,
-    report::Cause,
+    report::{Cause, Swap},
     roster::{Roster, Rosters},
     state::Enrolment,
     store::{Calls, Sent, StoreError, Version},
     trace,
 };
 
-const CHANGE: Policy = Policy::new("roster", Queue::AfterLoss);
+const CHANGE: Policy = Policy::new(Swap::Roster, Queue::AfterLoss);
 
 impl Vault<'_> {
     /// Returns whether the session is still in its subject's roster, and has not been ended there.

@@ -14,14 +14,15 @@ use crate::{
     content::{Browser, Content, WriteId, Writes},
     error::{Error, ErrorKind},
     id::{RecordKey, SessionId},
+    report::Swap,
     state::{Draft, Enrolment, Home, Job, Place, Written},
     store::{Bytes, Sent, StoreError, Version, WriteAnswer},
     trace,
 };
 
-const SAVE: Policy = Policy::new("save", Queue::Never);
-const TOUCH: Policy = Policy::new("touch", Queue::Never);
-const REMOVE: Policy = Policy::new("remove", Queue::Never);
+const SAVE: Policy = Policy::new(Swap::Save, Queue::Never);
+const TOUCH: Policy = Policy::new(Swap::Touch, Queue::Never);
+const REMOVE: Policy = Policy::new(Swap::Remove, Queue::Never);
 
 impl Vault<'_> {
     /// Makes the job's draft anew from this content, to be written over this record if there is
@@ -202,7 +203,7 @@ impl Vault<'_> {
         sent: Sent,
         job: &mut Job,
     ) -> Result<Written, Error> {
-        trace::lost_round(SAVE.what, 0);
+        trace::lost_round(SAVE.swap, 0);
         let refused = self.find_refused(sent, &job.id, &job.draft.writes).await?;
         if refused.is_some_and(|refused| refused.was_done()) {
             return self.find_own(job).await;

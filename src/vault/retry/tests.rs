@@ -20,9 +20,8 @@ fn runtime() -> Runtime {
 }
 
 fn policy(queue: Queue, rounds: u32) -> Policy {
-    let what = "a test";
     Policy {
-        what,
+        swap: Swap::Save,
         rounds,
         queue,
     }
@@ -81,10 +80,10 @@ fn losing_the_last_round_is_a_conflict() {
 #[test]
 fn a_policy_has_many_rounds() {
     for queue in QUEUES {
-        let policy = Policy::new("save", queue);
+        let policy = Policy::new(Swap::Save, queue);
         assert_eq!(
-            (policy.what, policy.rounds, policy.queue),
-            ("save", 128, queue)
+            (policy.swap, policy.rounds, policy.queue),
+            (Swap::Save, 128, queue)
         );
     }
 }
