@@ -39,7 +39,8 @@ pub(crate) trait Table: Clone + Send + Sync + 'static {
     /// Makes the table if it is missing. Others may do the same at the same time.
     fn create(&self, conn: &mut Connection<Self>) -> impl Future<Output = Answer<()>> + Send;
 
-    /// Asks the server, once, for its properties that the store depends on.
+    /// Asks the server for its properties that the store depends on. Several calls may ask at the
+    /// same time.
     fn get_ready(
         &self,
         _conn: &mut Connection<Self>,

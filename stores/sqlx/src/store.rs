@@ -1,12 +1,17 @@
 //! The store: the contract on top of a table's answers.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use silverback::store::{
     Bytes, Expiry, Limits, Read, Record, RecordKey, Store, StoreError, Version,
 };
 use sqlx::Pool;
-use tokio::{sync::OnceCell, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
     InvalidTableName,
@@ -47,7 +52,7 @@ pub struct SqlStore<DB: Dialect> {
     pub(crate) table: <DB as Sealed>::Table,
     record_bytes: usize,
     timeout: Duration,
-    ready: Arc<OnceCell<()>>,
+    ready: Arc<OnceLock<()>>,
     suspects: Arc<Suspects>,
 }
 
@@ -211,15 +216,18 @@ impl<DB: Dialect> SqlStore<DB> {
         self.table.schema()
     }
 
-    /// Takes a connection. On the first one, the server is asked for its properties.
+    /// Takes a connection. The server is asked on it for its properties, until it has told them.
     pub(crate) async fn borrow(&self) -> Result<Borrowed<DB>, Fault> {
         let conn = self.suspects.acquire(&self.pool).await;
         let mut conn = conn.map_err(Self::fault)?;
-        if !self.ready.initialized() {
-            let ready = self.table.get_ready(&mut conn, self.record_bytes);
-            if let Err(fault) = self.ready.get_or_try_init(|| ready).await {
+        if self.ready.get().is_none() {
+            // Calls that overlap the first one ask too. None waits for another, whose future may be
+            // one that nobody polls.
+            let ready = self.table.get_ready(&mut conn, self.record_bytes).await;
+            if let Err(fault) = ready {
                 return self.after(conn, Err(fault));
             }
+            self.ready.get_or_init(|| ());
         }
         Ok(conn)
     }

@@ -1,7 +1,10 @@
 //! Calls that wait for others, and those that give up.
 
 use std::{
+    future::poll_fn,
     net::{Ipv4Addr, TcpListener},
+    pin::pin,
+    task::Poll,
     time::Duration,
 };
 
@@ -12,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::support::{
     records::{HOUR, data, key, make, until},
-    servers::{Proxy, mariadb, on, postgres, postgres_pool, through},
+    servers::{Proxy, mariadb, mysql_store, on, postgres, postgres_pool, through},
 };
 
 /// Bounds a hang.
@@ -50,6 +53,22 @@ async fn a_statement_that_is_given_up_does_not_keep_its_connection() {
     let loaded = tokio::time::timeout(FOR_EVER, loaded).await.unwrap();
     assert_eq!(loaded.data(), b"data");
     other.execute("ROLLBACK").await.unwrap();
+}
+
+/// The first call asks the server for its properties.
+#[tokio::test]
+async fn a_first_call_that_nobody_polls_any_more_keeps_no_other_waiting() {
+    let Some(server) = mariadb() else { return };
+    mysql_store(&server.url()).await;
+    let options = MySqlPoolOptions::new().test_before_acquire(false);
+    // The first call takes this connection without waiting.
+    let pool = options.connect(&server.url()).await.unwrap();
+    let (store, key) = (on(pool), key(1));
+    let mut left = pin!(store.load(&key, Read::Current));
+    let begun = poll_fn(|cx| Poll::Ready(left.as_mut().poll(cx).is_pending()));
+    assert!(begun.await, "it is asking");
+    assert!(store.load(&key, Read::Current).await.unwrap().is_none());
+    assert!(left.await.unwrap().is_none());
 }
 
 /// However many statements they take.
