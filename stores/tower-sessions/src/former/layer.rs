@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use silverback::{Clock, Session};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -54,7 +54,8 @@ use crate::{
 /// If a request has the cookie of tower-sessions and no valid one of yours, it gets a new session
 /// with the old one's values before the handler runs. The new session is saved at once, with the
 /// timeouts of your configuration. Unless the response is a 5xx or a 408, the old cookie is removed,
-/// the response gets `Cache-Control: private, no-store`, and the old record ends in 60 seconds.
+/// the response gets `Cache-Control: private, no-store` and loses fields that certain caches follow
+/// instead, such as `CDN-Cache-Control`. The old record ends in 60 seconds.
 ///
 /// - **Requests at the same time.** A page loads its parts side by side, so several requests may
 ///   bring the old cookie. In those 60 seconds each gets its own session. The browser keeps the
@@ -291,9 +292,7 @@ impl Visit {
         {
             let headers = response.headers_mut();
             headers.append(header::SET_COOKIE, removal);
-            // A shared cache would take the cookie from visitors who have not moved yet.
-            let uncached = HeaderValue::from_static("private, no-store");
-            headers.insert(header::CACHE_CONTROL, uncached);
+            keep_out_of_caches(headers);
         }
         Ok(response)
     }
@@ -322,6 +321,25 @@ impl Visit {
         let expires = row.expires.min(date(end));
         self.shared.former.save(Row { expires, ..row }).await
     }
+}
+
+/// Keeps the removal of a cookie out of shared caches, which would take it from visitors who have
+/// not moved yet.
+fn keep_out_of_caches(headers: &mut HeaderMap) {
+    let targeted = headers.keys().filter(|name| is_targeted(name.as_str()));
+    let targeted: Vec<_> = targeted.cloned().collect();
+    for name in targeted {
+        headers.remove(name);
+    }
+    let uncached = HeaderValue::from_static("private, no-store");
+    headers.insert(header::CACHE_CONTROL, uncached);
+}
+
+/// Returns whether some caches follow this field instead of `Cache-Control`, as with silverback's
+/// layer: RFC 9213, Varnish and Fastly, Akamai, nginx.
+fn is_targeted(name: &str) -> bool {
+    let known = ["surrogate-control", "edge-control", "x-accel-expires"];
+    name.ends_with("-cache-control") || known.contains(&name)
 }
 
 enum NotMoved {

@@ -8,7 +8,7 @@ use std::{
 use ::tower_sessions::cookie;
 use axum::{
     Router,
-    http::{HeaderMap, HeaderName, Request, StatusCode, header},
+    http::{HeaderMap, Request, StatusCode, header},
     routing::{get, post},
 };
 use silverback::{
@@ -257,20 +257,37 @@ async fn a_cookie_of_other_bytes_hides_no_session() {
 
 #[tokio::test]
 async fn no_shared_cache_keeps_the_removal_of_the_old_cookie() {
-    async fn page() -> [(HeaderName, &'static str); 1] {
-        [(header::CACHE_CONTROL, "public, max-age=60")]
+    const TARGETED: [&str; 4] = [
+        "cdn-cache-control",
+        "surrogate-control",
+        "edge-control",
+        "x-accel-expires",
+    ];
+    async fn page() -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CACHE_CONTROL, "public, max-age=60".parse().unwrap());
+        for name in TARGETED {
+            headers.insert(name, "60".parse().unwrap());
+        }
+        headers
     }
     let config = SessionConfig::new("account", MemoryStore::new(), Key::generate().unwrap());
     let former = FormerSessions::new(former(Old::default()));
     let app = Router::new().route("/", get(page));
     let browser = Browser::new(app.layer((SessionLayer::new(config), former)));
-    let cached = |headers: &HeaderMap| headers[header::CACHE_CONTROL] == "public, max-age=60";
+    let cached = |headers: &HeaderMap| {
+        headers[header::CACHE_CONTROL] == "public, max-age=60"
+            && TARGETED.iter().all(|name| headers.contains_key(*name))
+    };
     assert!(cached(browser.get("/").await.headers()));
     let cookie = format!("id={}", Id::default());
     browser.jar(|jar| jar.set(&"https://localhost".parse().unwrap(), &cookie));
     let page = browser.get("/").await;
     assert!(names(&browser).is_empty());
     assert_eq!(page.headers()[header::CACHE_CONTROL], "private, no-store");
+    for name in TARGETED {
+        assert!(!page.headers().contains_key(name), "{name}");
+    }
     assert!(cached(browser.get("/").await.headers()));
 }
 
