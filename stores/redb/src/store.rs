@@ -90,6 +90,11 @@ impl RedbStore {
     }
 
     #[cfg(test)]
+    pub(crate) fn writer(&self) -> &Writer {
+        &self.shared.writer
+    }
+
+    #[cfg(test)]
     pub(crate) fn file(&self) -> &File {
         &self.shared.file
     }

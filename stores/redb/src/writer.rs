@@ -153,6 +153,9 @@ impl Thread {
                 jobs.close();
                 self.file.close();
                 let _ = closed.send(());
+                // A write that is just entering the queue is dropped as well, so that it learns of
+                // the end. Without this it would stay there, and its caller would wait for ever.
+                while jobs.blocking_recv().is_some() {}
                 return;
             }
         }
@@ -170,5 +173,25 @@ impl Thread {
                 self.file.mend();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::RedbStore;
+
+    #[tokio::test]
+    async fn a_write_that_enters_the_queue_beside_the_close_learns_of_it() {
+        let dir = TempDir::new().unwrap();
+        let store = RedbStore::open(dir.path().join("sessions.redb")).await;
+        let store = store.unwrap();
+        let place = store.writer().queue.reserve().await.unwrap();
+        let (answer, answered) = oneshot::channel();
+        store.close().await;
+        place.send(Job::Write(Vec::new(), answer));
+        assert!(answered.await.is_err());
     }
 }
