@@ -11,7 +11,7 @@ use crate::support::{
     Place::{self, Cookie, Nowhere, Record},
     Stores, World, keys, no_cookie,
     schedule::until_it_hangs,
-    scripted::{After, Before, Create, Cut, Fail, Hang, Load, Op, Update, Wait},
+    scripted::{After, Before, Create, Cut, Fail, Hang, Load, Op, Update, Wait, When},
 };
 
 /// What a request does to the session.
@@ -23,6 +23,7 @@ enum Event {
     Renew,
     GrowAndRenew,
     ShrinkAndRenew,
+    Empty,
     Destroy,
 }
 
@@ -36,6 +37,7 @@ impl Event {
                 Count => session.update("n", |n: &mut u32| *n += 1).unwrap(),
                 Grow | GrowAndRenew => session.insert("large", "x".repeat(1_000)).unwrap(),
                 Shrink | ShrinkAndRenew => assert!(session.remove("large").unwrap()),
+                Empty => session.clear().unwrap(),
                 Destroy => {
                     session.insert("late", 1).unwrap();
                     session.destroy().await.unwrap();
@@ -77,7 +79,7 @@ impl Seen {
             Count => self.n = Some(self.n.unwrap_or(0) + 1),
             Grow | GrowAndRenew => self.is_large = true,
             Shrink | ShrinkAndRenew => self.is_large = false,
-            Destroy => (self.n, self.is_large) = (None, false),
+            Empty | Destroy => (self.n, self.is_large) = (None, false),
             Renew => {}
         }
         self
@@ -425,47 +427,43 @@ async fn cookie_renewed_beside_an_older_rev() {
     }
 }
 
-/// The record has gone when the renewal looks for it.
-#[tokio::test]
-async fn cookie_renewed_beside_a_record_that_is_emptied() {
-    for world in Kind::OVERFLOWING.map(Kind::world) {
-        let (mut jar, mut late) = two_of_one_cookie(&world).await;
-        Grow.happen(&world, &mut jar).await;
-        let empty = async |session: Session| {
-            session.load().await.unwrap();
-            session.clear().unwrap();
-        };
-        let meanwhile = async {
-            world.records().reached().await;
-            world.visit(&mut jar, empty).await;
-            world.records().go();
-        };
-        world.records().at(After, Create, Wait);
-        let (response, ()) = tokio::join!(Renew.happen(&world, &mut late), meanwhile);
-        assert_eq!(response.status(), StatusCode::OK, "{:?}", world.kind);
-        assert_eq!(Seen::of(&world, &late).await.n, Some(1));
-    }
+/// Renews the session of these cookies. The others act at this call of the renewal.
+async fn renew_beside(
+    world: &World,
+    jar: &mut Jar,
+    (when, call): (When, Op),
+    others: impl Future<Output = ()>,
+) -> StatusCode {
+    world.records().at(when, call, Wait);
+    let (response, ()) = tokio::join!(Renew.happen(world, jar), async {
+        world.records().reached().await;
+        others.await;
+        world.records().go();
+    });
+    response.status()
 }
 
-/// The renewal would bring back what it has found there.
+/// The record is gone when the renewal looks at it, or when it has taken it along: then the renewal
+/// would bring back what was there.
 #[tokio::test]
-async fn cookie_renewed_beside_a_record_that_is_emptied_behind_its_back() {
-    for world in Kind::OVERFLOWING.map(Kind::world) {
-        let (mut jar, mut late) = two_of_one_cookie(&world).await;
-        Grow.happen(&world, &mut jar).await;
-        let empty = async |session: Session| {
-            session.load().await.unwrap();
-            session.clear().unwrap();
-        };
-        let meanwhile = async {
-            world.records().reached().await;
-            world.visit(&mut jar, empty).await;
-            world.records().go();
-        };
-        world.records().at(Before, Update, Wait);
-        let (response, ()) = tokio::join!(Renew.happen(&world, &mut late), meanwhile);
-        assert_eq!(response.status(), StatusCode::CONFLICT, "{:?}", world.kind);
-        assert_eq!(world.records().sessions().await, 0);
+async fn cookie_renewed_beside_a_record_that_is_emptied() {
+    let cases = [
+        ((After, Create), StatusCode::OK, Some(1)),
+        ((Before, Update), StatusCode::CONFLICT, None),
+    ];
+    for (call, status, n) in cases {
+        for world in Kind::OVERFLOWING.map(Kind::world) {
+            let what = format!("{:?}, {call:?}", world.kind);
+            let (mut jar, mut late) = two_of_one_cookie(&world).await;
+            Grow.happen(&world, &mut jar).await;
+            let empty = async { drop(Empty.happen(&world, &mut jar).await) };
+            let answered = renew_beside(&world, &mut late, call, empty).await;
+            assert_eq!(answered, status, "{what}");
+            assert_eq!(world.records().sessions().await, 0, "{what}");
+            if n.is_some() {
+                assert_eq!(Seen::of(&world, &late).await.n, n, "{what}");
+            }
+        }
     }
 }
 
@@ -524,15 +522,12 @@ async fn cookie_renewed_after_a_renewal_that_failed() {
 async fn cookie_renewed_beside_a_slower_renewal() {
     let world = Kind::RevocableOverflow.world();
     let (mut jar, mut other) = two_of_one_cookie(&world).await;
-    world.records().at(After, Create, Wait);
-    let (first, second) = tokio::join!(Renew.happen(&world, &mut jar), async {
-        world.records().reached().await;
-        let second = Renew.happen(&world, &mut other).await;
-        world.records().go();
-        second
-    });
-    assert_eq!(first.status(), StatusCode::CONFLICT);
-    assert_eq!(second.status(), StatusCode::OK);
+    let second = async {
+        let response = Renew.happen(&world, &mut other).await;
+        assert_eq!(response.status(), StatusCode::OK);
+    };
+    let first = renew_beside(&world, &mut jar, (After, Create), second).await;
+    assert_eq!(first, StatusCode::CONFLICT);
     assert_eq!(Seen::of(&world, &other).await.n, Some(1));
 }
 
@@ -543,15 +538,13 @@ async fn cookie_not_renewed_beside_an_older_rev_that_cannot_be_seen() {
         let (mut large, mut jar) = two_of_one_cookie(&world).await;
         Grow.happen(&world, &mut large).await;
         Count.happen(&world, &mut jar).await;
-        world.records().at(Before, Update, Wait);
-        let (response, ()) = tokio::join!(Renew.happen(&world, &mut jar), async {
-            world.records().reached().await;
+        let used = async {
             Count.happen(&world, &mut large).await;
             world.records().at(Before, Load, Fail);
-            world.records().go();
-        });
+        };
+        let answered = renew_beside(&world, &mut jar, (Before, Update), used).await;
         let what = format!("{:?}", world.kind);
-        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{what}");
+        assert_eq!(answered, StatusCode::SERVICE_UNAVAILABLE, "{what}");
         assert!(Seen::of(&world, &large).await.is_large, "{what}");
         assert_eq!(Seen::of(&world, &jar).await.n, Some(2), "{what}");
     }
@@ -563,14 +556,12 @@ async fn cookie_renewed_beside_a_logout_of_what_outgrew_it() {
     let world = Kind::Overflow.world();
     let (mut jar, mut late) = two_of_one_cookie(&world).await;
     Grow.happen(&world, &mut jar).await;
-    world.records().at(Before, Update, Wait);
-    let (response, ()) = tokio::join!(Renew.happen(&world, &mut late), async {
-        world.records().reached().await;
+    let ended = async {
         Renew.happen(&world, &mut jar).await;
         Destroy.happen(&world, &mut jar).await;
-        world.records().go();
-    });
-    assert_eq!(response.status(), StatusCode::CONFLICT);
+    };
+    let answered = renew_beside(&world, &mut late, (Before, Update), ended).await;
+    assert_eq!(answered, StatusCode::CONFLICT);
     assert!(!Seen::of(&world, &late).await.is_large);
 }
 
@@ -584,18 +575,12 @@ async fn cookie_renewed_beside_a_record_that_is_emptied_and_outgrown_again() {
         Count.happen(&world, &mut jar).await;
         let mut late = jar.clone();
         Grow.happen(&world, &mut jar).await;
-        let empty = async |session: Session| {
-            session.load().await.unwrap();
-            session.clear().unwrap();
-        };
-        world.records().at(Before, Update, Wait);
-        let (response, ()) = tokio::join!(Renew.happen(&world, &mut late), async {
-            world.records().reached().await;
-            world.visit(&mut jar, empty).await;
+        let outgrown_again = async {
+            Empty.happen(&world, &mut jar).await;
             world.set(&mut older, "other", 1_000).await;
-            world.records().go();
-        });
-        assert_eq!(response.status(), StatusCode::CONFLICT, "{:?}", world.kind);
+        };
+        let answered = renew_beside(&world, &mut late, (Before, Update), outgrown_again).await;
+        assert_eq!(answered, StatusCode::CONFLICT, "{:?}", world.kind);
         assert!(!Seen::of(&world, &late).await.is_large);
     }
 }
