@@ -416,9 +416,12 @@ impl Store for Client {
 }
 
 impl Fault {
-    /// Whether it shows only if two calls meet.
+    /// Whether it shows only if two calls meet, or if a cut comes between two steps.
     pub(crate) const fn is_race(self) -> bool {
-        matches!(self, Self::ComparesThenSets | Self::LooksThenSets)
+        matches!(
+            self,
+            Self::ComparesThenSets | Self::LooksThenSets | Self::WritesInTwoSteps
+        )
     }
 }
 
